@@ -1,0 +1,46 @@
+//! Every frame of reference, and the only place where one becomes another.
+//!
+//! | frame | x | y | z | unit | where |
+//! |---|---|---|---|---|---|
+//! | picture | right | down | – | pixel; (0, 0) is the centre of the top-left pixel | [`Pose2d`](super::Pose2d) |
+//! | camera | right | down | forward, away from the camera | metre | OpenCV's; lifting, calibration, files |
+//! | world | – | up | – | metre, floor at y = 0, right-handed | Bevy's; performers, avatars |
+//! | avatar | left, as glTF models face +z | up | ahead | metre | rest poses |
+//!
+//! A camera that stands in the world at its own [`Transform`](bevy::prelude::Transform) looks along −z with +y up, as
+//! Bevy's cameras do; hence the half turn about x between the two.
+
+use bevy::math::{Affine3A, Mat3A, Vec3, Vec3A};
+
+/// A point of the camera frame (OpenCV) in the frame of a Bevy camera's transform: a half turn about x.
+pub fn bevy_from_opencv(point_in_camera: Vec3) -> Vec3 {
+    Vec3::new(point_in_camera.x, -point_in_camera.y, -point_in_camera.z)
+}
+
+/// `world_from_camera` for points in OpenCV's camera frame, given the Bevy transform of the camera.
+pub fn world_from_opencv(world_from_bevy_camera: Affine3A) -> Affine3A {
+    let half_turn = Mat3A::from_diagonal(Vec3::new(1.0, -1.0, -1.0));
+    world_from_bevy_camera
+        * Affine3A {
+            matrix3: half_turn,
+            translation: Vec3A::ZERO,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_ahead_of_and_above_a_camera_stays_so() {
+        let world_from_camera =
+            world_from_opencv(Affine3A::from_translation(Vec3::new(0.0, 1.5, 0.0)));
+        // One metre up is y = -1 for OpenCV; two metres ahead is z = 2.
+        let point = world_from_camera.transform_point3(Vec3::new(0.5, -1.0, 2.0));
+        assert!(point.distance(Vec3::new(0.5, 2.5, -2.0)) < 1e-6, "{point}");
+        assert!(
+            (bevy_from_opencv(Vec3::new(0.5, -1.0, 2.0)) - Vec3::new(0.5, 1.0, -2.0)).length()
+                < 1e-6
+        );
+    }
+}
