@@ -1,0 +1,441 @@
+//! Where pictures come from: webcams, video files, folders of images, and a scripted camera for tests.
+//!
+//! Every source delivers [`Frame`]s through [`FrameSource`] on a thread of its own ([`capture`]). Live sources keep the
+//! newest frame and count what they drop; files never drop one.
+
+pub mod images;
+pub mod scripted;
+#[cfg(feature = "video")]
+pub mod video;
+#[cfg(feature = "webcam")]
+pub mod webcam;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use image::RgbImage;
+
+use crate::worker::{Outbox, StopFlag};
+
+/// A picture and when it was taken.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Grows by one whenever the source starts anew; results of older epochs are stale.
+    pub epoch: u64,
+    /// Number of the picture within its epoch, from 0.
+    pub number: u64,
+    /// Seconds since the first picture: of the file's own clock, or of the capture clock.
+    pub time: f64,
+    /// When this process got hold of it; latency is counted from here.
+    pub captured_at: Instant,
+    /// How long fetching and decoding took.
+    pub decoding: Duration,
+    /// The picture, upright: rotation flags are obeyed.
+    pub image: Arc<RgbImage>,
+}
+
+/// What goes wrong with sources. Every message names the source, what is wrong and what to do.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SourceError {
+    /// No such file or folder.
+    #[error("{0} does not exist; check the path")]
+    NotFound(PathBuf),
+    /// Not something that can be read as pictures.
+    #[error("{path} cannot be read as {wanted}: {error}")]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// Video, picture.
+        wanted: &'static str,
+        /// What is wrong.
+        error: String,
+    },
+    /// A folder without pictures.
+    #[error(
+        "{0} holds no pictures; png, jpg, bmp and webp files are read, in the order of their names"
+    )]
+    NoPictures(PathBuf),
+    /// The program that decodes videos is missing.
+    #[error(
+        "the program `ffmpeg`, which decodes videos, is not installed; install it with your package manager"
+    )]
+    NoFfmpeg,
+    /// The crate was built without this kind of source.
+    #[error("{what} needs the cargo feature `{feature}`, and this program was built without it")]
+    NotBuilt {
+        /// What was asked for.
+        what: String,
+        /// The feature.
+        feature: &'static str,
+    },
+    /// No such webcam.
+    #[error("there is no webcam {wanted}; {}", list_or_none(present))]
+    NoWebcam {
+        /// What was asked for.
+        wanted: String,
+        /// Names of those that are there.
+        present: Vec<String>,
+    },
+    /// A webcam that fails.
+    #[error("webcam {name}: {error}; is it plugged in, and used by no other program?")]
+    Webcam {
+        /// Its name.
+        name: String,
+        /// What the driver says.
+        error: String,
+    },
+}
+
+fn list_or_none(present: &[String]) -> String {
+    if present.is_empty() {
+        "none is plugged in".into()
+    } else {
+        format!("present are: {}", present.join(", "))
+    }
+}
+
+/// Which webcam: by name where one is given, as numbers change when cameras are plugged and unplugged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WebcamPick {
+    /// The n-th of the system's list, from 0.
+    Index(u32),
+    /// The one whose name contains this, whatever the case.
+    Name(String),
+}
+
+/// What to open.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SourceSpec {
+    /// A live camera.
+    Webcam {
+        /// Which one.
+        pick: WebcamPick,
+        /// Wanted size; the nearest that the camera has is taken.
+        size: (u32, u32),
+        /// Wanted pictures per second.
+        rate: u32,
+    },
+    /// A video file.
+    Video(PathBuf),
+    /// A folder of pictures, taken as one clip.
+    Images {
+        /// The folder.
+        folder: PathBuf,
+        /// Pictures per second.
+        rate: f64,
+    },
+    /// A camera played by a script.
+    Scripted(scripted::Script),
+}
+
+impl SourceSpec {
+    /// Reads what users type: `webcam:0`, `webcam:NAME`, a video file, a folder of pictures.
+    pub fn parse(text: &str) -> SourceSpec {
+        if let Some(which) = text.strip_prefix("webcam:") {
+            let pick = which
+                .parse()
+                .map_or_else(|_| WebcamPick::Name(which.into()), WebcamPick::Index);
+            return SourceSpec::Webcam {
+                pick,
+                size: (1280, 720),
+                rate: 30,
+            };
+        }
+        let path = PathBuf::from(text);
+        if path.is_dir() {
+            SourceSpec::Images {
+                folder: path,
+                rate: 30.0,
+            }
+        } else {
+            SourceSpec::Video(path)
+        }
+    }
+
+    /// Whether pictures come at their own pace and are lost when nobody takes them.
+    pub fn is_live(&self) -> bool {
+        match self {
+            SourceSpec::Webcam { .. } => true,
+            SourceSpec::Scripted(script) => script.live,
+            SourceSpec::Video(_) | SourceSpec::Images { .. } => false,
+        }
+    }
+
+    /// A short name for panels, files and messages.
+    pub fn name(&self) -> String {
+        let stem = |path: &Path| {
+            path.file_stem()
+                .map_or("clip".into(), |stem| stem.to_string_lossy().into_owned())
+        };
+        match self {
+            SourceSpec::Webcam {
+                pick: WebcamPick::Index(n),
+                ..
+            } => format!("webcam:{n}"),
+            SourceSpec::Webcam {
+                pick: WebcamPick::Name(name),
+                ..
+            } => format!("webcam:{name}"),
+            SourceSpec::Video(path) => stem(path),
+            SourceSpec::Images { folder, .. } => stem(folder),
+            SourceSpec::Scripted(_) => "scripted".into(),
+        }
+    }
+
+    /// Opens the source. Call it on the thread that will read: camera handles cannot change threads.
+    ///
+    /// # Errors
+    /// [`SourceError`], in one sentence that says what to do.
+    pub fn open(&self) -> Result<Box<dyn FrameSource>, SourceError> {
+        match self {
+            #[cfg(feature = "webcam")]
+            SourceSpec::Webcam { pick, size, rate } => {
+                Ok(Box::new(webcam::Webcam::open(pick, *size, *rate)?))
+            }
+            #[cfg(not(feature = "webcam"))]
+            SourceSpec::Webcam { .. } => Err(SourceError::NotBuilt {
+                what: self.name(),
+                feature: "webcam",
+            }),
+            #[cfg(feature = "video")]
+            SourceSpec::Video(path) => Ok(Box::new(video::Video::open(path)?)),
+            #[cfg(not(feature = "video"))]
+            SourceSpec::Video(path) => Err(SourceError::NotBuilt {
+                what: path.display().to_string(),
+                feature: "video",
+            }),
+            SourceSpec::Images { folder, rate } => {
+                Ok(Box::new(images::Images::open(folder, *rate)?))
+            }
+            SourceSpec::Scripted(script) => Ok(Box::new(script.open()?)),
+        }
+    }
+}
+
+/// A picture as a source gives it.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// Seconds since the source's first picture, by its own clock.
+    pub time: f64,
+    /// The picture, upright.
+    pub image: RgbImage,
+}
+
+/// Something that gives pictures, one after the other.
+pub trait FrameSource {
+    /// The next picture; `None` at the end.
+    ///
+    /// # Errors
+    /// [`SourceError`] when it cannot be had. Live sources may be opened again after that.
+    fn next_picture(&mut self) -> Result<Option<Picture>, SourceError>;
+
+    /// Pictures per second, where the source knows.
+    fn rate(&self) -> Option<f64>;
+
+    /// How many pictures there will be, where the source knows.
+    fn length(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// What a capture thread sends.
+#[derive(Clone, Debug)]
+pub enum CaptureEvent {
+    /// A picture.
+    Frame(Frame),
+    /// The camera is gone; it is tried again every second.
+    Lost(SourceError),
+    /// The source cannot be used at all.
+    Failed(SourceError),
+    /// The file is at its end.
+    Ended,
+}
+
+/// How long a camera that is gone is left alone before it is tried again.
+pub const RETRY: Duration = Duration::from_secs(1);
+
+/// Whether a file is played at its own speed (for people who watch) or as fast as it is taken (for conversion).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// At the file's own speed, over and over.
+    Loop,
+    /// As fast as frames are taken, once.
+    AsFastAsPossible,
+}
+
+/// Reads a source until it ends or `stop` is raised. Runs on a thread of its own.
+pub fn capture(spec: &SourceSpec, pace: Pace, outbox: &Outbox<CaptureEvent>, stop: &StopFlag) {
+    let mut epoch = 0;
+    let mut failures: u32 = 0;
+    while !stop.raised() {
+        let ended = spec.open().and_then(|mut source| {
+            read_epoch(
+                source.as_mut(),
+                spec.is_live(),
+                pace,
+                epoch,
+                &mut failures,
+                outbox,
+                stop,
+            )
+        });
+        epoch += 1;
+        match ended {
+            Ok(()) if stop.raised() => return,
+            Ok(()) if !spec.is_live() && pace == Pace::Loop => {}
+            Ok(()) if !spec.is_live() => {
+                outbox.send(CaptureEvent::Ended, stop);
+                return;
+            }
+            Ok(()) => std::thread::sleep(RETRY),
+            Err(error) if spec.is_live() => {
+                failures += 1;
+                if failures == 1 {
+                    outbox.send(CaptureEvent::Lost(error), stop);
+                }
+                std::thread::sleep(RETRY);
+            }
+            Err(error) => {
+                outbox.send(CaptureEvent::Failed(error), stop);
+                return;
+            }
+        }
+    }
+}
+
+fn read_epoch(
+    source: &mut dyn FrameSource,
+    live: bool,
+    pace: Pace,
+    epoch: u64,
+    failures: &mut u32,
+    outbox: &Outbox<CaptureEvent>,
+    stop: &StopFlag,
+) -> Result<(), SourceError> {
+    let began = Instant::now();
+    let mut number = 0;
+    loop {
+        let asked = Instant::now();
+        let Some(picture) = source.next_picture()? else {
+            return Ok(());
+        };
+        let decoding = asked.elapsed();
+        *failures = 0;
+        if !live && pace == Pace::Loop {
+            let due = Duration::from_secs_f64(picture.time.max(0.0));
+            std::thread::sleep(due.saturating_sub(began.elapsed()));
+        }
+        let frame = Frame {
+            epoch,
+            number,
+            time: picture.time,
+            captured_at: Instant::now(),
+            decoding,
+            image: Arc::new(picture.image),
+        };
+        number += 1;
+        if !outbox.send(CaptureEvent::Frame(frame), stop) {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scripted::Script;
+    use super::*;
+    use crate::worker::{Received, WhenFull, Worker, mailbox};
+
+    fn run(
+        script: Script,
+        pace: Pace,
+        when_full: WhenFull,
+    ) -> std::io::Result<(Worker, crate::worker::Inbox<CaptureEvent>)> {
+        let (outbox, inbox) = mailbox(2, when_full);
+        let spec = SourceSpec::Scripted(script);
+        Ok((
+            Worker::spawn("test capture", move |stop| {
+                capture(&spec, pace, &outbox, stop)
+            })?,
+            inbox,
+        ))
+    }
+
+    #[test]
+    fn an_unplugged_camera_is_named_once_and_comes_back_in_a_new_epoch() -> std::io::Result<()> {
+        let script = Script {
+            frames: 3,
+            rate: 200.0,
+            live: true,
+            unplugged_after: Some(3),
+            ..Script::default()
+        };
+        let (_worker, inbox) = run(script, Pace::Loop, WhenFull::Wait)?;
+        let (mut lost, mut epochs) = (0, Vec::new());
+        while lost < 2 {
+            match inbox.receive(Duration::from_secs(10)) {
+                Received::Item(CaptureEvent::Frame(frame)) => {
+                    epochs.push((frame.epoch, frame.number))
+                }
+                Received::Item(CaptureEvent::Lost(error)) => {
+                    lost += 1;
+                    assert!(error.to_string().contains("plugged in"), "{error}");
+                }
+                other => panic!("unexpected: {other:?}"),
+            }
+        }
+        assert_eq!(epochs, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_loses_no_frame_however_slow_the_reader() -> std::io::Result<()> {
+        let script = Script {
+            frames: 20,
+            live: false,
+            ..Script::default()
+        };
+        let (_worker, inbox) = run(script, Pace::AsFastAsPossible, WhenFull::Wait)?;
+        let mut numbers = Vec::new();
+        loop {
+            std::thread::sleep(Duration::from_millis(2));
+            match inbox.receive(Duration::from_secs(10)) {
+                Received::Item(CaptureEvent::Frame(frame)) => numbers.push(frame.number),
+                Received::Item(CaptureEvent::Ended) => break,
+                other => panic!("unexpected: {other:?}"),
+            }
+        }
+        assert_eq!(numbers, (0..20).collect::<Vec<_>>());
+        Ok(())
+    }
+
+    #[test]
+    fn what_users_type_is_understood() {
+        assert!(matches!(
+            SourceSpec::parse("webcam:1"),
+            SourceSpec::Webcam {
+                pick: WebcamPick::Index(1),
+                ..
+            }
+        ));
+        assert!(
+            matches!(SourceSpec::parse("webcam:C920"), SourceSpec::Webcam { pick: WebcamPick::Name(name), .. } if name == "C920")
+        );
+        assert!(matches!(
+            SourceSpec::parse("clip.mp4"),
+            SourceSpec::Video(_)
+        ));
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = SourceSpec::Images {
+            folder: "no/such/folder".into(),
+            rate: 30.0,
+        }
+        .open()
+        .err();
+        assert!(error.is_some_and(|error| error.to_string().contains("no/such/folder")));
+    }
+}
