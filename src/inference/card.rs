@@ -1,0 +1,323 @@
+//! Model cards: what a network does, how to feed it, how to read it, and where it comes from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::skeleton::{Joint, JointSet};
+
+/// What a network does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Finds people in a picture.
+    Person,
+    /// Finds the joints of one person in a crop.
+    Keypoints,
+    /// Turns 2D over time into 3D.
+    Lift,
+    /// Describes a person's looks, to know them again.
+    Appearance,
+}
+
+impl std::fmt::Display for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Task::Person => "finding people",
+            Task::Keypoints => "keypoints",
+            Task::Lift => "lifting",
+            Task::Appearance => "appearance",
+        })
+    }
+}
+
+/// Everything the code has to know of a network. Kept as JSON beside the `.onnx` file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelCard {
+    /// A short name, unique among the models at hand.
+    pub name: String,
+    /// What it does.
+    pub task: Task,
+    /// File name of the network.
+    pub file: String,
+    /// SHA-256 of the file in hexadecimal, where known.
+    #[serde(default)]
+    pub sha256: Option<String>,
+    /// The joints of its output (and of a lifter's input), in order.
+    #[serde(default)]
+    pub joints: Option<JointSet>,
+    /// How to feed it.
+    pub input: InputCard,
+    /// How to read it.
+    pub decoder: Decoder,
+    /// Licence of the weights.
+    pub licence: String,
+    /// How it was made, or who made it.
+    pub origin: String,
+    /// What it was trained on.
+    #[serde(default)]
+    pub data: String,
+    /// Scores, each with what it was measured on.
+    #[serde(default)]
+    pub metrics: Vec<String>,
+}
+
+impl ModelCard {
+    /// Reads a card and checks that it is whole.
+    ///
+    /// # Errors
+    /// A sentence on what is wrong.
+    pub fn parse(json: &[u8]) -> Result<ModelCard, String> {
+        let card: ModelCard = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let needs_joints = matches!(card.task, Task::Keypoints | Task::Lift);
+        if needs_joints && card.joints.is_none() {
+            return Err("a card for keypoints or lifting needs `joints`".into());
+        }
+        if let InputForm::Image { width, height, .. } = card.input.form
+            && (width == 0 || height == 0)
+        {
+            return Err("the input's width and height must not be 0".into());
+        }
+        Ok(card)
+    }
+
+    /// The joints of the output, in order.
+    pub fn joints(&self) -> &'static [Joint] {
+        self.joints.map_or(&[], JointSet::joints)
+    }
+}
+
+/// A network's input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputCard {
+    /// Name in the graph.
+    pub name: String,
+    /// What goes in.
+    #[serde(flatten)]
+    pub form: InputForm,
+}
+
+impl InputCard {
+    /// The tensor's size along each axis, for one picture or one person.
+    pub fn shape(&self) -> Vec<usize> {
+        match self.form {
+            InputForm::Image {
+                width,
+                height,
+                layout: Layout::Nchw,
+                ..
+            } => vec![1, 3, height, width],
+            InputForm::Image {
+                width,
+                height,
+                layout: Layout::Nhwc,
+                ..
+            } => vec![1, height, width, 3],
+            InputForm::Sequence { frames, features } => vec![1, frames, features],
+        }
+    }
+}
+
+/// What goes into a network.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum InputForm {
+    /// A picture.
+    Image {
+        /// Pixels across.
+        width: usize,
+        /// Pixels down.
+        height: usize,
+        /// Order of the axes.
+        layout: Layout,
+        /// Order of the colours.
+        channels: Channels,
+        /// Type of the numbers.
+        #[serde(rename = "type")]
+        number: Number,
+        /// Taken off every value (0–255), by channel.
+        #[serde(default)]
+        mean: [f32; 3],
+        /// What is left is divided by this.
+        #[serde(default = "ones")]
+        std: [f32; 3],
+        /// Which part of the picture is shown.
+        fit: Fit,
+    },
+    /// Frames of 2D poses, oldest first.
+    Sequence {
+        /// How many.
+        frames: usize,
+        /// Numbers per frame.
+        features: usize,
+    },
+}
+
+fn ones() -> [f32; 3] {
+    [1.0; 3]
+}
+
+/// Order of an image tensor's axes after the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// Channel, row, column.
+    Nchw,
+    /// Row, column, channel.
+    Nhwc,
+}
+
+/// Order of the colours.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channels {
+    /// Red first.
+    Rgb,
+    /// Blue first.
+    Bgr,
+}
+
+/// Type of an input's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Number {
+    /// 32-bit float.
+    F32,
+    /// Byte.
+    U8,
+}
+
+/// Which part of a picture a network is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Fit {
+    /// All of it, shrunk into the top-left corner; the rest is of one grey.
+    Letterbox {
+        /// The grey, 0–255.
+        pad: u8,
+    },
+    /// A rectangle of the input's proportions around a person's box.
+    Crop {
+        /// How much larger than the box.
+        growth: f32,
+        /// The grey beyond the picture's edge, 0–255.
+        pad: u8,
+        /// Turned so that the person stands upright, and placed by the network's own last landmarks (BlazePose).
+        #[serde(default)]
+        follow: Option<Follow>,
+    },
+}
+
+/// The rotated square that BlazePose cuts out, from two extra landmarks of its own (Bazarevsky et al. 2020, section 2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Follow {
+    /// Row of the landmark between the hips: the square's centre.
+    pub centre: usize,
+    /// Row of the landmark whose distance is the body's radius, and whose direction is up.
+    pub top: usize,
+}
+
+/// How a network's output is read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Decoder {
+    /// Raw grids of YOLOX: rows of dx, dy, log w, log h, objectness, class scores.
+    Yolox {
+        /// Output of shape `(1, cells, 5 + classes)`.
+        output: String,
+        /// Pixels per cell, one grid after the other.
+        strides: Vec<usize>,
+        /// Which class is a person.
+        #[serde(default)]
+        person: usize,
+    },
+    /// One distribution along x and one along y per joint (RTMPose).
+    Simcc {
+        /// Output of shape `(1, joints, width · split)`.
+        x: String,
+        /// Output of shape `(1, joints, height · split)`.
+        y: String,
+        /// Bins per pixel.
+        split: f32,
+    },
+    /// A map per joint, whose peak is the joint.
+    Heatmap {
+        /// Output of shape `(1, joints, rows, columns)`.
+        output: String,
+    },
+    /// Coordinates as numbers (BlazePose, MoveNet).
+    Regression {
+        /// Output whose rows are landmarks.
+        output: String,
+        /// Numbers per row.
+        row: usize,
+        /// Column of x.
+        x: usize,
+        /// Column of y.
+        y: usize,
+        /// Coordinates are fractions of the crop rather than its pixels.
+        #[serde(default)]
+        fractions: bool,
+        /// Columns of the confidence; the least of them counts.
+        confidence: Vec<usize>,
+        /// Confidences are logits.
+        #[serde(default)]
+        logits: bool,
+        /// Output that tells whether anybody is in the crop, 0–1.
+        #[serde(default)]
+        presence: Option<String>,
+        /// Heat-map logits `(1, rows, columns, landmarks)` that sharpen the coordinates.
+        #[serde(default)]
+        refine: Option<String>,
+    },
+    /// Rows of x, y, z in metres about mid hips, and the log of the error's Laplace scale.
+    Lift {
+        /// Output of shape `(1, joints, 4)`.
+        output: String,
+    },
+    /// A vector.
+    Embedding {
+        /// Output of shape `(1, n)`.
+        output: String,
+    },
+}
+
+impl Decoder {
+    /// The outputs it reads.
+    pub fn outputs(&self) -> Vec<&str> {
+        match self {
+            Decoder::Yolox { output, .. }
+            | Decoder::Heatmap { output }
+            | Decoder::Lift { output }
+            | Decoder::Embedding { output } => vec![output],
+            Decoder::Simcc { x, y, .. } => vec![x, y],
+            Decoder::Regression {
+                output,
+                presence,
+                refine,
+                ..
+            } => {
+                let extra = presence.iter().chain(refine).map(String::as_str);
+                std::iter::once(output.as_str()).chain(extra).collect()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_that_lacks_its_joints_is_refused() {
+        let text = r#"{"name":"x","task":"keypoints","file":"x.onnx","licence":"MIT","origin":"us",
+            "input":{"name":"i","kind":"image","width":8,"height":8,"layout":"nchw","channels":"rgb","type":"f32",
+                     "fit":{"kind":"letterbox","pad":0}},
+            "decoder":{"kind":"heatmap","output":"o"}}"#;
+        assert!(ModelCard::parse(text.as_bytes()).is_err_and(|error| error.contains("joints")));
+        let whole = text.replace(r#""file""#, r#""joints":"coco17","file""#);
+        let card = ModelCard::parse(whole.as_bytes());
+        assert_eq!(
+            card.as_ref().map(|card| card.input.shape()),
+            Ok(vec![1, 3, 8, 8])
+        );
+    }
+}
