@@ -1,0 +1,376 @@
+//! Who is who from frame to frame in one view.
+
+use bevy::math::{Rect, Vec2};
+use pathfinding::kuhn_munkres::kuhn_munkres_min;
+use pathfinding::matrix::Matrix;
+
+use super::Person2d;
+use super::crop::Region;
+use super::decode::{ScoredBox, overlap};
+use super::keypoints::{Estimate, Look};
+use super::swap::SwapFilter;
+use crate::skeleton::{Joint, Pose2d};
+
+/// Joints surer than this place the next crop and count as seen.
+const SURE: f32 = 0.3;
+/// A person with fewer sure joints is lost for this frame.
+const LEAST_JOINTS: usize = 4;
+/// Frames without a person after which the track ends.
+const PATIENCE: u32 = 12;
+/// The least overlap of a detector's box with a track that makes them the same person.
+const SAME: f32 = 0.25;
+
+/// One person, followed.
+#[derive(Clone, Debug)]
+pub struct Track {
+    id: u32,
+    bounds: Rect,
+    pose: Option<Pose2d>,
+    /// Pixels per second.
+    velocity: Vec<Vec2>,
+    time: f64,
+    next: Option<Region>,
+    lost: u32,
+    seen: u32,
+    swaps: SwapFilter,
+}
+
+/// The box around the sure joints, grown by what a body has beyond its joints.
+fn bounds_of(pose: &Pose2d) -> Option<Rect> {
+    let mut points = pose
+        .present()
+        .filter(|(_, point)| point.confidence.get() >= SURE)
+        .map(|(_, point)| point.position);
+    let first = points.next()?;
+    let tight = points.fold(Rect::from_corners(first, first), |bounds, point| {
+        bounds.union_point(point)
+    });
+    Some(tight.inflate(0.06 * tight.size().max_element()))
+}
+
+impl Track {
+    fn new(id: u32, bounds: Rect) -> Track {
+        Track {
+            id,
+            bounds,
+            pose: None,
+            velocity: vec![Vec2::ZERO; Joint::COUNT],
+            time: 0.0,
+            next: None,
+            lost: 0,
+            seen: 0,
+            swaps: SwapFilter::default(),
+        }
+    }
+
+    /// Where to look for this person in the next frame.
+    pub fn region(&self) -> Look {
+        self.next.map_or(Look::Box(self.bounds), Look::Region)
+    }
+
+    /// Takes in what the network found there; `time` in seconds.
+    pub fn observe(&mut self, estimate: Estimate, time: f64, undo_swaps: bool) {
+        let mut pose = estimate.pose;
+        let sure = pose
+            .present()
+            .filter(|(_, point)| point.confidence.get() >= SURE)
+            .count();
+        if estimate.presence < 0.5 || sure < LEAST_JOINTS {
+            self.lost += 1;
+            self.next = None;
+            return;
+        }
+        let elapsed = (time - self.time) as f32;
+        if let (true, Some(last)) = (undo_swaps && self.lost == 0, &self.pose) {
+            let mut expected = last.clone();
+            for &joint in Joint::ALL {
+                if let Some(point) = &mut expected[joint] {
+                    point.position += self.velocity[joint as usize] * elapsed;
+                }
+            }
+            self.swaps
+                .mend(&mut pose, &expected, self.bounds.size().max_element(), time);
+        }
+        for &joint in Joint::ALL {
+            let moved = match (self.pose.as_ref().and_then(|last| last[joint]), pose[joint]) {
+                (Some(was), Some(is)) if elapsed > 1e-4 => (is.position - was.position) / elapsed,
+                _ => Vec2::ZERO,
+            };
+            // Half of the newest motion: keypoints jitter, and an overshoot would look like a swap.
+            let velocity = &mut self.velocity[joint as usize];
+            *velocity = velocity.lerp(moved, 0.5) * 0.8;
+        }
+        if let Some(bounds) = bounds_of(&pose) {
+            self.bounds = bounds;
+        }
+        self.next = estimate.next_region;
+        self.pose = Some(pose);
+        self.time = time;
+        self.lost = 0;
+        self.seen += 1;
+    }
+
+    /// The person, while they are seen.
+    pub fn person(&self) -> Option<Person2d> {
+        let pose = self.pose.as_ref().filter(|_| self.lost == 0)?;
+        Some(Person2d {
+            id: self.id,
+            bounds: self.bounds,
+            pose: pose.clone(),
+        })
+    }
+}
+
+/// Everybody in one view.
+#[derive(Clone, Debug, Default)]
+pub struct Tracker {
+    tracks: Vec<Track>,
+    next_id: u32,
+    frame: u32,
+}
+
+impl Tracker {
+    /// Whether the detector should look at this frame: every n-th, and whenever somebody was lost or nobody is there.
+    pub fn wants_detection(&mut self, every: u32) -> bool {
+        let due = self.frame.is_multiple_of(every.max(1));
+        self.frame += 1;
+        due || self.tracks.is_empty() || self.tracks.iter().any(|track| track.lost > 0)
+    }
+
+    /// Holds the detector's boxes against the tracks: known people go on, new ones begin.
+    pub fn meet(&mut self, boxes: &[ScoredBox], most_people: usize) {
+        let mut taken = vec![false; boxes.len()];
+        for (track, found) in assign(self.tracks.len(), boxes.len(), |t, b| {
+            1.0 - overlap(self.tracks[t].bounds, boxes[b].bounds)
+        }) {
+            if overlap(self.tracks[track].bounds, boxes[found].bounds) >= SAME {
+                taken[found] = true;
+                let track = &mut self.tracks[track];
+                if track.lost > 0 {
+                    (track.bounds, track.next) = (boxes[found].bounds, None);
+                }
+            }
+        }
+        let area = |found: &ScoredBox| found.bounds.width() * found.bounds.height();
+        let mut fresh: Vec<&ScoredBox> = boxes
+            .iter()
+            .zip(&taken)
+            .filter(|(_, taken)| !**taken)
+            .map(|(b, _)| b)
+            .collect();
+        fresh.sort_by(|a, b| area(b).total_cmp(&area(a)));
+        for found in fresh {
+            // A box that mostly lies within somebody is a part of them.
+            let within = self.tracks.iter().any(|track| {
+                let shared = track.bounds.intersect(found.bounds);
+                !shared.is_empty() && shared.width() * shared.height() > 0.7 * area(found)
+            });
+            if self.tracks.len() < most_people && !within {
+                self.next_id += 1;
+                self.tracks.push(Track::new(self.next_id, found.bounds));
+            }
+        }
+    }
+
+    /// Everybody.
+    pub fn tracks(&self) -> impl Iterator<Item = &Track> {
+        self.tracks.iter()
+    }
+
+    /// Everybody, to be observed.
+    pub fn tracks_mut(&mut self) -> impl Iterator<Item = &mut Track> {
+        self.tracks.iter_mut()
+    }
+
+    /// Ends tracks that lost their person, that left the picture, or that follow the same person as an older one.
+    pub fn tidy(&mut self, width: u32, height: u32) {
+        let picture = Rect::new(0.0, 0.0, width as f32, height as f32);
+        self.tracks.retain(|track| {
+            let patience = if track.seen < 3 { 0 } else { PATIENCE };
+            track.lost <= patience && !track.bounds.intersect(picture).is_empty()
+        });
+        let mut kept: Vec<Track> = Vec::new();
+        for track in self.tracks.drain(..) {
+            if kept.iter().all(|older| !same_person(older, &track)) {
+                kept.push(track);
+            }
+        }
+        self.tracks = kept;
+    }
+}
+
+/// Whether two tracks sit on one person: most joints of both lie on one another.
+fn same_person(a: &Track, b: &Track) -> bool {
+    let (Some(one), Some(two)) = (&a.pose, &b.pose) else {
+        return false;
+    };
+    let size = a.bounds.size().max_element().max(1.0);
+    let (mut near, mut total) = (0, 0);
+    for (joint, point) in one.present() {
+        if let Some(other) = two[joint] {
+            total += 1;
+            near += u32::from(point.position.distance(other.position) < 0.06 * size);
+        }
+    }
+    total >= 5 && near * 10 > total * 7
+}
+
+/// The assignment of rows to columns of the least total cost (Kuhn–Munkres).
+fn assign(rows: usize, columns: usize, cost: impl Fn(usize, usize) -> f32) -> Vec<(usize, usize)> {
+    if rows == 0 || columns == 0 {
+        return Vec::new();
+    }
+    // The solver wants whole numbers, and no more rows than columns.
+    let whole = |row, column| (f64::from(cost(row, column).clamp(-1e3, 1e3)) * 1e4) as i64;
+    if rows <= columns {
+        let (_, chosen) = kuhn_munkres_min(&Matrix::from_fn(rows, columns, |(row, column)| {
+            whole(row, column)
+        }));
+        chosen.into_iter().enumerate().collect()
+    } else {
+        let (_, chosen) = kuhn_munkres_min(&Matrix::from_fn(columns, rows, |(column, row)| {
+            whole(row, column)
+        }));
+        chosen
+            .into_iter()
+            .enumerate()
+            .map(|(column, row)| (row, column))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::skeleton::{Confidence, Keypoint};
+
+    fn person_at(x: f32) -> Estimate {
+        let mut pose = Pose2d::default();
+        use Joint::*;
+        for (n, joint) in [
+            Nose,
+            LeftShoulder,
+            RightShoulder,
+            LeftHip,
+            RightHip,
+            LeftKnee,
+            RightKnee,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let position = Vec2::new(x + 10.0 * (n % 2) as f32, 20.0 + 20.0 * n as f32);
+            pose[joint] = Some(Keypoint {
+                position,
+                confidence: Confidence::new(0.8),
+            });
+        }
+        Estimate {
+            pose,
+            presence: 1.0,
+            next_region: None,
+        }
+    }
+
+    fn box_at(x: f32) -> ScoredBox {
+        ScoredBox {
+            bounds: Rect::new(x - 10.0, 5.0, x + 20.0, 155.0),
+            score: 0.9,
+        }
+    }
+
+    fn frame(
+        tracker: &mut Tracker,
+        boxes: &[ScoredBox],
+        positions: &[f32],
+        time: f64,
+    ) -> Vec<(u32, f32)> {
+        tracker.meet(boxes, 8);
+        let mut positions = positions.iter();
+        for track in tracker.tracks_mut() {
+            let estimate = positions.next().map_or(
+                Estimate {
+                    pose: Pose2d::default(),
+                    presence: 0.0,
+                    next_region: None,
+                },
+                |x| person_at(*x),
+            );
+            track.observe(estimate, time, true);
+        }
+        tracker.tidy(640, 480);
+        tracker
+            .tracks()
+            .filter_map(Track::person)
+            .map(|p| (p.id, p.bounds.center().x.round()))
+            .collect()
+    }
+
+    #[test]
+    fn numbers_stay_with_their_people_whatever_the_order_of_the_boxes() {
+        let mut tracker = Tracker::default();
+        let first = frame(
+            &mut tracker,
+            &[box_at(100.0), box_at(400.0)],
+            &[100.0, 400.0],
+            0.0,
+        );
+        let then = frame(
+            &mut tracker,
+            &[box_at(405.0), box_at(103.0)],
+            &[103.0, 405.0],
+            0.033,
+        );
+        assert_eq!(
+            first.iter().map(|p| p.0).collect::<Vec<_>>(),
+            then.iter().map(|p| p.0).collect::<Vec<_>>()
+        );
+        assert_eq!(then.len(), 2);
+    }
+
+    #[test]
+    fn two_tracks_on_one_person_become_the_older_one() {
+        let mut tracker = Tracker::default();
+        frame(
+            &mut tracker,
+            &[box_at(100.0), box_at(200.0)],
+            &[100.0, 200.0],
+            0.0,
+        );
+        let merged = frame(&mut tracker, &[], &[150.0, 151.0], 0.033);
+        assert_eq!(merged.iter().map(|p| p.0).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn a_person_who_leaves_is_forgotten_and_comes_back_as_somebody_new() {
+        let mut tracker = Tracker::default();
+        for n in 0..5 {
+            frame(
+                &mut tracker,
+                &[box_at(100.0)],
+                &[100.0],
+                f64::from(n) * 0.033,
+            );
+        }
+        for n in 5..30 {
+            assert!(frame(&mut tracker, &[], &[], f64::from(n) * 0.033).is_empty());
+        }
+        assert_eq!(
+            frame(&mut tracker, &[box_at(100.0)], &[100.0], 1.0),
+            [(2, 105.0)]
+        );
+    }
+
+    #[test]
+    fn the_detector_rests_while_everybody_is_followed() {
+        let mut tracker = Tracker::default();
+        assert!(tracker.wants_detection(5));
+        frame(&mut tracker, &[box_at(100.0)], &[100.0], 0.0);
+        assert!(!tracker.wants_detection(5));
+        frame(&mut tracker, &[], &[], 0.033);
+        assert!(
+            tracker.tracks.is_empty() && tracker.wants_detection(5),
+            "a lost newcomer ends at once"
+        );
+    }
+}
