@@ -1,0 +1,174 @@
+//! The way of one frame, as a plain function: picture → people in it → each of them in space.
+//!
+//! The plugin runs a [`Pipeline`] on a thread of its own; programs without a game loop call [`Pipeline::process`]
+//! themselves. One pipeline serves one view.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::camera::Intrinsics;
+use crate::detect::{DetectSettings, Detector, Person2d};
+use crate::inference::{Engine, ModelError, Models, Task};
+use crate::lift::lifter::{Lifted, Lifter, Window};
+use crate::refine::smooth::{SmoothPose, SmoothSettings};
+use crate::source::Frame;
+
+/// How long each stage took for one frame.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StageTimes {
+    /// Fetching and decoding the picture.
+    pub source: Duration,
+    /// Finding people; zero where the detector rested.
+    pub people: Duration,
+    /// Keypoints of everybody.
+    pub keypoints: Duration,
+    /// Lifting everybody.
+    pub lift: Duration,
+}
+
+impl StageTimes {
+    /// Names and times, in the order of the way.
+    pub fn rows(&self) -> [(&'static str, Duration); 4] {
+        [
+            ("source", self.source),
+            ("people", self.people),
+            ("keypoints", self.keypoints),
+            ("lift", self.lift),
+        ]
+    }
+
+    /// All stages after decoding.
+    pub fn without_source(&self) -> Duration {
+        self.people + self.keypoints + self.lift
+    }
+}
+
+/// A person in one frame.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// In the picture; the id stays the same while the view does not lose them.
+    pub seen: Person2d,
+    /// In the camera frame (OpenCV), in metres, smoothed; `None` while too little of them is seen.
+    pub lifted: Option<Lifted>,
+}
+
+/// Everybody in one frame.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// The frame.
+    pub frame: Frame,
+    /// The people, in the order in which they entered.
+    pub people: Vec<Person>,
+    /// The camera that they were lifted with.
+    pub camera: Intrinsics,
+    /// How long it took.
+    pub times: StageTimes,
+}
+
+/// What may be changed while a pipeline runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PipelineSettings {
+    /// Finding and following.
+    pub detect: DetectSettings,
+    /// Smoothing in space.
+    pub smooth: SmoothSettings,
+}
+
+/// One view, from pictures to people in space.
+pub struct Pipeline {
+    detector: Detector,
+    lifter: Lifter,
+    people: HashMap<u32, InSpace>,
+    camera: Option<Intrinsics>,
+    epoch: u64,
+    /// May be changed between frames.
+    pub settings: PipelineSettings,
+}
+
+#[derive(Default)]
+struct InSpace {
+    window: Window,
+    smooth: SmoothPose,
+    last_frame: u64,
+}
+
+impl Pipeline {
+    /// Loads the networks. `camera` is assumed where it is `None`.
+    ///
+    /// # Errors
+    /// [`ModelError`] when a network is missing, broken, or not what its card says.
+    pub fn new(
+        models: &Models,
+        engine: &Engine,
+        threads: usize,
+        camera: Option<Intrinsics>,
+        settings: PipelineSettings,
+    ) -> Result<Self, ModelError> {
+        Ok(Pipeline {
+            detector: Detector::new(models, engine, threads, settings.detect)?,
+            lifter: Lifter::load(models.of(Task::Lift)?, engine, 1)?,
+            people: HashMap::new(),
+            camera,
+            epoch: 0,
+            settings,
+        })
+    }
+
+    /// Names of the networks: people, keypoints, lifter.
+    pub fn model_names(&self) -> Vec<String> {
+        let [person, keypoints] = self.detector.model_names();
+        vec![person, keypoints, self.lifter.name().into()]
+    }
+
+    /// Takes in the next frame.
+    ///
+    /// # Errors
+    /// [`ModelError::Run`] when a network fails; the next frame may work.
+    pub fn process(&mut self, frame: Frame) -> Result<Capture, ModelError> {
+        if frame.epoch != self.epoch {
+            self.epoch = frame.epoch;
+            self.detector.reset();
+            self.people.clear();
+        }
+        let camera = self
+            .camera
+            .unwrap_or_else(|| Intrinsics::assumed(frame.image.width(), frame.image.height()));
+        self.detector.settings = self.settings.detect;
+        let (seen, detect_times) = self.detector.detect(&frame.image, frame.time)?;
+        let began = Instant::now();
+        let mut people = Vec::with_capacity(seen.len());
+        for person in seen {
+            let state = self.people.entry(person.id).or_default();
+            state.last_frame = frame.number;
+            let mut lifted =
+                self.lifter
+                    .lift(&mut state.window, &person.pose, &camera, frame.time)?;
+            if let Some(lifted) = &mut lifted {
+                state.smooth.next(
+                    &mut lifted.pose,
+                    &mut lifted.root,
+                    frame.time,
+                    &self.settings.smooth,
+                );
+            }
+            people.push(Person {
+                seen: person,
+                lifted,
+            });
+        }
+        self.people
+            .retain(|_, state| frame.number.saturating_sub(state.last_frame) < 60);
+        let times = StageTimes {
+            source: frame.decoding,
+            people: detect_times.people,
+            keypoints: detect_times.keypoints,
+            lift: began.elapsed(),
+        };
+        Ok(Capture {
+            frame,
+            people,
+            camera,
+            times,
+        })
+    }
+}

@@ -1,0 +1,3 @@
+//! Making poses better once they are there.
+
+pub mod smooth;
