@@ -1,0 +1,6 @@
+//! From a body in space to the bones of any humanoid model.
+
+pub mod contact;
+pub mod humanoid;
+pub mod rest_pose;
+pub mod solve;

@@ -1,0 +1,402 @@
+//! Which node of a model is which bone of a human: by VRM's table, by names, by shape.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::rest_pose::RestSkeleton;
+
+macro_rules! bones {
+    ($($variant:ident $name:literal,)*) => {
+        /// A bone of VRM 1.0's humanoid, without fingers, eyes and jaw.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum HumanBone { $(#[doc = $name] $variant,)* }
+
+        impl HumanBone {
+            /// All bones; parents before their children.
+            pub const ALL: &[HumanBone] = &[$(HumanBone::$variant,)*];
+
+            /// VRM's name of the bone.
+            pub fn name(self) -> &'static str {
+                match self { $(HumanBone::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+bones! {
+    Hips "hips", Spine "spine", Chest "chest", UpperChest "upperChest", Neck "neck", Head "head",
+    LeftShoulder "leftShoulder", LeftUpperArm "leftUpperArm", LeftLowerArm "leftLowerArm", LeftHand "leftHand",
+    RightShoulder "rightShoulder", RightUpperArm "rightUpperArm", RightLowerArm "rightLowerArm", RightHand "rightHand",
+    LeftUpperLeg "leftUpperLeg", LeftLowerLeg "leftLowerLeg", LeftFoot "leftFoot", LeftToes "leftToes",
+    RightUpperLeg "rightUpperLeg", RightLowerLeg "rightLowerLeg", RightFoot "rightFoot", RightToes "rightToes",
+}
+
+/// Bones without which nothing is driven.
+pub const REQUIRED: &[HumanBone] = {
+    use HumanBone::*;
+    &[
+        Hips,
+        LeftUpperArm,
+        LeftLowerArm,
+        RightUpperArm,
+        RightLowerArm,
+        LeftUpperLeg,
+        LeftLowerLeg,
+        RightUpperLeg,
+        RightLowerLeg,
+    ]
+};
+
+/// Why a model cannot be driven.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HumanoidError {
+    /// There are no bones at all.
+    #[error("the avatar has no skeleton; export it with its armature and skin")]
+    NoSkeleton,
+    /// Some of the bones that are needed were not found.
+    #[error("the avatar's skeleton lacks {}; name the nodes in a bone table", .0.join(", "))]
+    Missing(Vec<&'static str>),
+}
+
+/// The node of each bone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Humanoid {
+    nodes: HashMap<HumanBone, usize>,
+}
+
+impl Humanoid {
+    /// The node of a bone.
+    pub fn node(&self, bone: HumanBone) -> Option<usize> {
+        self.nodes.get(&bone).copied()
+    }
+
+    /// The best mapping: `table` (bone name → node name) over VRM's own over names over shape.
+    ///
+    /// # Errors
+    /// [`HumanoidError`] when bones that are needed cannot be found.
+    pub fn find(
+        skeleton: &RestSkeleton,
+        vrm: Option<&Value>,
+        table: &HashMap<String, String>,
+    ) -> Result<Self, HumanoidError> {
+        if skeleton.nodes.len() < REQUIRED.len() {
+            return Err(HumanoidError::NoSkeleton);
+        }
+        let candidates = [
+            vrm.map(|vrm| by_vrm(vrm, skeleton)),
+            Some(by_names(skeleton)),
+            Some(by_shape(skeleton)),
+        ];
+        let mut best: Option<Humanoid> = None;
+        for mut candidate in candidates.into_iter().flatten() {
+            candidate.apply_table(skeleton, table);
+            if candidate.missing().is_empty() {
+                return Ok(candidate);
+            }
+            if best
+                .as_ref()
+                .is_none_or(|best| candidate.missing().len() < best.missing().len())
+            {
+                best = Some(candidate);
+            }
+        }
+        Err(match best {
+            Some(best) if best.nodes.len() > 2 => HumanoidError::Missing(best.missing()),
+            _ => HumanoidError::NoSkeleton,
+        })
+    }
+
+    fn missing(&self) -> Vec<&'static str> {
+        REQUIRED
+            .iter()
+            .filter(|bone| !self.nodes.contains_key(bone))
+            .map(|bone| bone.name())
+            .collect()
+    }
+
+    fn apply_table(&mut self, skeleton: &RestSkeleton, table: &HashMap<String, String>) {
+        for &bone in HumanBone::ALL {
+            let wanted = table.get(bone.name());
+            if let Some(node) =
+                wanted.and_then(|name| skeleton.nodes.iter().position(|node| node.name == *name))
+            {
+                self.nodes.insert(bone, node);
+            }
+        }
+    }
+}
+
+/// VRM's table: 1.0 maps names to nodes, 0.x lists them.
+fn by_vrm(vrm: &Value, skeleton: &RestSkeleton) -> Humanoid {
+    let mut nodes = HashMap::new();
+    let bones = &vrm["humanoid"]["humanBones"];
+    for &bone in HumanBone::ALL {
+        let entry = match bones {
+            Value::Array(list) => list
+                .iter()
+                .find(|entry| entry["bone"] == bone.name())
+                .map(|entry| &entry["node"]),
+            _ => bones.get(bone.name()).map(|entry| &entry["node"]),
+        };
+        let node = entry.and_then(Value::as_u64).map(|node| node as usize);
+        if let Some(index) = node.and_then(|node| {
+            skeleton
+                .nodes
+                .iter()
+                .position(|n| n.gltf_node == Some(node))
+        }) {
+            nodes.insert(bone, index);
+        }
+    }
+    Humanoid { nodes }
+}
+
+/// The words of a name, lower case, without prefixes of tools and numbers: `mixamorig:LeftUpLeg` → left up leg.
+fn words(name: &str) -> Vec<String> {
+    let name = name.rsplit(':').next().unwrap_or(name);
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for c in name.chars() {
+        let starts = c.is_uppercase() && before.is_lowercase()
+            || c.is_ascii_digit() != before.is_ascii_digit();
+        if !c.is_alphanumeric() || starts {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric() {
+            words
+                .last_mut()
+                .unwrap_or(&mut String::new())
+                .extend(c.to_lowercase());
+        }
+        before = c;
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Names that Mixamo, Unreal, Blender's Rigify and others give to bones; sides are found apart.
+const NAMES: &[(&str, &[&str])] = &[
+    ("hips", &["hips", "pelvis", "hip"]),
+    ("spine", &["spine", "spine1", "tummy", "abdomen", "waist"]),
+    ("chest", &["chest", "spine2", "torso"]),
+    ("upperChest", &["upperchest", "spine3"]),
+    ("neck", &["neck", "neck1"]),
+    ("head", &["head"]),
+    ("Shoulder", &["shoulder", "clavicle", "collar"]),
+    ("UpperArm", &["upperarm", "arm", "uparm", "shldr"]),
+    ("LowerArm", &["lowerarm", "forearm", "elbow"]),
+    ("Hand", &["hand", "wrist"]),
+    ("UpperLeg", &["upperleg", "upleg", "thigh"]),
+    ("LowerLeg", &["lowerleg", "leg", "calf", "shin", "knee"]),
+    ("Foot", &["foot", "ankle"]),
+    ("Toes", &["toes", "toebase", "toe", "ball"]),
+];
+
+fn by_names(skeleton: &RestSkeleton) -> Humanoid {
+    let mut nodes = HashMap::new();
+    for (index, node) in skeleton.nodes.iter().enumerate() {
+        let mut words = words(&node.name);
+        let mut side = "";
+        words.retain(|word| match word.as_str() {
+            "left" | "l" => {
+                side = "left";
+                false
+            }
+            "right" | "r" => {
+                side = "right";
+                false
+            }
+            "armature" | "joint" | "bone" | "def" | "jnt" => false,
+            _ => true,
+        });
+        // Numbers count only on spines and necks: `spine_01`, `Spine1`, but not the `01` of a lone `head.01`.
+        let number: Option<u32> = words.iter().find_map(|word| word.parse().ok());
+        words.retain(|word| word.parse::<u32>().is_err());
+        let joined = words.concat();
+        let with_number = number.filter(|n| *n > 0).map(|n| format!("{joined}{n}"));
+        for (bone, names) in NAMES {
+            let exact =
+                names.contains(&joined.as_str()) && (joined != "spine" || number.unwrap_or(0) == 0);
+            if exact
+                || with_number
+                    .as_ref()
+                    .is_some_and(|name| names.contains(&name.as_str()))
+            {
+                let sided = bone.starts_with(char::is_uppercase);
+                if sided == side.is_empty() {
+                    continue;
+                }
+                let name = format!("{side}{bone}");
+                if let Some(&bone) = HumanBone::ALL.iter().find(|b| b.name() == name) {
+                    nodes.entry(bone).or_insert(index);
+                }
+            }
+        }
+    }
+    let mut found = Humanoid { nodes };
+    // Mixamo's Spine, Spine1, Spine2 are spine, chest, upper chest; Unreal's count from 1.
+    let chain: Vec<usize> = skeleton
+        .nodes
+        .iter()
+        .enumerate()
+        .filter(|(_, node)| {
+            words(&node.name)
+                .first()
+                .is_some_and(|word| word == "spine")
+        })
+        .map(|(index, _)| index)
+        .collect();
+    if chain.len() >= 2 {
+        for bone in [HumanBone::Spine, HumanBone::Chest, HumanBone::UpperChest] {
+            found.nodes.remove(&bone);
+        }
+        for (bone, node) in [HumanBone::Spine, HumanBone::Chest, HumanBone::UpperChest]
+            .into_iter()
+            .zip(chain)
+        {
+            found.nodes.insert(bone, node);
+        }
+    }
+    found
+}
+
+/// The nodes from `start` down to where the chain branches or ends.
+fn chain_from(skeleton: &RestSkeleton, start: usize) -> Vec<usize> {
+    let mut chain = vec![start];
+    while let [only] = skeleton.children(chain[chain.len() - 1])[..] {
+        chain.push(only);
+    }
+    chain
+}
+
+/// By shape alone: the hips are where two chains go down and one goes up; the chest is where arms leave to both sides.
+fn by_shape(skeleton: &RestSkeleton) -> Humanoid {
+    use HumanBone::*;
+    let mut nodes = HashMap::new();
+    let place = |node: usize| skeleton.nodes[node].rest.translation;
+    let floor = skeleton
+        .nodes
+        .iter()
+        .map(|node| node.rest.translation.y)
+        .fold(f32::MAX, f32::min);
+    let top = skeleton
+        .nodes
+        .iter()
+        .map(|node| node.rest.translation.y)
+        .fold(f32::MIN, f32::max);
+    let lowest = |node: usize| {
+        skeleton
+            .subtree(node)
+            .into_iter()
+            .map(|n| place(n).y)
+            .fold(f32::MAX, f32::min)
+    };
+    let near_floor = floor + 0.2 * (top - floor);
+    for hips in 0..skeleton.nodes.len() {
+        let children = skeleton.children(hips);
+        let legs: Vec<usize> = children
+            .iter()
+            .copied()
+            .filter(|&c| lowest(c) < near_floor)
+            .collect();
+        let Some(&spine) = children
+            .iter()
+            .find(|&&c| lowest(c) >= near_floor && place(c).y > place(hips).y - 0.02)
+        else {
+            continue;
+        };
+        let &[one, two] = legs.as_slice() else {
+            continue;
+        };
+        let (leg_one, leg_two) = (chain_from(skeleton, one), chain_from(skeleton, two));
+        if leg_one.len() < 3 || leg_two.len() < 3 {
+            continue;
+        }
+        // Toes lie ahead of the ankles; where there are none, models face +z as glTF asks for.
+        let ahead = leg_one
+            .get(3)
+            .map_or(1.0, |&toe| place(toe).z - place(leg_one[2]).z);
+        let side = if ahead < 0.0 { -1.0 } else { 1.0 };
+        let is_left = |a: usize, b: usize| (place(a).x - place(b).x) * side > 0.0;
+        let (left_leg, right_leg) = if is_left(one, two) {
+            (leg_one, leg_two)
+        } else {
+            (leg_two, leg_one)
+        };
+        for (leg, bones) in [
+            (left_leg, [LeftUpperLeg, LeftLowerLeg, LeftFoot, LeftToes]),
+            (
+                right_leg,
+                [RightUpperLeg, RightLowerLeg, RightFoot, RightToes],
+            ),
+        ] {
+            nodes.extend(bones.into_iter().zip(leg));
+        }
+        nodes.insert(Hips, hips);
+        let back = chain_from(skeleton, spine);
+        nodes.extend(
+            [Spine, Chest, UpperChest]
+                .into_iter()
+                .zip(back.iter().copied()),
+        );
+        let branches = skeleton.children(back[back.len() - 1]);
+        let reach = |n: usize| {
+            skeleton
+                .subtree(n)
+                .into_iter()
+                .map(|m| place(m).x - place(hips).x)
+        };
+        let mut arms: Vec<usize> = branches.clone();
+        arms.sort_by(|&a, &b| {
+            let wide = |n| reach(n).map(f32::abs).fold(0.0, f32::max);
+            wide(b).total_cmp(&wide(a))
+        });
+        if let [one, two, ..] = arms[..] {
+            let (left, right) = if reach(one).sum::<f32>() * side > 0.0 {
+                (one, two)
+            } else {
+                (two, one)
+            };
+            for (arm, bones) in [
+                (left, [LeftShoulder, LeftUpperArm, LeftLowerArm, LeftHand]),
+                (
+                    right,
+                    [RightShoulder, RightUpperArm, RightLowerArm, RightHand],
+                ),
+            ] {
+                let chain = chain_from(skeleton, arm);
+                let skip = usize::from(chain.len() < 4);
+                nodes.extend(bones.into_iter().skip(skip).zip(chain));
+            }
+            if let Some(&neck) = branches.iter().find(|&&n| n != one && n != two) {
+                let chain = chain_from(skeleton, neck);
+                nodes.insert(Neck, neck);
+                if let Some(&head) = chain.get(1) {
+                    nodes.insert(Head, head);
+                }
+            }
+        }
+        break;
+    }
+    Humanoid { nodes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_many_tools_are_cut_into_words() {
+        assert_eq!(words("mixamorig:LeftUpLeg"), ["left", "up", "leg"]);
+        assert_eq!(words("upperarm.l"), ["upperarm", "l"]);
+        assert_eq!(words("spine_01"), ["spine", "01"]);
+        assert_eq!(words("mixamorig:Spine2"), ["spine", "2"]);
+    }
+
+    #[test]
+    fn a_model_without_bones_says_so() {
+        let error = Humanoid::find(&RestSkeleton::default(), None, &HashMap::new());
+        assert_eq!(error, Err(HumanoidError::NoSkeleton));
+    }
+}
