@@ -1,0 +1,336 @@
+//! A take on disk: one JSON line that says what it is, then one line per frame. A line is whole or not there, so a take
+//! whose program was killed is the same take, a moment shorter.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bevy::math::{Vec2, Vec3};
+use serde::{Deserialize, Serialize};
+
+use crate::pipeline::Capture;
+use crate::skeleton::{Confidence, Joint, Joint3d, JointMap, Keypoint, Origin, Pose2d, Pose3d};
+
+/// What is wrong with a take.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// The file cannot be made or written.
+    #[error("cannot write the take {path}: {error}; what was recorded so far is kept")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the take {path}: {error}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: String,
+    },
+}
+
+/// The first line of a take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TakeHeader {
+    /// Always `bevy_pose_capture take`.
+    pub format: String,
+    /// 1.
+    pub version: u32,
+    /// Which source it is from.
+    pub source: String,
+    /// Width and height of the pictures, in pixels.
+    pub size: (u32, u32),
+}
+
+/// A person in one frame, as kept in a take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TakeFrame {
+    /// Seconds since the take began.
+    pub time: f64,
+    /// Who it is.
+    pub id: u32,
+    /// Name, x and y in pixels, confidence.
+    pub seen: Vec<(Joint, f32, f32, f32)>,
+    /// Name, x, y, z in metres in the camera frame, expected error, origin.
+    pub lifted: Vec<(Joint, f32, f32, f32, f32, Origin)>,
+}
+
+impl TakeFrame {
+    /// The people of a frame who were lifted, at `time` seconds of the take.
+    pub fn of(capture: &Capture, time: f64) -> Vec<TakeFrame> {
+        capture
+            .people
+            .iter()
+            .filter_map(|person| {
+                let lifted = person.lifted.as_ref()?;
+                Some(TakeFrame {
+                    time,
+                    id: person.seen.id,
+                    seen: person
+                        .seen
+                        .pose
+                        .present()
+                        .map(|(j, p)| (j, p.position.x, p.position.y, p.confidence.get()))
+                        .collect(),
+                    lifted: lifted
+                        .pose
+                        .present()
+                        .map(|(j, p)| {
+                            (
+                                j,
+                                p.position.x,
+                                p.position.y,
+                                p.position.z,
+                                p.sigma,
+                                p.origin,
+                            )
+                        })
+                        .collect(),
+                })
+            })
+            .collect()
+    }
+
+    /// The joints in the camera frame (OpenCV), in metres.
+    pub fn pose(&self) -> Pose3d {
+        let mut pose: Pose3d = JointMap::default();
+        for &(joint, x, y, z, sigma, origin) in &self.lifted {
+            pose[joint] = Some(Joint3d {
+                position: Vec3::new(x, y, z),
+                sigma,
+                origin,
+            });
+        }
+        pose
+    }
+
+    /// The joints in the picture.
+    pub fn pose2d(&self) -> Pose2d {
+        let mut pose: Pose2d = JointMap::default();
+        for &(joint, x, y, sure) in &self.seen {
+            pose[joint] = Some(Keypoint {
+                position: Vec2::new(x, y),
+                confidence: Confidence::new(sure),
+            });
+        }
+        pose
+    }
+}
+
+/// A take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Take {
+    /// What it is.
+    pub header: TakeHeader,
+    /// Frames in order of time.
+    pub frames: Vec<TakeFrame>,
+}
+
+impl Take {
+    /// An empty take of a source.
+    pub fn new(source: &str, size: (u32, u32)) -> Take {
+        let header = TakeHeader {
+            format: FORMAT.into(),
+            version: 1,
+            source: source.into(),
+            size,
+        };
+        Take {
+            header,
+            frames: Vec::new(),
+        }
+    }
+
+    /// Reads a take; a last line that was cut off is left out.
+    ///
+    /// # Errors
+    /// [`TakeError::Read`] when the file is no take.
+    pub fn read(path: &Path) -> Result<Take, TakeError> {
+        let failed = |error: String| TakeError::Read {
+            path: path.into(),
+            error,
+        };
+        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+        let mut lines = BufReader::new(file).lines().map_while(Result::ok);
+        let first = lines.next().unwrap_or_default();
+        let header: TakeHeader = serde_json::from_str(&first)
+            .map_err(|_| failed("its first line is not a take's".into()))?;
+        if header.format != FORMAT || header.version != 1 {
+            return Err(failed(format!(
+                "it is {} version {}, not {FORMAT} version 1",
+                header.format, header.version
+            )));
+        }
+        let frames = lines
+            .map_while(|line| serde_json::from_str(&line).ok())
+            .collect();
+        Ok(Take { header, frames })
+    }
+
+    /// The person with the most frames.
+    pub fn longest_seen(&self) -> Option<u32> {
+        let mut counts = std::collections::BTreeMap::<u32, usize>::new();
+        self.frames
+            .iter()
+            .for_each(|frame| *counts.entry(frame.id).or_default() += 1);
+        counts
+            .into_iter()
+            .max_by_key(|(_, count)| *count)
+            .map(|(id, _)| id)
+    }
+}
+
+const FORMAT: &str = "bevy_pose_capture take";
+/// How long a frame may wait in memory before it is on disk.
+const FLUSH: Duration = Duration::from_millis(500);
+
+/// Writes a take while it runs.
+#[derive(Debug)]
+pub struct TakeWriter {
+    path: PathBuf,
+    file: BufWriter<File>,
+    flushed: Instant,
+}
+
+impl TakeWriter {
+    /// Makes the file and its folder.
+    ///
+    /// # Errors
+    /// [`TakeError::Write`].
+    pub fn create(path: &Path, header: &TakeHeader) -> Result<TakeWriter, TakeError> {
+        let failed = |error| TakeError::Write {
+            path: path.into(),
+            error,
+        };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let file = BufWriter::new(File::create(path).map_err(failed)?);
+        let mut writer = TakeWriter {
+            path: path.into(),
+            file,
+            flushed: Instant::now(),
+        };
+        writer.line(header)?;
+        writer.flush()?;
+        Ok(writer)
+    }
+
+    /// Adds a frame.
+    ///
+    /// # Errors
+    /// [`TakeError::Write`], for instance when the disk is full; lines already written stay.
+    pub fn push(&mut self, frame: &TakeFrame) -> Result<(), TakeError> {
+        self.line(frame)?;
+        if self.flushed.elapsed() > FLUSH {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Hands everything to the disk.
+    ///
+    /// # Errors
+    /// [`TakeError::Write`].
+    pub fn flush(&mut self) -> Result<(), TakeError> {
+        self.flushed = Instant::now();
+        self.file.flush().map_err(|error| TakeError::Write {
+            path: self.path.clone(),
+            error,
+        })
+    }
+
+    fn line(&mut self, value: &impl Serialize) -> Result<(), TakeError> {
+        let failed = |error: std::io::Error| TakeError::Write {
+            path: self.path.clone(),
+            error,
+        };
+        let mut text = serde_json::to_vec(value).map_err(|error| failed(error.into()))?;
+        text.push(b'\n');
+        self.file.write_all(&text).map_err(failed)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn frame(n: u32) -> TakeFrame {
+        TakeFrame {
+            time: f64::from(n) / 30.0,
+            id: 1,
+            seen: vec![(Joint::Nose, n as f32, 2.0, 0.5)],
+            lifted: vec![(
+                Joint::LeftHip,
+                0.1,
+                n as f32 * 0.01,
+                3.0,
+                0.02,
+                Origin::Lifted,
+            )],
+        }
+    }
+
+    #[test]
+    fn a_take_whose_program_was_killed_lacks_only_the_line_being_written()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("new/a.take");
+        let header = Take::new("test", (64, 48)).header;
+        let mut writer = TakeWriter::create(&path, &header)?;
+        for n in 0..10 {
+            writer.push(&frame(n))?;
+        }
+        writer.flush()?;
+        let whole = std::fs::read(&path)?;
+        std::fs::write(&path, &whole[..whole.len() - 9])?;
+        let take = Take::read(&path)?;
+        assert_eq!(take.header, header);
+        assert_eq!(take.frames, (0..9).map(frame).collect::<Vec<_>>());
+        Ok(())
+    }
+
+    #[test]
+    fn frames_reach_the_disk_within_a_second_without_being_asked_to()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a.take");
+        let mut writer = TakeWriter::create(&path, &Take::new("test", (1, 1)).header)?;
+        writer.push(&frame(0))?;
+        writer.flushed = Instant::now()
+            .checked_sub(Duration::from_secs(1))
+            .ok_or("a young clock")?;
+        writer.push(&frame(1))?;
+        assert_eq!(Take::read(&path)?.frames.len(), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_no_take_is_refused_by_name() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("notes.txt");
+        std::fs::write(&path, "hello\n")?;
+        assert!(Take::read(&path).is_err_and(|error| error.to_string().contains("notes.txt")));
+        Ok(())
+    }
+
+    #[test]
+    fn a_full_disk_is_one_sentence() {
+        // Linux's disk that is always full.
+        if !Path::new("/dev/full").exists() {
+            eprintln!("skipped: no /dev/full here");
+            return;
+        }
+        let error =
+            TakeWriter::create(Path::new("/dev/full"), &Take::new("test", (1, 1)).header).err();
+        assert!(error.is_some_and(|error| {
+            error
+                .to_string()
+                .starts_with("cannot write the take /dev/full")
+        }));
+    }
+}
