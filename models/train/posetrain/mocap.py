@@ -1,0 +1,130 @@
+"""Motion files -> one skeleton of 23 joints: metres, Y up, floor at 0, 60 frames a second."""
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .bvh import load_bvh, load_deepmimic
+
+LIFT23 = [
+    "nose", "left_ear", "right_ear",
+    "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist",
+    "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+    "left_heel", "right_heel", "left_foot_index", "right_foot_index",
+    "left_pinky", "right_pinky", "left_index", "right_index",
+]
+RATE = 60
+
+# Joint of the file, and where on it the point sits (in the joint's own axes at rest: x left, y up, z ahead; metres).
+CMU = {
+    "nose": ("head", (0, .060, .120)), "left_ear": ("head", (.073, .080, .020)), "right_ear": ("head", (-.073, .080, .020)),
+    "left_shoulder": "lShldr", "left_elbow": "lForeArm", "left_wrist": "lHand", "left_index": "lIndex1", "left_pinky": "lPinky1",
+    "left_hip": "lThigh", "left_knee": "lShin", "left_ankle": "lFoot",
+    "left_heel": ("lFoot", (0, -.055, -.045)), "left_foot_index": ("lFoot_End", (.01, 0, .05)),
+    "right_shoulder": "rShldr", "right_elbow": "rForeArm", "right_wrist": "rHand", "right_index": "rIndex1",
+    "right_pinky": "rPinky1", "right_hip": "rThigh", "right_knee": "rShin", "right_ankle": "rFoot",
+    "right_heel": ("rFoot", (0, -.055, -.045)), "right_foot_index": ("rFoot_End", (-.01, 0, .05)),
+}
+REACTIDLE = {
+    "nose": ("face", (0, .030, .115)), "left_ear": ("face", (.073, .050, .015)), "right_ear": ("face", (-.073, .050, .015)),
+    "left_shoulder": "upper_arm.L", "left_elbow": "forearm.L", "left_wrist": "forearm.L_End",
+    "left_hip": "thigh.L", "left_knee": "shin.L", "left_ankle": "foot.L",
+    "left_heel": ("foot.L", (0, -.060, -.045)), "left_foot_index": ("foot.L_End", (0, 0, .06)),
+    "right_shoulder": "upper_arm.R", "right_elbow": "forearm.R", "right_wrist": "forearm.R_End",
+    "right_hip": "thigh.R", "right_knee": "shin.R", "right_ankle": "foot.R",
+    "right_heel": ("foot.R", (0, -.060, -.045)), "right_foot_index": ("foot.R_End", (0, 0, .06)),
+}
+BVH11 = {
+    "left_shoulder": "LeftShoulder", "left_elbow": "LeftElbow", "left_wrist": "LeftWrist",
+    "left_hip": "LeftHip", "left_knee": "LeftKnee", "left_ankle": "LeftAnkle",
+    "right_shoulder": "RightShoulder", "right_elbow": "RightElbow", "right_wrist": "RightWrist",
+    "right_hip": "RightHip", "right_knee": "RightKnee", "right_ankle": "RightAnkle",
+}
+DEEPMIMIC = {n: n for n in LIFT23 if n.split("_")[-1] in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")}
+BANDAI = {f"{s}_{ours}": f"{theirs}_{s[0].upper()}" for s in ("left", "right") for ours, theirs in
+          (("shoulder", "UpperArm"), ("elbow", "LowerArm"), ("wrist", "Hand"), ("hip", "UpperLeg"), ("knee", "LowerLeg"),
+           ("ankle", "Foot"))}
+
+BROKEN = ("09_10", "07_12", "01_14", "03_02")  # joints that jump by metres
+SCORED_SUBJECTS = ("05", "08", "14")  # of CMU: held out, never trained on
+
+
+@dataclass
+class Clip:
+    name: str
+    joints: np.ndarray  # (t, 23, 3) float32; zeros where `known` is False
+    known: np.ndarray  # (23,)
+
+
+# All of CMU was retargeted to one doll; these bring its bones to human means (Winter 2009, fig. 4.1).
+DOLL_TO_HUMAN = {"knee": 1.12, "ankle": 0.93, "shoulder": 1.4, "wrist": 1.08}
+
+
+def stretches(names, table, rng):
+    """A random body: factors of bone lengths, the same on both sides."""
+    mean = DOLL_TO_HUMAN if table is CMU else {}
+    parts = dict.fromkeys(n.split("_", 1)[1] for n in table if n != "nose")
+    bone = {part: mean.get(part, 1.0) * np.exp(rng.normal(0, 0.13 if part in ("hip", "shoulder") else 0.06)) for part in parts}
+    out = np.ones(len(names))
+    for ours, source in table.items():
+        if isinstance(source, str) and ours != "nose":
+            out[names.index(source)] = bone[ours.split("_", 1)[1]]
+    return out * np.exp(rng.normal(0.06, 0.07))
+
+
+def convert(motion, table, metres, rng=None):
+    """One file on one random body; `rng` None keeps the body as recorded."""
+    stretch = None if rng is None else stretches(motion.names, table, rng)
+    position, rotation = motion.pose(stretch)
+    known = np.array([n in table for n in LIFT23])
+    joints = np.zeros((len(position), 23, 3))
+    for j, name in enumerate(LIFT23):
+        if known[j]:
+            source = table[name]
+            part, offset = (source, None) if isinstance(source, str) else source
+            i = motion.names.index(part)
+            joints[:, j] = position[:, i] * metres
+            if offset is not None:
+                joints[:, j] += rotation[:, i] @ np.array(offset)
+    size = 1.0 if stretch is None else float(np.median(stretch))
+    root = position[:, :1] * metres
+    joints[:, known] += root * (size - 1.0)  # taller people take longer steps
+    joints[:, known, 1] -= np.percentile(joints[:, known, 1].min(1), 2)
+    times = np.arange(len(joints)) * motion.seconds_per_frame
+    wanted = np.arange(0, times[-1], 1 / RATE)
+    at = np.clip(wanted / motion.seconds_per_frame, 0, len(joints) - 1.001)
+    low, mix = at.astype(int), (at % 1)[:, None, None]
+    return (joints[low] * (1 - mix) + joints[low + 1] * mix).astype(np.float32), known
+
+
+def files(folder, split):
+    """`(name, loader, table, metres)` for the clips of a split: train, subjects or bandai."""
+    folder = Path(folder)
+    if split == "bandai":
+        for path in sorted((folder / "eval_only_bandai").glob("*.bvh.gz")):
+            yield path.stem, lambda p=path: load_bvh(p), BANDAI, .01
+        return
+    for path in sorted((folder / "cmu").glob("*.bvh.gz")):
+        if path.name[:5] not in BROKEN and (path.name[:2] in SCORED_SUBJECTS) == (split == "subjects"):
+            yield "cmu_" + path.name[:5], lambda p=path: load_bvh(p), CMU, .01
+    if split == "train":
+        for path in sorted((folder / "reactidle").glob("*.bvh.gz")):
+            yield "idle_" + path.stem, lambda p=path: load_bvh(p), REACTIDLE, 1.0
+        for path in sorted((folder / "deepmimic").glob("humanoid3d_*.txt.gz")):
+            yield path.stem, lambda p=path: load_deepmimic(p, folder / "deepmimic" / "humanoid3d.txt"), DEEPMIMIC, 1.0
+        yield "bvh11", lambda: load_bvh(folder / "cmu_bvh11" / "131_01.bvh.gz"), BVH11, .0254 / .45
+
+
+def load(folder, split, bodies=0, seed=0):
+    """All clips of a split; `bodies` random bodies each, or the recorded one where 0."""
+    rng, out = np.random.default_rng(seed), []
+    for name, open_file, table, metres in files(folder, split):
+        motion = open_file()
+        first = 2 if name.startswith("cmu_") else 0  # the CMU files open with a T-pose and a step half-way out of it
+        motion.frames = motion.frames[first:]
+        if len(motion.frames) * motion.seconds_per_frame < 0.7:
+            continue
+        for _ in range(max(bodies, 1)):
+            joints, known = convert(motion, table, metres, rng if bodies else None)
+            out.append(Clip(name, joints, known))
+    return out

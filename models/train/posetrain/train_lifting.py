@@ -1,0 +1,86 @@
+"""Trains a lifting network from a recipe, resumably."""
+import threading
+import queue
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import mocap
+from .lifting import LiftNet, laplace
+from .views import Views
+
+
+def prefetch(draw, ahead=4):
+    """Runs `draw` on a thread of its own."""
+    line = queue.Queue(ahead)
+
+    def work():
+        while True:
+            line.put(draw())
+    threading.Thread(target=work, daemon=True).start()
+    return line.get
+
+
+def score(net, clips, noise=False, seed=5, batches=6):
+    """`(MPJPE, P-MPJPE)` in mm on random views of clips; limbs only, as skeletons differ elsewhere."""
+    views, limbs = Views(clips, net.frames, noise, seed), list(range(3, 15))
+    net.eval()
+    plain, aligned = [], []
+    with torch.no_grad():
+        for _ in range(batches):
+            x, target, known = views.batch(512, strides=(1,))
+            got = net(torch.from_numpy(x))[..., :3].numpy()[:, limbs]
+            want = target[:, limbs]
+            plain.append(np.linalg.norm(got - want, axis=-1).mean())
+            a, b = got - got.mean(1, keepdims=True), want - want.mean(1, keepdims=True)
+            u, s, v = np.linalg.svd(a.transpose(0, 2, 1) @ b)
+            sign = np.ones_like(s)
+            sign[:, -1] = np.sign(np.linalg.det(u @ v))
+            turn = (u * sign[:, None]) @ v
+            scale = (s * sign).sum(-1) / (a ** 2).sum((1, 2))
+            aligned.append(np.linalg.norm(scale[:, None, None] * (a @ turn) - b, axis=-1).mean())
+    net.train()
+    return 1000 * float(np.mean(plain)), 1000 * float(np.mean(aligned))
+
+
+def rate_at(step, phases):
+    """Share of the learning rate: in each phase a short rise, then a cosine down to a hundredth."""
+    for length in phases:
+        if step < length:
+            return min(1.0, (step + 1) / 100) * (0.505 + 0.495 * np.cos(np.pi * step / length))
+        step -= length
+    return 0.01
+
+
+def train(recipe, work):
+    torch.manual_seed(recipe.get("seed", 0))
+    folder = Path(recipe["data"])
+    clips = mocap.load(folder, "train", bodies=recipe["bodies"])
+    held = mocap.load(folder, "subjects")
+    net = LiftNet(recipe["channels"], recipe["blocks"], recipe["dropout"])
+    optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=1e-4)
+    phases, checkpoint, first = recipe["phases"], Path(work) / "lifting.pt", 0
+    steps = sum(phases)
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=False)
+        net.load_state_dict(state["net"]), optimiser.load_state_dict(state["optimiser"])
+        first = state["step"]
+    views = Views(clips, net.frames, True, seed=first)
+    draw, began, running = prefetch(lambda: views.batch(recipe["batch"])), time.time(), []
+    for step in range(first, steps):
+        for group in optimiser.param_groups:
+            group["lr"] = recipe["rate"] * rate_at(step, phases)
+        x, target, known = draw()
+        loss, error = laplace(net(torch.from_numpy(x)), torch.from_numpy(target), torch.from_numpy(known))
+        optimiser.zero_grad(), loss.backward(), optimiser.step()
+        running.append(error.item())
+        if (step + 1) % 200 == 0 or step + 1 == steps:
+            torch.save({"net": net.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}, checkpoint)
+            plain, aligned = score(net, held)
+            noisy, _ = score(net, held, noise=True)
+            print(f"step {step + 1}/{steps} train {1000 * np.mean(running):.1f} mm; held-out subjects {plain:.1f} / "
+                  f"P {aligned:.1f} mm, with modelled noise {noisy:.1f}; {time.time() - began:.0f} s", flush=True)
+            running = []
+    return net

@@ -1,0 +1,142 @@
+"""Trains the person detector on boxes in photos and around drawn figures, resumably."""
+import copy
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.nn import functional
+
+from .photos import Figures, Photos, affine, into_crop, recolour, warp
+from .train_keypoints import average, pixels
+from .train_lifting import prefetch
+from .vision import PersonNet, focal
+
+STRIDE = 8
+
+
+class Scenes:
+    def __init__(self, recipe, seed):
+        self.rng = np.random.default_rng(seed)
+        self.photos = Photos(recipe["labels"], recipe["photos"])
+        self.figures = Figures(recipe["mocap"], seed)
+        self.share = recipe["figures"]
+
+    def one(self, size):
+        rng = self.rng
+        i = rng.integers(len(self.photos.images))
+        if rng.random() < self.share and self.photos.empty:
+            i = self.photos.empty[rng.integers(len(self.photos.empty))]
+            image, people = self.photos.images[i].copy(), []
+            height, width = image.shape[:2]
+            for _ in range(rng.integers(1, 3)):
+                centre = np.array([rng.uniform(.2, .8) * width, rng.uniform(.3, .7) * height])
+                marks = self.figures.draw(image, centre, rng.uniform(.25, .95) * height)[:, :2]
+                pad = 0.06 * max(marks.max(0) - marks.min(0))
+                people.append((np.r_[marks.min(0) - pad, marks.max(0) + pad], 1.0, None))
+        else:
+            image, people = self.photos.images[i], self.photos.people[i]
+        height, width = image.shape[:2]
+        aspect = np.exp(rng.uniform(-0.4, 0.4)) if self.photos.square[i] else np.exp(rng.normal(0, 0.08))
+        side = max(width, height) * np.exp(rng.uniform(-0.5, 0.35))
+        centre = np.array([width, height]) / 2 + rng.normal(0, 0.12, 2) * side
+        if people and rng.random() < 0.5:  # look near somebody
+            box = people[rng.integers(len(people))][0]
+            centre = centre * 0.4 + 0.6 * (box[:2] + box[2:]) / 2
+        turn = rng.random()
+        angle = rng.normal(0, 0.12) if turn < 0.9 else rng.integers(1, 4) * np.pi / 2
+        matrix = affine(centre, side, size, angle, aspect, rng.random() < 0.5)
+        picture = recolour(warp(image, matrix, size, (114, 114, 114)), rng)
+        boxes = []
+        for box, score, _ in people:
+            x0, y0, x1, y1 = box
+            # The ellipse in the box turns with the picture; its bounds stay tighter than those of the turned corners.
+            middle = into_crop(matrix, np.array([[(x0 + x1) / 2, (y0 + y1) / 2]]))[0]
+            inverse = np.linalg.inv(matrix[:, :2])
+            half = np.sqrt((inverse * [[(x1 - x0) / 2, (y1 - y0) / 2]]) ** 2 @ np.ones(2)) if abs(np.sin(2 * angle)) > .3 \
+                else np.abs(inverse) @ [(x1 - x0) / 2, (y1 - y0) / 2] / (abs(np.cos(angle)) + abs(np.sin(angle)))
+            low, high = np.maximum(middle - half, 0), np.minimum(middle + half, size)
+            if (high - low > 3).all() and (high - low).prod() > 0.25 * (4 * half.prod()):
+                boxes.append((*low, *high, score))
+        return picture, np.array(boxes).reshape(-1, 5)
+
+    def batch(self, count, size):
+        pictures, lists = zip(*(self.one(size) for _ in range(count)))
+        cells = size // STRIDE
+        target = np.zeros((count, cells, cells), np.float32)
+        weight = np.ones((count, cells, cells), np.float32)
+        box = np.zeros((count, 4, cells, cells), np.float32)
+        inside = np.zeros((count, cells, cells), np.float32)
+        grid = np.arange(cells)
+        for n, boxes in enumerate(lists):
+            for x0, y0, x1, y1, score in sorted(boxes.tolist(), key=lambda b: -(b[2] - b[0]) * (b[3] - b[1])):
+                cx, cy, w, h = (x0 + x1) / 2 / STRIDE, (y0 + y1) / 2 / STRIDE, (x1 - x0) / STRIDE, (y1 - y0) / STRIDE
+                i, j = min(int(cx), cells - 1), min(int(cy), cells - 1)
+                bell = np.exp(-0.5 * (((grid[None] + .5 - cx) / (w * .12 + .6)) ** 2 + ((grid[:, None] + .5 - cy) / (h * .12 + .6)) ** 2))
+                if score < 0.35 or min(w, h) < 1.2:
+                    weight[n][bell > 0.1] = 0  # too unsure or too small to say either way
+                    continue
+                target[n] = np.maximum(target[n], np.minimum(bell, 0.98))
+                target[n, j, i] = 1
+                near = bell > 0.55
+                near[j, i] = True
+                inside[n][near] = 1
+                box[n][:, near] = np.array([x0, y0, x1, y1], np.float32)[:, None] / STRIDE
+        return np.stack(pictures), target, weight, box, inside
+
+
+def boxes_of(output):
+    """`(n, 4, c, c)` corners in cells."""
+    cells = output.shape[-1]
+    grid = torch.arange(cells, dtype=torch.float32)
+    x, y = output[:, 0] + grid, output[:, 1] + grid[:, None]
+    w, h = torch.exp(output[:, 2].clamp(-3, 5)) / 2, torch.exp(output[:, 3].clamp(-3, 5)) / 2
+    return torch.stack([x - w, y - h, x + w, y + h], 1)
+
+
+def giou(a, b):
+    area = lambda q: (q[:, 2] - q[:, 0]).clamp(min=0) * (q[:, 3] - q[:, 1]).clamp(min=0)
+    inner = torch.cat([torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:])], 1)
+    outer = torch.cat([torch.minimum(a[:, :2], b[:, :2]), torch.maximum(a[:, 2:], b[:, 2:])], 1)
+    shared = area(inner)
+    union = area(a) + area(b) - shared + 1e-6
+    hull = area(outer) + 1e-6
+    return shared / union - (hull - union) / hull
+
+
+def train(recipe, work):
+    torch.manual_seed(0)
+    cv2.setNumThreads(1)
+    net = PersonNet().to(memory_format=torch.channels_last)
+    kept = copy.deepcopy(net)
+    optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=0.02)
+    steps, checkpoint, first = recipe["steps"], Path(work) / "person.pt", 0
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe["rate"], steps, pct_start=0.08, final_div_factor=100)
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=False)
+        net.load_state_dict(state["net"]), kept.load_state_dict(state["kept"])
+        optimiser.load_state_dict(state["optimiser"]), schedule.load_state_dict(state["schedule"])
+        first = state["step"]
+    scenes, began, running = Scenes(recipe, 100 + first), time.time(), []
+    draw = prefetch(lambda: scenes.batch(recipe["batch"], recipe["small"]), 3)
+    for step in range(first, steps):
+        pictures, target, weight, box, inside = draw()
+        output = net(pixels(pictures))
+        inside = torch.from_numpy(inside)
+        overlap = giou(boxes_of(output[:, :4]), torch.from_numpy(box))
+        located = ((1 - overlap) * inside).sum() / inside.sum().clamp(min=1)
+        found = focal(output[:, 4], torch.from_numpy(target), torch.from_numpy(weight))
+        loss = found + 2 * located
+        optimiser.zero_grad(), loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimiser.step(), schedule.step()
+        average(kept, net, min(0.998, (step + 1) / (step + 20)))
+        running.append((found.item(), located.item()))
+        if (step + 1) % 100 == 0 or step + 1 == steps:
+            torch.save({"net": net.state_dict(), "kept": kept.state_dict(), "optimiser": optimiser.state_dict(),
+                        "schedule": schedule.state_dict(), "step": step + 1}, checkpoint)
+            print(f"step {step + 1}/{steps}: found {np.mean(running, 0)[0]:.3f} located {np.mean(running, 0)[1]:.3f}; "
+                  f"{time.time() - began:.0f} s", flush=True)
+            running = []
+    return kept

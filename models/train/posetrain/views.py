@@ -1,0 +1,158 @@
+"""Windows of mocap seen by random webcams: what a lifting network is trained on.
+
+Camera frame: x right, y down, z forward (OpenCV). A window's pose is expressed in the *person camera*: the camera turned
+so that its axis meets the person's centre in the last frame. `src/lift/window.rs` is the same arithmetic for users.
+"""
+import numpy as np
+
+from .mocap import LIFT23, RATE
+from .joints import mirror_of
+
+MIRROR = np.array(mirror_of(LIFT23))
+TORSO = [LIFT23.index(n) for n in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
+HIPS = [LIFT23.index(n) for n in ("left_hip", "right_hip")]
+FACE = [0, 1, 2]
+FEET = [15, 16, 17, 18]
+HANDS = [19, 20, 21, 22]
+LEGS = list(range(9, 19))
+FEATURES = 23 * 3 + 5
+
+
+def normalise(rays, seen, confidence, seconds):
+    """Image rays `(n, t, 23, 2)` (x/z, y/z in the person camera), seen `(n, t, 23)`, seconds per step `(n,)` ->
+    features `(n, t, 74)`.
+
+    Each frame is centred on its torso and scaled by its own spread, so that a frame's features do not depend on later
+    frames. The last five channels tell how centre and scale move, the time step, and how large the person appears (which is
+    how strong the perspective is).
+    """
+    weight = seen.astype(np.float32)
+    torso = weight[:, :, TORSO]
+    use_all = torso.sum(-1, keepdims=True) < 2
+    choice = np.zeros_like(weight)
+    choice[:, :, TORSO] = torso
+    choice = np.where(use_all, weight, choice) + 1e-9
+    choice /= choice.sum(-1, keepdims=True)
+    centre = (rays * choice[..., None]).sum(2)
+    apart = rays - centre[:, :, None]
+    total = weight.sum(-1) + 1e-9
+    scale = np.sqrt((weight * (apart ** 2).sum(-1)).sum(-1) / total) + 1e-4
+    step = lambda v: np.concatenate([np.zeros_like(v[:, :1]), v[:, 1:] - v[:, :-1]], 1)
+    rate = (1 / (RATE * seconds))[:, None]
+    moved = step(centre) / scale[..., None] * rate[..., None]
+    grown = step(np.log(scale)) * rate
+    body = np.concatenate([apart / scale[:, :, None, None] * weight[..., None], (confidence * weight)[..., None]], -1)
+    extra = np.stack([np.clip(moved[..., 0], -1, 1), np.clip(moved[..., 1], -1, 1), np.clip(grown, -1, 1),
+                      np.broadcast_to((seconds * 10)[:, None], scale.shape), np.clip(np.log(scale / 0.12), -2, 2)], -1)
+    return np.concatenate([body.reshape(*body.shape[:2], -1), extra], -1).astype(np.float32)
+
+
+class Views:
+    """Draws batches of windows."""
+
+    def __init__(self, clips, frames=27, noise=True, seed=0):
+        self.rng, self.frames, self.noise = np.random.default_rng(seed), frames, noise
+        self.joints = np.concatenate([c.joints for c in clips])
+        self.known = np.repeat(np.stack([c.known for c in clips]), [len(c.joints) for c in clips], 0)
+        self.first = np.cumsum([0] + [len(c.joints) for c in clips])[:-1]
+        self.length = np.array([len(c.joints) for c in clips])
+        weight = self.length.astype(float)
+        for i, clip in enumerate(clips):
+            weight[i] *= 0.15 if clip.name.startswith("idle_") else 3.0 if clip.name.startswith("humanoid3d") else 1.0
+        self.weight = weight / weight.sum()
+
+    def batch(self, n, strides=(1, 1, 2, 2, 2, 3, 4, 6)):
+        """Features `(n, t, 74)`, pose of the last frame `(n, 23, 3)` about mid hips in the person camera, known `(n, 23)`."""
+        rng, t = self.rng, self.frames
+        clip = rng.choice(len(self.length), n, p=self.weight)
+        stride = np.minimum(rng.choice(strides, n), np.maximum(1, self.length[clip] // t))
+        last = (rng.random(n) * self.length[clip]).astype(int)
+        index = np.maximum(last[:, None] - stride[:, None] * np.arange(t)[::-1], 0)  # a clip's start repeats its first frame
+        index = self.first[clip][:, None] + index
+        world, known = self.joints[index], self.known[index[:, 0]]
+
+        flip = rng.random(n) < 0.5
+        world[flip] = world[flip][:, :, MIRROR] * np.array([-1, 1, 1], np.float32)
+        known[flip] = known[flip][:, MIRROR]
+
+        camera = self.look(world)
+        rays = camera[..., :2] / np.maximum(camera[..., 2:], 0.15)
+        zoom = np.exp(rng.normal(0, 0.12, n)).astype(np.float32)  # the assumed field of view is never quite the true one
+        rays = rays * zoom[:, None, None, None]
+
+        relative = camera - camera[:, :, HIPS].mean(2, keepdims=True)
+        target = relative[:, -1]
+        seconds = stride / RATE
+        seen = np.broadcast_to(known[:, None], world.shape[:3]).copy()
+        confidence = np.ones(world.shape[:3], np.float32)
+        if self.noise:
+            rays, seen, confidence = self.degrade(rays, seen, confidence)
+        return normalise(rays, seen, confidence, seconds), target.astype(np.float32), known
+
+    def look(self, world):
+        """World joints `(n, t, 23, 3)` in the frames of `n` random webcams: height, distance, where they look, roll."""
+        rng, n = self.rng, len(world)
+        centre = world[:, -1, HIPS].mean(1)
+        yaw = rng.uniform(0, 2 * np.pi, n)
+        # Most webcams stand at the height of a desk or a chest and are level; some do not.
+        odd = rng.random(n) < 0.4
+        distance = rng.uniform(1.4, 6.5, n)
+        height = np.where(odd, rng.uniform(0.3, 3.0, n), np.clip(rng.normal(1.3, 0.35, n), 0.5, 2.3))
+        eye = centre + np.stack([np.sin(yaw) * distance, np.zeros(n), np.cos(yaw) * distance], -1)
+        eye[:, 1] = height
+        aim = centre + rng.normal(0, 0.05, (n, 3)) * distance[:, None]
+        forward = aim - eye
+        forward /= np.linalg.norm(forward, axis=-1, keepdims=True)
+        right = np.cross(forward, np.array([0, 1.0, 0]))
+        right /= np.linalg.norm(right, axis=-1, keepdims=True)
+        down = np.cross(forward, right)
+        roll = rng.normal(0, 1, n) * np.where(odd, 0.22, 0.05)
+        wild = rng.random(n) < 0.04  # cameras on their side, people lying as the mocap has few
+        roll[wild] = rng.uniform(-np.pi, np.pi, wild.sum())
+        c, s = np.cos(roll)[:, None], np.sin(roll)[:, None]
+        axes = np.stack([right * c + down * s, down * c - right * s, forward], 1).astype(np.float32)
+        eye = eye.astype(np.float32)
+        camera = (world - eye[:, None, None]) @ axes.transpose(0, 2, 1)[:, None]
+        return camera
+
+    def degrade(self, rays, seen, confidence):
+        """What detectors do: jitter, drift, swapped sides, joints and groups of joints missing for a while."""
+        rng, (n, t) = self.rng, rays.shape[:2]
+        spread = np.sqrt(rays.var(2).sum(-1)).mean(1)
+        level = np.exp(rng.normal(np.log(0.03), 0.6, n)) * spread
+        level[rng.random(n) < 0.1] = 0
+        normal = lambda shape: rng.standard_normal(shape, np.float32)
+        level = level.astype(np.float32)
+        jitter = normal(rays.shape)
+        drift = np.repeat(normal((n, t // 9 + 1, *rays.shape[2:])), 9, 1)[:, :t]
+        bias = normal((n, 1, *rays.shape[2:]))
+        far = np.where(rng.random(rays.shape[:3], np.float32) < 0.012, np.float32(6), np.float32(1))[..., None]
+        rays = rays + (0.6 * jitter * far + 0.6 * drift + 0.6 * bias) * level[:, None, None, None]
+        confidence = np.clip(1 - 0.45 * np.abs(normal(confidence.shape)) - 0.25 * (far[..., 0] > 1), 0.05, 1)
+
+        # The whole body, the legs or the arms swapped, for a stretch of frames or now and then.
+        for part, chance in ((np.arange(23), 0.05), (np.array(LEGS), 0.04), (np.array([3, 4, 5, 6, 7, 8, 19, 20, 21, 22]), 0.02)):
+            who = rng.random(n) < chance
+            start, length = rng.integers(-t, t, n), rng.integers(1, t, n)
+            frame = np.arange(t)[None]
+            during = who[:, None] & (frame >= start[:, None]) & (frame < (start + length)[:, None])
+            mapped = np.arange(23)
+            mapped[part] = MIRROR[part]
+            rays = np.where(during[..., None, None], rays[:, :, mapped], rays)
+            seen = np.where(during[..., None], seen[:, :, mapped], seen)
+
+        for part, chance in ((FACE, 0.15), (FEET, 0.3), (HANDS, 0.3)):  # detectors without these joints
+            seen[np.ix_(rng.random(n) < chance, np.arange(t), part)] = False
+        cut = rng.random(n) < 0.08  # a desk: nothing below a line
+        line = rng.normal(0.1, 0.6, n) * spread
+        height = rays[..., 1] - rays[:, :, HIPS, 1].mean(-1, keepdims=True)
+        seen &= ~(cut[:, None, None] & (height > line[:, None, None]))
+        seen &= rng.random(seen.shape, np.float32) > rng.choice([0, 0.02, 0.1], (n, 1, 1))
+        for _ in range(3):  # single joints hidden for a stretch
+            who = rng.random(n) < 0.35
+            joint, start, length = rng.integers(0, 23, n), rng.integers(-t, t, n), rng.integers(3, t, n)
+            frame = np.arange(t)[None]
+            during = who[:, None] & (frame >= start[:, None]) & (frame < (start + length)[:, None])
+            rows, times = np.nonzero(during)
+            seen[rows, times, joint[rows]] = False
+        return rays, seen, confidence

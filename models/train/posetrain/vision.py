@@ -1,0 +1,109 @@
+"""The two image networks: a person detector and a top-down keypoint network, sharing one backbone design.
+
+Plain 3x3 residual blocks (He et al. 2016) with a feature pyramid. Dense rather than depth-wise convolutions: on a CPU
+they run close to its arithmetic peak, and train several times faster for the same accuracy.
+"""
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+def conv(inputs, outputs, kernel=1, stride=1, groups=1, act=True):
+    layers = [nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(outputs)]
+    return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if act else []))
+
+
+class Residual(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.body = nn.Sequential(conv(width, width, 3), conv(width, width, 3, act=False))
+
+    def forward(self, x):
+        return functional.relu(x + self.body(x))
+
+
+class Backbone(nn.Module):
+    """Features at strides 4, 8, 16, 32 with `widths` channels and `depths` residual blocks each."""
+
+    def __init__(self, widths, depths, stem):
+        super().__init__()
+        self.stem = conv(3, stem, 3, 2)
+        stages, inputs = [], stem
+        for width, depth in zip(widths, depths):
+            stages.append(nn.Sequential(conv(inputs, width, 3, 2), *(Residual(width) for _ in range(depth))))
+            inputs = width
+        self.stages = nn.ModuleList(stages)
+
+    def forward(self, x):
+        x, out = self.stem(x), []
+        for stage in self.stages:
+            x = stage(x)
+            out.append(x)
+        return out
+
+
+class Pyramid(nn.Module):
+    """Top-down merge (Lin et al. 2017) of the backbone's features, down to stride `4 * 2**stop`."""
+
+    def __init__(self, widths, merged, stop):
+        super().__init__()
+        self.stop = stop
+        self.lateral = nn.ModuleList(conv(w, merged, act=False) for w in widths[stop:])
+        self.smooth = nn.ModuleList(conv(merged, merged, 3) for _ in widths[stop:-1])
+
+    def forward(self, features):
+        features = features[self.stop:]
+        x = functional.relu(self.lateral[-1](features[-1]))
+        for n in range(len(features) - 2, -1, -1):
+            up = functional.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = self.smooth[n](functional.relu(self.lateral[n](features[n]) + up))
+        return x
+
+
+class Normalised(nn.Module):
+    """Takes RGB 0-255 and centres it, so that callers need no other normalisation."""
+
+    def forward(self, x):
+        return x * (1 / 58.0) - (118.0 / 58.0)
+
+
+class KeypointNet(nn.Module):
+    """RGB `(n, 3, S, S)` in 0-255 -> heat-map logits `(n, joints, S/4, S/4)`."""
+
+    def __init__(self, joints=25, widths=(20, 40, 80, 128), depths=(1, 1, 2, 2), merged=48):
+        super().__init__()
+        self.normal = Normalised()
+        self.backbone = Backbone(widths, depths, stem=16)
+        self.pyramid = Pyramid(widths, merged, 0)
+        self.head = nn.Conv2d(merged, joints, 1)
+        nn.init.constant_(self.head.bias, -4.0)
+
+    def forward(self, x):
+        return self.head(self.pyramid(self.backbone(self.normal(x))))
+
+
+class PersonNet(nn.Module):
+    """RGB `(n, 3, S, S)` in 0-255 -> `(n, 5, S/8, S/8)`: dx, dy, log w, log h in cells, and the score's logit."""
+
+    def __init__(self, widths=(16, 32, 64, 96), depths=(0, 1, 2, 2), merged=48):
+        super().__init__()
+        self.normal = Normalised()
+        self.backbone = Backbone(widths, depths, stem=12)
+        self.pyramid = Pyramid(widths, merged, 1)
+        self.score = nn.Sequential(conv(merged, merged, 3), nn.Conv2d(merged, 1, 1))
+        self.box = nn.Sequential(conv(merged, merged, 3), nn.Conv2d(merged, 4, 1))
+        nn.init.constant_(self.score[-1].bias, -4.0)
+
+    def forward(self, x):
+        merged = self.pyramid(self.backbone(self.normal(x)))
+        return torch.cat([self.box(merged), self.score(merged)], 1)
+
+
+def focal(logits, target, weight):
+    """Penalty-reduced focal loss of CenterNet (Zhou et al. 2019, eq. 1), summed, per positive."""
+    logits = logits.float()
+    positive = target > 0.99
+    log_p, log_q = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+    p = torch.exp(log_p)
+    loss = torch.where(positive, -((1 - p) ** 2) * log_p, -((1 - target) ** 4) * p ** 2 * log_q)
+    return (loss * weight).sum() / positive.sum().clamp(min=1)
