@@ -1,0 +1,205 @@
+//! Turns a clip into a take, without a window and without a GPU:
+//! `cargo run --example record_clip -- --input CLIP.mp4 --out DIR`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bevy_pose_capture::inference::{Engine, Models};
+use bevy_pose_capture::pipeline::{Capture, Pipeline, PipelineSettings};
+use bevy_pose_capture::record::exchange::{JointsFile, KeypointsFile};
+use bevy_pose_capture::record::gltf::AvatarFile;
+use bevy_pose_capture::record::overlay::{contact_sheet, overlay};
+use bevy_pose_capture::record::take::{Take, TakeFrame, TakeWriter};
+use bevy_pose_capture::recording::export;
+use bevy_pose_capture::source::{CaptureEvent, Pace, SourceSpec, capture};
+use bevy_pose_capture::worker::{Received, WhenFull, Worker, mailbox};
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+
+type AnyError = Box<dyn std::error::Error>;
+
+/// Captures the person in a clip: keypoints, joints in space, a glTF animation, pictures to look at, a table of times.
+#[derive(Parser)]
+struct Arguments {
+    /// A video file or a folder of pictures.
+    #[arg(long)]
+    input: String,
+    /// Folder for capture.glb, capture.take, keypoints.json, joints.json and the pictures; made where it is missing.
+    #[arg(long)]
+    out: PathBuf,
+    /// Folder of models to use before the embedded ones: .onnx files with cards, or well-known ones by name.
+    #[arg(long)]
+    models: Option<PathBuf>,
+    /// The .glb or .vrm whose skin capture.glb gets; our mannequin where it is left out.
+    #[arg(long)]
+    avatar: Option<PathBuf>,
+    /// Take this model for its task, by the name on its card.
+    #[arg(long)]
+    prefer: Vec<String>,
+    /// Run on rten though ONNX Runtime is there.
+    #[arg(long)]
+    rten: bool,
+    /// Threads for the image networks.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Do not draw pictures.
+    #[arg(long)]
+    no_pictures: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("record_clip: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), AnyError> {
+    let spec = SourceSpec::parse(&arguments.input);
+    std::fs::create_dir_all(&arguments.out).map_err(|error| {
+        format!(
+            "cannot make the folder {}: {error}",
+            arguments.out.display()
+        )
+    })?;
+    if let Some(avatar) = &arguments.avatar {
+        // Known to be of use before minutes are spent on the clip.
+        AvatarFile::open(avatar)?.rig(&Default::default())?;
+    }
+    let mut models = match &arguments.models {
+        Some(folder) => Models::from_folder(folder)?,
+        #[cfg(feature = "embedded-models")]
+        None => Models::embedded(),
+        #[cfg(not(feature = "embedded-models"))]
+        None => return Err("built without embedded models: say --models DIR".into()),
+    };
+    for name in &arguments.prefer {
+        models.prefer(name);
+    }
+    let engine = if arguments.rten {
+        Engine::rten("it was asked for")
+    } else {
+        Engine::find()
+    };
+    println!("engine: {}", engine.describe());
+    let mut pipeline = Pipeline::new(
+        &models,
+        &engine,
+        arguments.threads,
+        None,
+        PipelineSettings::default(),
+    )?;
+
+    let source = spec.open()?;
+    let (rate, length) = (source.rate().unwrap_or(30.0), source.length());
+    drop(source);
+    let name = spec.name();
+    let camera = name.rsplit('_').next().unwrap_or(&name);
+    let (outbox, inbox) = mailbox(4, WhenFull::Wait);
+    let reader = Worker::spawn("pose capture: source", move |stop| {
+        capture(&spec, Pace::AsFastAsPossible, &outbox, stop)
+    })?;
+    let bar = ProgressBar::new(length.unwrap_or(0)).with_style(ProgressStyle::with_template(
+        "{msg} {bar:40} {pos}/{len} frames, {per_sec}, {eta} left",
+    )?);
+    bar.set_message(name.clone());
+
+    let mut take = Take::new(&name, (0, 0));
+    let mut writer = TakeWriter::create(&arguments.out.join("capture.take"), &take.header)?;
+    let mut captures: Vec<Capture> = Vec::new();
+    let mut sheets = Vec::new();
+    let mut keypoints = KeypointsFile::new(camera, rate);
+    let tile_every = (length.unwrap_or(100) / 24).max(1);
+    loop {
+        let frame = match inbox.receive(Duration::from_secs(30)) {
+            Received::Item(CaptureEvent::Frame(frame)) => frame,
+            Received::Item(CaptureEvent::Ended) => break,
+            Received::Item(CaptureEvent::Failed(error) | CaptureEvent::Lost(error)) => {
+                return Err(error.into());
+            }
+            Received::Empty | Received::Closed => {
+                return Err("the source stopped giving frames".into());
+            }
+        };
+        let mut capture = pipeline.process(frame)?;
+        keypoints.push(&capture);
+        for frame in TakeFrame::of(&capture, capture.frame.time) {
+            writer.push(&frame)?;
+            take.frames.push(frame);
+        }
+        if !arguments.no_pictures && capture.frame.number % tile_every == 0 {
+            sheets.push(overlay(&capture, 270));
+        }
+        // The picture is drawn; a long clip's pictures would not fit into memory.
+        capture.frame.image = Default::default();
+        captures.push(capture);
+        bar.inc(1);
+    }
+    bar.finish();
+    drop(reader);
+
+    writer.flush()?;
+    report(&captures);
+    let Some(id) = take.longest_seen() else {
+        return Err(format!("nobody was found in {name}").into());
+    };
+    let mut joints = JointsFile::new(camera);
+    captures.iter().for_each(|capture| joints.push(capture, id));
+    write_json(&arguments.out.join("keypoints.json"), &keypoints)?;
+    write_json(&arguments.out.join("joints.json"), &joints)?;
+    if !sheets.is_empty() {
+        contact_sheet(&sheets, 4).save(arguments.out.join("overlay.png"))?;
+    }
+    let glb = export(
+        &take,
+        arguments.avatar.as_deref(),
+        &arguments.out.join("capture.glb"),
+    )?;
+    println!("saved {}", glb.display());
+    Ok(())
+}
+
+fn write_json(path: &std::path::Path, value: &impl serde::Serialize) -> Result<(), AnyError> {
+    let failed = |error: String| format!("cannot write {}: {error}", path.display());
+    let text = serde_json::to_vec(value).map_err(|error| failed(error.to_string()))?;
+    std::fs::write(path, text).map_err(|error| failed(error.to_string()))?;
+    Ok(())
+}
+
+fn report(captures: &[Capture]) {
+    let count = captures.len().max(1) as f64;
+    let with_people = captures
+        .iter()
+        .filter(|capture| !capture.people.is_empty())
+        .count();
+    println!(
+        "frames: {}, with a person: {with_people} ({:.1} %)",
+        captures.len(),
+        100.0 * with_people as f64 / count
+    );
+    println!("{:10} {:>9} {:>9}", "stage", "mean ms", "p95 ms");
+    for stage in 0..4 {
+        let mut times: Vec<f64> = captures
+            .iter()
+            .map(|capture| capture.times.rows()[stage].1.as_secs_f64() * 1e3)
+            .collect();
+        times.sort_by(f64::total_cmp);
+        let p95 = times.get(times.len() * 95 / 100).copied().unwrap_or(0.0);
+        let name = captures
+            .first()
+            .map_or("", |capture| capture.times.rows()[stage].0);
+        println!(
+            "{name:10} {:9.2} {p95:9.2}",
+            times.iter().sum::<f64>() / count
+        );
+    }
+    let total: f64 = captures
+        .iter()
+        .map(|capture| capture.times.without_source().as_secs_f64())
+        .sum();
+    println!("pipeline without decoding: {:.1} frames/s", count / total);
+}

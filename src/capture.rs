@@ -1,0 +1,579 @@
+//! Cameras as entities, and the people before them.
+//!
+//! Each [`CaptureCamera`] has two threads: one reads its source, one runs its [`Pipeline`]. What they find arrives in
+//! [`PoseCaptureSystems::Receive`] as [`Captured`] messages and as [`Performer`]s.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bevy::asset::RenderAssetUsages;
+use bevy::platform::collections::HashMap;
+use bevy::prelude::*;
+
+use crate::camera::Intrinsics;
+use crate::inference::{Engine, Models};
+use crate::pipeline::{Capture, Pipeline, PipelineSettings, StageTimes};
+use crate::plugin::{PoseCaptureSettings, PoseCaptureSystems, order_stages};
+use crate::record::bake::with_bevy_axes;
+use crate::retarget::contact::Ground;
+use crate::skeleton::{Pose2d, Pose3d};
+use crate::source::{CaptureEvent, Pace, SourceSpec, capture};
+use crate::worker::{Inbox, Received, StopFlag, WhenFull, Worker, mailbox};
+
+/// A camera, or a clip in its place. Spawn it and people before it become [`Performer`]s; change it and it starts anew.
+#[derive(Component, Clone, Debug, PartialEq)]
+#[require(Transform, CameraStatus, CameraGround)]
+pub struct CaptureCamera {
+    /// What to open.
+    pub source: SourceSpec,
+    /// Its lens; assumed where it is `None`.
+    pub intrinsics: Option<Intrinsics>,
+    /// Whether a file plays over and over at its own speed.
+    pub pace: Pace,
+}
+
+impl CaptureCamera {
+    /// Any source.
+    pub fn new(source: SourceSpec) -> Self {
+        CaptureCamera {
+            source,
+            intrinsics: None,
+            pace: Pace::Loop,
+        }
+    }
+
+    /// The n-th webcam of the system.
+    pub fn webcam(index: u32) -> Self {
+        Self::new(SourceSpec::parse(&format!("webcam:{index}")))
+    }
+
+    /// The webcam whose name contains this.
+    pub fn webcam_named(name: &str) -> Self {
+        Self::new(SourceSpec::parse(&format!("webcam:{name}")))
+    }
+
+    /// A video file, over and over.
+    pub fn video(path: impl Into<std::path::PathBuf>) -> Self {
+        Self::new(SourceSpec::Video(path.into()))
+    }
+
+    /// Plays a file once, as fast as it is processed.
+    pub fn once(mut self) -> Self {
+        self.pace = Pace::AsFastAsPossible;
+        self
+    }
+}
+
+/// How a camera is doing. Added with [`CaptureCamera`]; written by [`CapturePlugin`].
+#[derive(Component, Clone, Debug, Default)]
+pub struct CameraStatus {
+    /// Where it is in its life.
+    pub state: CameraState,
+    /// Which engine runs its networks, and why.
+    pub engine: String,
+    /// Names of its networks.
+    pub models: Vec<String>,
+    /// Pictures thrown away because newer ones had come.
+    pub dropped: u64,
+    /// Times of the last frame's stages.
+    pub times: StageTimes,
+    /// From the picture's arrival to the avatar's bones, for the last frame.
+    pub latency: Duration,
+    /// Frames a second, smoothed.
+    pub rate: f32,
+    /// Size of its pictures in pixels.
+    pub size: UVec2,
+    last: Option<Instant>,
+}
+
+/// Where a camera is in its life.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum CameraState {
+    /// Its source is being opened, its networks are being loaded.
+    #[default]
+    Starting,
+    /// It gives pictures.
+    Running,
+    /// It is gone and tried again; why.
+    Lost(String),
+    /// It cannot be used; why.
+    Failed(String),
+    /// Its file is at its end.
+    Ended,
+}
+
+/// Up and the floor as found out for one camera. Added with [`CaptureCamera`].
+#[derive(Component, Clone, Debug, Default)]
+pub struct CameraGround {
+    ground: Ground,
+    last_time: f64,
+}
+
+/// The last picture of a camera, as a texture. Added by [`CapturePlugin`] with the first frame.
+#[derive(Component, Clone, Debug)]
+pub struct CameraPreview {
+    /// The texture; its size follows the camera's.
+    pub texture: Handle<Image>,
+}
+
+/// A camera's threads. Removing it stops them.
+#[derive(Component)]
+struct Feed {
+    inbox: Inbox<FeedEvent>,
+    settings: crate::worker::Outbox<FeedSettings>,
+    sent: FeedSettings,
+    _workers: [Worker; 2],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct FeedSettings {
+    pipeline: PipelineSettings,
+    preview: bool,
+}
+
+enum FeedEvent {
+    Started {
+        engine: String,
+        models: Vec<String>,
+    },
+    Frame {
+        capture: Arc<Capture>,
+        preview: Option<Box<Image>>,
+        dropped: u64,
+    },
+    Lost(String),
+    Failed(String),
+    Ended,
+}
+
+/// Everybody in one frame of a camera, in the order of the frames; written in [`PoseCaptureSystems::Receive`].
+#[derive(Message, Clone)]
+pub struct Captured {
+    /// The camera.
+    pub camera: Entity,
+    /// What was found.
+    pub capture: Arc<Capture>,
+}
+
+/// Somebody before a camera. Spawned when they enter, despawned a second after they left.
+#[derive(Component, Clone, Debug)]
+pub struct Performer {
+    /// The camera that sees them.
+    pub camera: Entity,
+    /// Their number in that view.
+    pub id: u32,
+    /// Their joints in the world (Bevy's axes, metres, floor at y = 0 before the camera entity's own transform).
+    pub pose: Pose3d,
+    /// Their joints in the camera's picture, in pixels.
+    pub seen: Pose2d,
+    /// Their box there.
+    pub bounds: Rect,
+    /// Seconds of the source's clock.
+    pub time: f64,
+    /// When the picture arrived.
+    pub captured_at: Instant,
+    last_seen: Instant,
+}
+
+impl Performer {
+    /// Somebody who is not seen but told: for tests, replays, and rendering. It is forgotten with `camera`'s entity, and a
+    /// second after it was last inserted.
+    pub fn scripted(camera: Entity, pose: Pose3d, time: f64) -> Performer {
+        let now = Instant::now();
+        Performer {
+            camera,
+            id: 1,
+            pose,
+            seen: Pose2d::default(),
+            bounds: Rect::default(),
+            time,
+            captured_at: now,
+            last_seen: now,
+        }
+    }
+}
+
+/// Somebody came into view.
+#[derive(EntityEvent, Clone, Copy, Debug)]
+pub struct PerformerEntered {
+    /// The performer.
+    pub entity: Entity,
+}
+
+/// Somebody left; the performer is despawned after this.
+#[derive(EntityEvent, Clone, Copy, Debug)]
+pub struct PerformerLeft {
+    /// The performer.
+    pub entity: Entity,
+}
+
+/// A camera went away; it is tried again every second.
+#[derive(EntityEvent, Clone, Debug)]
+pub struct CameraLost {
+    /// The camera.
+    pub entity: Entity,
+    /// Why, in one sentence.
+    pub reason: String,
+}
+
+/// Reads cameras and finds performers.
+pub struct CapturePlugin;
+
+impl Plugin for CapturePlugin {
+    fn build(&self, app: &mut App) {
+        order_stages(app);
+        app.add_message::<Captured>().add_systems(
+            PreUpdate,
+            (start_cameras, send_settings, receive, forget_performers)
+                .chain()
+                .in_set(PoseCaptureSystems::Receive),
+        );
+    }
+}
+
+/// Widest preview, in pixels.
+const PREVIEW_WIDTH: u32 = 640;
+/// Performers who are not seen this long are gone.
+const GONE: Duration = Duration::from_secs(1);
+
+fn start_cameras(
+    mut commands: Commands,
+    mut cameras: Query<
+        (Entity, &CaptureCamera, &mut CameraStatus, &mut CameraGround),
+        Changed<CaptureCamera>,
+    >,
+    settings: Res<PoseCaptureSettings>,
+) {
+    for (entity, camera, mut status, mut ground) in &mut cameras {
+        *status = CameraStatus::default();
+        *ground = CameraGround::default();
+        match start(camera, &settings) {
+            Ok(feed) => {
+                commands.entity(entity).insert(feed);
+            }
+            Err(error) => {
+                let reason = format!("no thread for the camera {}: {error}", camera.source.name());
+                error!("{reason}");
+                status.state = CameraState::Failed(reason);
+            }
+        }
+    }
+}
+
+fn start(camera: &CaptureCamera, settings: &PoseCaptureSettings) -> std::io::Result<Feed> {
+    let live = camera.source.is_live();
+    let (when_full, depth) = if live {
+        (WhenFull::DropOldest, 1)
+    } else {
+        (WhenFull::Wait, 4)
+    };
+    let (pictures_out, pictures) = mailbox(depth, when_full);
+    let (found_out, inbox) = mailbox(depth.max(2), when_full);
+    let (settings_out, settings_in) = mailbox(1, WhenFull::DropOldest);
+    let (source, pace) = (camera.source.clone(), camera.pace);
+    let reader = Worker::spawn("pose capture: source", move |stop| {
+        capture(&source, pace, &pictures_out, stop)
+    })?;
+    let (intrinsics, chosen) = (camera.intrinsics, settings.clone());
+    let thinker = Worker::spawn("pose capture: inference", move |stop| {
+        think(
+            &chosen,
+            intrinsics,
+            &pictures,
+            &settings_in,
+            &found_out,
+            stop,
+        );
+    })?;
+    let sent = FeedSettings {
+        pipeline: settings.pipeline(),
+        preview: settings.preview,
+    };
+    Ok(Feed {
+        inbox,
+        settings: settings_out,
+        sent,
+        _workers: [reader, thinker],
+    })
+}
+
+/// The inference thread: owns the networks.
+fn think(
+    chosen: &PoseCaptureSettings,
+    intrinsics: Option<Intrinsics>,
+    pictures: &Inbox<CaptureEvent>,
+    settings: &Inbox<FeedSettings>,
+    found: &crate::worker::Outbox<FeedEvent>,
+    stop: &StopFlag,
+) {
+    let engine = Engine::find();
+    let mut pipeline = match load(chosen, &engine, intrinsics) {
+        Ok(pipeline) => pipeline,
+        Err(reason) => {
+            found.send(FeedEvent::Failed(reason), stop);
+            return;
+        }
+    };
+    found.send(
+        FeedEvent::Started {
+            engine: engine.describe(),
+            models: pipeline.model_names(),
+        },
+        stop,
+    );
+    let mut preview = chosen.preview;
+    while !stop.raised() {
+        if let Received::Item(new) = settings.try_receive() {
+            (pipeline.settings, preview) = (new.pipeline, new.preview);
+        }
+        let event = match pictures.receive(Duration::from_millis(100)) {
+            Received::Item(CaptureEvent::Frame(frame)) => match pipeline.process(frame) {
+                Ok(capture) => {
+                    let preview =
+                        preview.then(|| Box::new(shrink_for_preview(&capture.frame.image)));
+                    FeedEvent::Frame {
+                        capture: Arc::new(capture),
+                        preview,
+                        dropped: pictures.dropped(),
+                    }
+                }
+                Err(error) => {
+                    warn_once!("{error}; frames like this are left out");
+                    continue;
+                }
+            },
+            Received::Item(CaptureEvent::Lost(error)) => FeedEvent::Lost(error.to_string()),
+            Received::Item(CaptureEvent::Failed(error)) => FeedEvent::Failed(error.to_string()),
+            Received::Item(CaptureEvent::Ended) => FeedEvent::Ended,
+            Received::Empty => continue,
+            Received::Closed => return,
+        };
+        if !found.send(event, stop) {
+            return;
+        }
+    }
+}
+
+fn load(
+    chosen: &PoseCaptureSettings,
+    engine: &Engine,
+    intrinsics: Option<Intrinsics>,
+) -> Result<Pipeline, String> {
+    let mut models = match &chosen.models {
+        Some(folder) => Models::from_folder(folder).map_err(|error| error.to_string())?,
+        #[cfg(feature = "embedded-models")]
+        None => Models::embedded(),
+        #[cfg(not(feature = "embedded-models"))]
+        None => Models::default(),
+    };
+    chosen.prefer.iter().for_each(|name| models.prefer(name));
+    Pipeline::new(
+        &models,
+        engine,
+        chosen.threads,
+        intrinsics,
+        chosen.pipeline(),
+    )
+    .map_err(|error| error.to_string())
+}
+
+fn shrink_for_preview(picture: &image::RgbImage) -> Image {
+    let step = picture.width().div_ceil(PREVIEW_WIDTH).max(1);
+    let small = image::RgbaImage::from_fn(
+        (picture.width() / step).max(1),
+        (picture.height() / step).max(1),
+        |x, y| {
+            let [r, g, b] = picture.get_pixel(x * step, y * step).0;
+            image::Rgba([r, g, b, 255])
+        },
+    );
+    Image::from_dynamic(small.into(), true, RenderAssetUsages::RENDER_WORLD)
+}
+
+fn send_settings(mut feeds: Query<&mut Feed>, settings: Res<PoseCaptureSettings>) {
+    let wanted = FeedSettings {
+        pipeline: settings.pipeline(),
+        preview: settings.preview,
+    };
+    for mut feed in &mut feeds {
+        if feed.sent != wanted {
+            feed.sent = wanted;
+            feed.settings.send(wanted, &StopFlag::default());
+        }
+    }
+}
+
+fn receive(
+    mut commands: Commands,
+    mut cameras: Query<(
+        Entity,
+        &Feed,
+        &mut CameraStatus,
+        &mut CameraGround,
+        &Transform,
+        Option<&CameraPreview>,
+    )>,
+    mut performers: Query<(Entity, &mut Performer)>,
+    mut images: Option<ResMut<Assets<Image>>>,
+    mut captured: MessageWriter<Captured>,
+) {
+    for (camera, feed, mut status, mut ground, transform, preview) in &mut cameras {
+        let (mut newest_preview, mut newest) = (None, None);
+        while let Received::Item(event) = feed.inbox.try_receive() {
+            match event {
+                FeedEvent::Started { engine, models } => {
+                    info!("{}; models: {}", engine, models.join(", "));
+                    (status.engine, status.models) = (engine, models);
+                }
+                FeedEvent::Frame {
+                    capture,
+                    preview,
+                    dropped,
+                } => {
+                    status.state = CameraState::Running;
+                    status.take_in(&capture);
+                    status.dropped = dropped + feed.inbox.dropped();
+                    newest_preview = preview.or(newest_preview);
+                    ground.learn(&capture);
+                    newest = Some(capture.clone());
+                    captured.write(Captured { camera, capture });
+                }
+                FeedEvent::Lost(reason) => {
+                    warn!("{reason}");
+                    status.state = CameraState::Lost(reason.clone());
+                    commands.trigger(CameraLost {
+                        entity: camera,
+                        reason,
+                    });
+                }
+                FeedEvent::Failed(reason) => {
+                    error!("{reason}");
+                    status.state = CameraState::Failed(reason);
+                }
+                FeedEvent::Ended => status.state = CameraState::Ended,
+            }
+        }
+        if let Some(capture) = newest {
+            place_performers(
+                &mut commands,
+                camera,
+                &capture,
+                &ground.ground,
+                transform,
+                &mut performers,
+            );
+        }
+        if let (Some(image), Some(images)) = (newest_preview, images.as_mut()) {
+            show_preview(&mut commands, camera, *image, preview, images);
+        }
+    }
+}
+
+impl CameraGround {
+    /// Whoever entered first tells where up and the floor are.
+    fn learn(&mut self, capture: &Capture) {
+        let elapsed = (capture.frame.time - self.last_time).clamp(0.0, 0.2) as f32;
+        self.last_time = capture.frame.time;
+        if let Some(lifted) = capture
+            .people
+            .iter()
+            .find_map(|person| person.lifted.as_ref())
+        {
+            self.ground.learn(&with_bevy_axes(&lifted.pose), elapsed);
+        }
+    }
+}
+
+impl CameraStatus {
+    fn take_in(&mut self, capture: &Capture) {
+        let now = Instant::now();
+        if let Some(last) = self.last {
+            let rate = 1.0 / now.duration_since(last).as_secs_f32().max(1e-3);
+            self.rate += (rate - self.rate) * 0.1;
+        }
+        self.last = Some(now);
+        self.times = capture.times;
+        self.size = UVec2::new(capture.camera.width, capture.camera.height);
+    }
+}
+
+fn place_performers(
+    commands: &mut Commands,
+    camera: Entity,
+    capture: &Capture,
+    ground: &Ground,
+    transform: &Transform,
+    performers: &mut Query<(Entity, &mut Performer)>,
+) {
+    let now = Instant::now();
+    let mut here: HashMap<u32, Entity> = performers
+        .iter()
+        .filter(|(_, p)| p.camera == camera)
+        .map(|(e, p)| (p.id, e))
+        .collect();
+    for person in &capture.people {
+        let Some(lifted) = &person.lifted else {
+            continue;
+        };
+        let mut pose = ground.place(&with_bevy_axes(&lifted.pose));
+        for &joint in crate::skeleton::Joint::ALL {
+            if let Some(point) = &mut pose[joint] {
+                point.position = transform.transform_point(point.position);
+            }
+        }
+        let performer = Performer {
+            camera,
+            id: person.seen.id,
+            pose,
+            seen: person.seen.pose.clone(),
+            bounds: person.seen.bounds,
+            time: capture.frame.time,
+            captured_at: capture.frame.captured_at,
+            last_seen: now,
+        };
+        let known = here.remove(&person.seen.id);
+        if let Some((_, mut old)) = known.and_then(|entity| performers.get_mut(entity).ok()) {
+            *old = performer;
+        } else {
+            let entity = commands
+                .spawn((Name::new(format!("performer {}", performer.id)), performer))
+                .id();
+            commands.trigger(PerformerEntered { entity });
+        }
+    }
+}
+
+fn forget_performers(
+    mut commands: Commands,
+    performers: Query<(Entity, &Performer)>,
+    entities: Query<()>,
+) {
+    for (entity, performer) in &performers {
+        if performer.last_seen.elapsed() > GONE || !entities.contains(performer.camera) {
+            commands.trigger(PerformerLeft { entity });
+            commands.entity(entity).despawn();
+        }
+    }
+}
+
+fn show_preview(
+    commands: &mut Commands,
+    camera: Entity,
+    image: Image,
+    preview: Option<&CameraPreview>,
+    images: &mut Assets<Image>,
+) {
+    match preview {
+        Some(preview) => {
+            // Fails only where somebody else removed the texture; the next frame makes a new one.
+            if images.insert(preview.texture.id(), image).is_err() {
+                commands.entity(camera).remove::<CameraPreview>();
+            }
+        }
+        None => {
+            commands.entity(camera).insert(CameraPreview {
+                texture: images.add(image),
+            });
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Markerless motion capture inside Bevy: point a webcam at somebody, and an avatar moves.
+//!
+//! ```no_run
+//! use bevy::prelude::*;
+//! use bevy_pose_capture::prelude::*;
+//!
+//! # #[cfg(feature = "panel")]
+//! App::new()
+//!     .add_plugins((DefaultPlugins, PoseCapturePlugin::default(), PoseCapturePanelPlugin))
+//!     .add_systems(Startup, |mut commands: Commands, assets: Res<AssetServer>| {
+//!         commands.spawn(CaptureCamera::webcam(0));
+//!         commands.spawn((WorldAssetRoot(assets.load("avatars/mannequin.glb#Scene0")), Avatar::default()));
+//!     })
+//!     .run();
+//! ```
+//!
+//! # The way of a frame
+//!
+//! A [`CaptureCamera`](capture::CaptureCamera) is an entity. Its source is read on one thread ([`source`]); on another, a
+//! [`Pipeline`](pipeline::Pipeline) finds the people in each picture and follows them ([`detect`]), turns their joints
+//! into a body in space ([`lift`]) and smooths it ([`refine`]). The main thread receives the result
+//! ([`PoseCaptureSystems::Receive`](plugin::PoseCaptureSystems)): each person is a [`Performer`](capture::Performer)
+//! entity, and each [`Avatar`](avatar::Avatar) follows one ([`retarget`]). The main thread never waits.
+//!
+//! Programs without a game loop call [`Pipeline::process`](pipeline::Pipeline::process) themselves, as
+//! `examples/record_clip.rs` does.
+//!
+//! # Plugins
+//!
+//! | plugin | does | added by [`PoseCapturePlugin`](plugin::PoseCapturePlugin) |
+//! |---|---|---|
+//! | [`CapturePlugin`](capture::CapturePlugin) | cameras → performers | yes |
+//! | [`RetargetPlugin`](avatar::RetargetPlugin) | performers → avatars' bones; loads `.vrm` | yes |
+//! | [`RecordingPlugin`](recording::RecordingPlugin) | takes on disk, then `.glb` | yes |
+//! | `PoseCapturePanelPlugin` (feature `panel`) | preview, pickers, settings, times | no |
+//! | [`PoseCaptureDebugPlugin`](debug_draw::PoseCaptureDebugPlugin) | performers as lines | no |
+//!
+//! # Features
+//!
+//! | feature | default | |
+//! |---|---|---|
+//! | `webcam` | yes | live cameras; on Linux its build wants libclang |
+//! | `video` | yes | video files, through the `ffmpeg` program |
+//! | `panel` | yes | the egui panel |
+//! | `embedded-models` | yes | our own small networks inside the crate |
+//! | `onnxruntime` | yes | ONNX Runtime, loaded where it is found; rten, in pure Rust, where it is not |
+//! | `onnxruntime-download` | no | in place of `onnxruntime`: the build downloads and links it |
+//!
+//! # Models
+//!
+//! Any network of a known kind can be used: put its `.onnx` file beside a JSON [card](inference::ModelCard) and point
+//! [`PoseCapturePlugin::models`](plugin::PoseCapturePlugin::models) at the folder. For MoveNet, BlazePose and YOLOX the
+//! cards come with the crate.
+//!
+//! # When something is wrong
+//!
+//! `RUST_LOG=bevy_pose_capture=debug` tells more. Which engine runs the networks, and why, is logged at the start and
+//! shown in the panel. A camera that is gone is said once ([`CameraLost`](capture::CameraLost)) and tried again; a model
+//! whose bones are not found says which ([`AvatarRefused`](avatar::AvatarRefused)), and
+//! [`Avatar::bone_table`](avatar::Avatar::bone_table) names them by hand.
+
+pub mod avatar;
+pub mod camera;
+pub mod capture;
+pub mod debug_draw;
+pub mod detect;
+pub mod inference;
+pub mod lift;
+#[cfg(feature = "panel")]
+pub mod panel;
+pub mod pipeline;
+pub mod plugin;
+pub mod record;
+pub mod recording;
+pub mod refine;
+pub mod retarget;
+pub mod skeleton;
+pub mod source;
+pub mod worker;
+
+/// What most programs need.
+pub mod prelude {
+    pub use crate::avatar::Avatar;
+    pub use crate::capture::{
+        CameraLost, CaptureCamera, Performer, PerformerEntered, PerformerLeft,
+    };
+    pub use crate::debug_draw::PoseCaptureDebugPlugin;
+    #[cfg(feature = "panel")]
+    pub use crate::panel::PoseCapturePanelPlugin;
+    pub use crate::plugin::{PoseCapturePlugin, PoseCaptureSettings, PoseCaptureSystems};
+    pub use crate::recording::{StartRecording, StopRecording, TakeSaved};
+}

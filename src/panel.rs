@@ -1,0 +1,176 @@
+//! The panel: what the camera sees, what is made of it, and every setting, in one egui window.
+//!
+//! It reads everything and changes settings only. Each part is a plain function of an [`egui::Ui`] and what it shows, so
+//! that it can be tested without an app.
+
+mod preview;
+mod record;
+mod settings;
+mod times;
+
+use bevy::prelude::*;
+use bevy_egui::{EguiContexts, EguiPlugin, EguiPrimaryContextPass, EguiTextureHandle, egui};
+
+use crate::capture::{CameraPreview, CameraState, CameraStatus, CaptureCamera, Performer};
+use crate::plugin::PoseCaptureSettings;
+use crate::recording::{Recording, StartRecording, StopRecording};
+use crate::source::SourceSpec;
+
+pub use preview::preview_ui;
+pub use record::{RecordAction, record_ui};
+pub use settings::{SourcePick, settings_ui, source_ui};
+pub use times::{TimesHistory, times_ui};
+
+/// Shows the panel. Adds bevy_egui where nobody did.
+#[derive(Default)]
+pub struct PoseCapturePanelPlugin;
+
+impl Plugin for PoseCapturePanelPlugin {
+    fn build(&self, app: &mut App) {
+        if !app.is_plugin_added::<EguiPlugin>() {
+            app.add_plugins(EguiPlugin::default());
+        }
+        app.init_resource::<PanelState>()
+            .add_systems(Update, remember_times)
+            .add_systems(EguiPrimaryContextPass, show_panel);
+    }
+}
+
+/// What the panel itself remembers.
+#[derive(Resource, Debug)]
+pub struct PanelState {
+    /// Whether it is shown.
+    pub open: bool,
+    /// Name of the next take's files, without extension.
+    pub take: String,
+    source: SourcePick,
+    history: TimesHistory,
+    shown: Option<f64>,
+}
+
+impl Default for PanelState {
+    fn default() -> Self {
+        PanelState {
+            open: true,
+            take: "takes/take".into(),
+            source: SourcePick::default(),
+            history: default(),
+            shown: None,
+        }
+    }
+}
+
+fn remember_times(
+    mut state: ResMut<PanelState>,
+    cameras: Query<&CameraStatus>,
+    performers: Query<&Performer>,
+) {
+    let newest = performers
+        .iter()
+        .map(|performer| performer.time)
+        .reduce(f64::max);
+    if newest != state.shown {
+        state.shown = newest;
+        if let Some(status) = cameras.iter().next() {
+            state.history.push(status);
+        }
+    }
+}
+
+fn show_panel(
+    mut contexts: EguiContexts,
+    mut state: ResMut<PanelState>,
+    mut settings: ResMut<PoseCaptureSettings>,
+    mut cameras: Query<(
+        Entity,
+        &mut CaptureCamera,
+        &CameraStatus,
+        Option<&CameraPreview>,
+    )>,
+    performers: Query<&Performer>,
+    recording: Res<Recording>,
+    mut starts: MessageWriter<StartRecording>,
+    mut stops: MessageWriter<StopRecording>,
+) -> Result {
+    if !state.open {
+        return Ok(());
+    }
+    let first = cameras
+        .iter()
+        .next()
+        .map(|(entity, _, status, preview)| (entity, status.clone(), preview.cloned()));
+    let texture = first.as_ref().and_then(|(_, _, preview)| {
+        let handle = preview.as_ref()?.texture.clone();
+        Some(contexts.add_image(EguiTextureHandle::Strong(handle)))
+    });
+    let context = contexts.ctx_mut()?;
+    let state = &mut *state;
+    let mut wanted_source = None;
+    let mut wanted_settings = settings.clone();
+    let mut action = None;
+    egui::Window::new("Pose capture")
+        .default_width(340.0)
+        .default_pos([8.0, 8.0])
+        .show(context, |ui| {
+            if let Some((camera, status, _)) = &first {
+                let people: Vec<&Performer> = performers
+                    .iter()
+                    .filter(|performer| performer.camera == *camera)
+                    .collect();
+                preview_ui(ui, texture, status, &people);
+            } else {
+                ui.label("No camera yet: spawn a CaptureCamera.");
+            }
+            action = record_ui(
+                ui,
+                &mut state.take,
+                recording.is_running(),
+                recording.seconds(),
+                recording.trouble.as_deref(),
+            );
+            egui::CollapsingHeader::new("Source and models")
+                .default_open(true)
+                .show(ui, |ui| {
+                    wanted_source = source_ui(ui, &mut state.source);
+                    if let Some((_, status, _)) = &first {
+                        ui.small(format!("{} · {}", status.models.join(", "), status.engine));
+                    }
+                });
+            egui::CollapsingHeader::new("Settings")
+                .default_open(true)
+                .show(ui, |ui| settings_ui(ui, &mut wanted_settings));
+            egui::CollapsingHeader::new("Times")
+                .default_open(true)
+                .show(ui, |ui| times_ui(ui, &state.history));
+        });
+    settings.set_if_neq(wanted_settings);
+    if let Some(text) = wanted_source
+        && let Some((_, mut camera, ..)) = cameras.iter_mut().next()
+    {
+        camera.source = SourceSpec::parse(&text);
+    }
+    match action {
+        Some(RecordAction::Start) => {
+            starts.write(StartRecording {
+                file: state.take.clone().into(),
+                avatar: None,
+            });
+        }
+        Some(RecordAction::Stop) => {
+            stops.write(StopRecording);
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+/// A state in words, and whether it is trouble.
+fn state_in_words(state: &CameraState) -> (String, bool) {
+    match state {
+        CameraState::Starting => ("starting …".into(), false),
+        CameraState::Running => ("running".into(), false),
+        CameraState::Lost(reason) => (format!("lost, trying again: {reason}"), true),
+        CameraState::Failed(reason) => (reason.clone(), true),
+        CameraState::Ended => ("at the end of the clip".into(), false),
+    }
+}

@@ -1,0 +1,102 @@
+//! The plugin, the order of its stages, and the settings that may change while it runs.
+
+use std::path::PathBuf;
+
+use bevy::app::AnimationSystems;
+use bevy::prelude::*;
+
+use crate::avatar::RetargetPlugin;
+use crate::capture::CapturePlugin;
+use crate::detect::DetectSettings;
+use crate::pipeline::PipelineSettings;
+use crate::recording::RecordingPlugin;
+use crate::refine::smooth::SmoothSettings;
+
+/// Markerless motion capture: spawn a [`CaptureCamera`](crate::capture::CaptureCamera) and an
+/// [`Avatar`](crate::avatar::Avatar), and the avatar moves as the person before the camera does.
+///
+/// Adds [`CapturePlugin`], [`RetargetPlugin`] and [`RecordingPlugin`]; add those you want by themselves to leave one out.
+#[derive(Clone, Debug, Default)]
+pub struct PoseCapturePlugin {
+    /// A folder of models to use before the embedded ones.
+    pub models: Option<PathBuf>,
+}
+
+impl Plugin for PoseCapturePlugin {
+    fn build(&self, app: &mut App) {
+        app.insert_resource(PoseCaptureSettings {
+            models: self.models.clone(),
+            ..default()
+        })
+        .add_plugins((CapturePlugin, RetargetPlugin, RecordingPlugin));
+    }
+}
+
+/// The stages of a frame on the main thread. Inference runs on threads of its own and is received here.
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PoseCaptureSystems {
+    /// `PreUpdate`: what the cameras' threads found becomes performers. Order what reads performers after it.
+    Receive,
+    /// `PostUpdate`, after animation and before transforms are propagated: performers move avatars.
+    Retarget,
+    /// `PostUpdate`, after [`Retarget`](Self::Retarget): takes are written.
+    Record,
+}
+
+/// What may change at any time.
+#[derive(Resource, Clone, Debug, PartialEq)]
+pub struct PoseCaptureSettings {
+    /// A folder of models to use before the embedded ones. Cameras take it up when they start.
+    pub models: Option<PathBuf>,
+    /// Names of models to prefer. Cameras take them up when they start.
+    pub prefer: Vec<String>,
+    /// Threads for each camera's image networks. Cameras take it up when they start.
+    pub threads: usize,
+    /// Finding and following.
+    pub detect: DetectSettings,
+    /// 0 smooths nothing, 0.5 is usual, 1 is steadiest and latest.
+    pub smoothing: f32,
+    /// Avatars move as in a mirror. Takes are not mirrored.
+    pub mirror: bool,
+    /// Previews for panels are made.
+    pub preview: bool,
+}
+
+impl Default for PoseCaptureSettings {
+    fn default() -> Self {
+        PoseCaptureSettings {
+            models: None,
+            prefer: Vec::new(),
+            threads: 2,
+            detect: DetectSettings::default(),
+            smoothing: 0.5,
+            mirror: false,
+            preview: true,
+        }
+    }
+}
+
+impl PoseCaptureSettings {
+    /// What a camera's thread needs of them.
+    pub fn pipeline(&self) -> PipelineSettings {
+        PipelineSettings {
+            detect: self.detect,
+            smooth: SmoothSettings::of_strength(self.smoothing),
+        }
+    }
+}
+
+/// Puts the stages in their order; each stage's plugin calls it.
+pub(crate) fn order_stages(app: &mut App) {
+    app.init_resource::<PoseCaptureSettings>()
+        .configure_sets(PreUpdate, PoseCaptureSystems::Receive)
+        .configure_sets(
+            PostUpdate,
+            (
+                PoseCaptureSystems::Retarget
+                    .after(AnimationSystems)
+                    .before(TransformSystems::Propagate),
+                PoseCaptureSystems::Record.after(PoseCaptureSystems::Retarget),
+            ),
+        );
+}
