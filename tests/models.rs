@@ -1,0 +1,131 @@
+//! Every model runs on both engines, and both say the same.
+
+use std::path::Path;
+
+use bevy_pose_capture::inference::{Data, Engine, Input, InputForm, Model, Models, Number, Tensor};
+
+/// Numbers that are the same in every run.
+fn noise(count: usize) -> impl Iterator<Item = f32> {
+    let mut state = 0x9E37_79B9u32;
+    (0..count).map(move |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1u32 << 24) as f32
+    })
+}
+
+fn run(model: &Model, engine: &Engine) -> Vec<Tensor> {
+    let card = &model.card;
+    let mut session = model
+        .load(engine, 1)
+        .unwrap_or_else(|error| panic!("{}: {error}", card.name));
+    let shape = card.input.shape();
+    let count = shape.iter().product();
+    let (floats, bytes): (Vec<f32>, Vec<u8>);
+    let data = match card.input.form {
+        InputForm::Image {
+            number: Number::U8, ..
+        } => {
+            bytes = noise(count).map(|v| (v * 255.0) as u8).collect();
+            Data::U8(&bytes)
+        }
+        InputForm::Image { mean, std, .. } => {
+            floats = noise(count)
+                .map(|v| (v * 255.0 - mean[0]) / std[0])
+                .collect();
+            Data::F32(&floats)
+        }
+        InputForm::Sequence { .. } => {
+            floats = noise(count).map(|v| v * 2.0 - 1.0).collect();
+            Data::F32(&floats)
+        }
+    };
+    let input = Input {
+        name: &card.input.name,
+        shape: &shape,
+        data,
+    };
+    session
+        .run(&[input], &card.decoder.outputs())
+        .unwrap_or_else(|error| panic!("{}: {error}", card.name))
+}
+
+fn both_engines_agree_on(models: &Models) {
+    let found = Engine::find();
+    if matches!(found, Engine::Rten { .. }) {
+        eprintln!("skipped: {}", found.describe());
+        return;
+    }
+    for model in models.iter() {
+        let (one, two) = (run(model, &found), run(model, &Engine::rten("a test")));
+        for (a, b) in one.iter().zip(&two) {
+            assert_eq!(a.shape, b.shape, "{}", model.card.name);
+            let largest = a.data.iter().fold(1.0f32, |most, v| most.max(v.abs()));
+            let apart = a
+                .data
+                .iter()
+                .zip(&b.data)
+                .fold(0.0f32, |most, (x, y)| most.max((x - y).abs()));
+            assert!(
+                apart / largest < 1e-3,
+                "{}: {apart} apart at {largest}",
+                model.card.name
+            );
+        }
+    }
+}
+
+#[test]
+#[cfg(feature = "embedded-models")]
+fn both_engines_agree_on_the_embedded_models() {
+    let models = Models::embedded();
+    assert_eq!(models.iter().count(), 3, "a card does not parse");
+    both_engines_agree_on(&models);
+}
+
+#[test]
+fn both_engines_agree_on_third_party_models() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models");
+    if !folder.exists() {
+        eprintln!("skipped: {} is not there", folder.display());
+        return;
+    }
+    let models = Models::from_folder(&folder).unwrap_or_else(|error| panic!("{error}"));
+    assert!(models.iter().count() >= 5);
+    both_engines_agree_on(&models);
+}
+
+#[test]
+#[cfg(feature = "embedded-models")]
+fn the_embedded_files_are_those_of_their_cards_and_small() {
+    use sha2::{Digest, Sha256};
+    let mut total = 0;
+    for model in Models::embedded().iter() {
+        let sum: String = Sha256::digest(&model.onnx)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(Some(sum), model.card.sha256, "{}", model.card.name);
+        total += model.onnx.len();
+    }
+    assert!(total < 8_000_000, "{total} bytes");
+}
+
+#[test]
+#[cfg(feature = "embedded-models")]
+fn a_card_that_asks_for_what_the_file_lacks_is_refused_by_name() {
+    let models = Models::embedded();
+    let Some(model) = models.iter().next() else {
+        panic!("no model")
+    };
+    let mut model = model.clone();
+    model.card.input.name = "picture".into();
+    let error = model
+        .load(&Engine::rten("a test"), 1)
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default();
+    assert!(
+        error.contains(&model.card.name) && error.contains("picture"),
+        "{error}"
+    );
+}

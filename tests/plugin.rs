@@ -1,0 +1,159 @@
+//! The plugin in an app without a window and without a GPU: the sample clip moves the mannequin and becomes a take.
+#![cfg(all(feature = "embedded-models", feature = "video"))]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bevy::asset::AssetPlugin;
+use bevy::ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel};
+use bevy::prelude::*;
+use bevy_pose_capture::avatar::{AvatarRefused, AvatarRig};
+use bevy_pose_capture::capture::{CameraState, CameraStatus};
+use bevy_pose_capture::prelude::*;
+use bevy_pose_capture::record::take::Take;
+
+fn app() -> App {
+    let mut app = App::new();
+    app.add_plugins((
+        MinimalPlugins,
+        TransformPlugin,
+        AssetPlugin {
+            file_path: concat!(env!("CARGO_MANIFEST_DIR"), "/assets").into(),
+            ..default()
+        },
+        bevy::image::ImagePlugin::default(),
+        bevy::mesh::MeshPlugin,
+        bevy::world_serialization::WorldSerializationPlugin,
+        bevy::animation::AnimationPlugin,
+        bevy::gltf::GltfPlugin::default(),
+        PoseCapturePlugin::default(),
+    ));
+    app.finish();
+    app.cleanup();
+    app
+}
+
+fn until(app: &mut App, seconds: u64, what: &str, mut done: impl FnMut(&mut World) -> bool) {
+    let began = Instant::now();
+    while !done(app.world_mut()) {
+        assert!(
+            began.elapsed() < Duration::from_secs(seconds),
+            "{what}: not within {seconds} s"
+        );
+        app.update();
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn sample() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/clips/sample.mp4")
+}
+
+#[derive(Resource, Default)]
+struct Saved(Vec<TakeSaved>);
+
+#[test]
+fn the_sample_clip_moves_the_mannequin_and_becomes_a_take() -> Result<(), Box<dyn std::error::Error>>
+{
+    let folder = tempfile::tempdir()?;
+    let mut app = app();
+    app.init_resource::<Saved>()
+        .add_observer(|saved: On<TakeSaved>, mut all: ResMut<Saved>| all.0.push(saved.clone()));
+    let model = app
+        .world()
+        .resource::<AssetServer>()
+        .load("avatars/mannequin.glb#Scene0");
+    app.world_mut()
+        .spawn((WorldAssetRoot(model), Avatar::default()));
+    until(&mut app, 60, "the avatar's bones", |world| {
+        world.query::<&AvatarRig>().iter(world).count() == 1
+    });
+    assert_eq!(
+        app.world_mut()
+            .query::<&AvatarRefused>()
+            .iter(app.world())
+            .count(),
+        0
+    );
+    let hand = |world: &mut World| {
+        let mut bones = world.query::<(&Name, &GlobalTransform)>();
+        bones
+            .iter(world)
+            .find(|(name, _)| name.as_str() == "leftHand")
+            .map(|(_, place)| place.translation())
+    };
+    app.update();
+    let at_rest = hand(app.world_mut()).ok_or("no hand")?;
+    assert!(at_rest.x > 0.6, "a T-pose: {at_rest}");
+
+    app.world_mut().write_message(StartRecording {
+        file: folder.path().join("one"),
+        avatar: None,
+    });
+    app.update();
+    app.world_mut().spawn(CaptureCamera::video(sample()).once());
+    until(&mut app, 60, "somebody in the clip", |world| {
+        world.query::<&Performer>().iter(world).count() > 0
+    });
+    app.update();
+    let moved = hand(app.world_mut()).ok_or("no hand")?;
+    assert!(moved.distance(at_rest) > 0.2, "the arm came down: {moved}");
+    until(&mut app, 120, "the end of the clip", |world| {
+        world
+            .query::<&CameraStatus>()
+            .iter(world)
+            .any(|status| status.state == CameraState::Ended)
+    });
+    app.world_mut().write_message(StopRecording);
+    until(&mut app, 60, "the take", |world| {
+        !world.resource::<Saved>().0.is_empty()
+    });
+    let saved = app.world().resource::<Saved>().0[0].clone();
+    let take = Take::read(&saved.take)?;
+    assert!(
+        take.frames.len() > 200,
+        "{} frames of 300",
+        take.frames.len()
+    );
+    assert!(
+        saved
+            .glb
+            .is_ok_and(|glb| std::fs::metadata(glb).is_ok_and(|file| file.len() > 400_000))
+    );
+    Ok(())
+}
+
+#[test]
+fn a_source_that_cannot_be_opened_is_told_and_ends_nothing() {
+    let mut app = app();
+    app.world_mut()
+        .spawn(CaptureCamera::video("no/such/clip.mp4"));
+    let mut reason = String::new();
+    until(&mut app, 60, "the failure", |world| {
+        let failed = world
+            .query::<&CameraStatus>()
+            .iter(world)
+            .find_map(|status| match &status.state {
+                CameraState::Failed(reason) => Some(reason.clone()),
+                _ => None,
+            });
+        reason = failed.clone().unwrap_or_default();
+        failed.is_some()
+    });
+    assert!(reason.contains("no/such/clip.mp4"), "{reason}");
+    app.update();
+}
+
+#[test]
+fn no_two_systems_of_the_plugin_are_in_doubt_about_their_order() {
+    let mut app = app();
+    for label in [PreUpdate.intern(), PostUpdate.intern(), Update.intern()] {
+        app.edit_schedule(label, |schedule| {
+            schedule.set_build_settings(ScheduleBuildSettings {
+                ambiguity_detection: LogLevel::Error,
+                ..default()
+            });
+        });
+    }
+    app.update();
+}
