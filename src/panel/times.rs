@@ -73,10 +73,9 @@ mod tests {
         let mut history = TimesHistory::default();
         for n in 0..SHOWN + 50 {
             let latency = Duration::from_millis(if n < 50 { 500 } else { 20 });
-            history.push(&CameraStatus {
-                latency,
-                ..Default::default()
-            });
+            let mut status = CameraStatus::default();
+            status.latency = latency;
+            history.push(&status);
         }
         let harness = Harness::new_ui(|ui| times_ui(ui, &history));
         assert!(

@@ -74,8 +74,10 @@ pub fn bake(take: &Take, id: u32, rig: &mut Rig) -> Animation {
             match animation.rotations.iter_mut().find(|(n, _)| *n == node) {
                 Some((_, track)) => {
                     // Neighbouring keys on the same half of the sphere, so that players take the short way.
-                    if let Some(before) = track.last().filter(|before| before.dot(rotation) < 0.0) {
-                        let _ = before;
+                    if track
+                        .last()
+                        .is_some_and(|before| before.dot(rotation) < 0.0)
+                    {
                         rotation = -rotation;
                     }
                     track.push(rotation);

@@ -60,8 +60,10 @@ pub struct TakeFrame {
 }
 
 impl TakeFrame {
-    /// The people of a frame who were lifted, at `time` seconds of the take.
+    /// The people of a frame who were lifted, at `time` seconds of the take, kept to the microsecond: so few digits come
+    /// back from the file bit by bit.
     pub fn of(capture: &Capture, time: f64) -> Vec<TakeFrame> {
+        let time = (time * 1e6).round() / 1e6;
         capture
             .people
             .iter()
@@ -261,7 +263,7 @@ pub(crate) mod tests {
 
     pub(crate) fn frame(n: u32) -> TakeFrame {
         TakeFrame {
-            time: f64::from(n) / 30.0,
+            time: (f64::from(n) / 30.0 * 1e6).round() / 1e6,
             id: 1,
             seen: vec![(Joint::Nose, n as f32, 2.0, 0.5)],
             lifted: vec![(

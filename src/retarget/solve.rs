@@ -53,6 +53,11 @@ fn frame(along: Vec3, across: Vec3) -> Option<Quat> {
     Some(Quat::from_mat3(&Mat3::from_cols(x, y, x.cross(y))))
 }
 
+/// What turns a frame at rest, (along, across), into one of now.
+fn turn(now: (Vec3, Vec3), rest: (Vec3, Vec3)) -> Option<Quat> {
+    Some(frame(now.0, now.1)? * frame(rest.0, rest.1)?.inverse())
+}
+
 fn smoothstep(low: f32, high: f32, value: f32) -> f32 {
     let t = ((value - low) / (high - low)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
@@ -121,11 +126,6 @@ impl Rig {
         )
     }
 
-    /// What turns a rest frame into one of now.
-    fn turn(&self, now: (Vec3, Vec3), rest: (Vec3, Vec3)) -> Option<Quat> {
-        Some(frame(now.0, now.1)? * frame(rest.0, rest.1)?.inverse())
-    }
-
     /// Bends the model into a pose.
     ///
     /// `pose` is in the model's space (y up, metres) with the hips anywhere; `hips` is where the model's hips go, in that
@@ -133,7 +133,7 @@ impl Rig {
     pub fn solve(&mut self, pose: &Pose3d, hips: Vec3) -> Solution {
         let mut turns: HashMap<HumanBone, Quat> = HashMap::new();
         self.trunk(pose, &mut turns);
-        for side in [SIDES[0], SIDES[1]] {
+        for side in SIDES {
             self.arm(pose, side, &mut turns);
             self.leg(pose, side, &mut turns);
         }
@@ -141,10 +141,10 @@ impl Rig {
         let mut world: Vec<Quat> = Vec::with_capacity(self.skeleton.nodes.len());
         for (index, node) in self.skeleton.nodes.iter().enumerate() {
             let above = node.parent.map_or(Quat::IDENTITY, |parent| world[parent]);
-            let turn = self.driven.get(&index).and_then(|bone| turns.get(bone));
-            let here = match turn {
-                Some(turn) => {
-                    let here = *turn * node.rest.rotation;
+            let turned = self.driven.get(&index).and_then(|bone| turns.get(bone));
+            let here = match turned {
+                Some(turned) => {
+                    let here = *turned * node.rest.rotation;
                     solution
                         .rotations
                         .push((index, (above.inverse() * here).normalize()));
@@ -190,7 +190,7 @@ impl Rig {
         );
         let up = high - low;
         let rest_frame = (self.left, Vec3::Y);
-        let pelvis = self.turn((left_hip - right_hip, up), rest_frame);
+        let pelvis = turn((left_hip - right_hip, up), rest_frame);
         let chest = frame(up, left_shoulder - right_shoulder)
             .zip(frame(Vec3::Y, self.left))
             .map(|(now, rest)| now * rest.inverse());
@@ -212,8 +212,7 @@ impl Rig {
         if let (Some((left_ear, right_ear)), Some(nose)) = (ears, at(Joint::Nose)) {
             let toward = nose - (left_ear + right_ear) * 0.5;
             let rest_toward = Quat::from_axis_angle(self.left, NOSE_BELOW) * self.ahead;
-            if let Some(head) = self.turn((left_ear - right_ear, toward), (self.left, rest_toward))
-            {
+            if let Some(head) = turn((left_ear - right_ear, toward), (self.left, rest_toward)) {
                 // Faces are small: what is left of their jitter shows on the head, so half of it stays with the chest.
                 let head = chest.slerp(head, 0.8);
                 turns.insert(Head, head);
@@ -273,11 +272,10 @@ impl Rig {
         );
         let carried = (swing * (chest * rest_axis)).normalize_or(Vec3::Y);
         let axis = self.hinge(side.upper_arm, upper, lower, carried);
-        let Some(upper_turn) = self.turn((upper, axis), (rest_upper, rest_axis)) else {
+        let Some(upper_turn) = turn((upper, axis), (rest_upper, rest_axis)) else {
             return;
         };
-        let Some(mut lower_turn) =
-            self.turn((lower, axis), (rest_lower, rest_lower.cross(self.ahead)))
+        let Some(mut lower_turn) = turn((lower, axis), (rest_lower, rest_lower.cross(self.ahead)))
         else {
             return;
         };
@@ -288,7 +286,7 @@ impl Rig {
         {
             // With palms down the index finger lies ahead of the little one.
             let reach = (index + pinky) * 0.5 - wrist;
-            if let Some(hand) = self.turn((reach, index - pinky), (rest_lower, self.ahead)) {
+            if let Some(hand) = turn((reach, index - pinky), (rest_lower, self.ahead)) {
                 let twist = twist_about(hand * lower_turn.inverse(), lower.normalize_or(Vec3::Y));
                 // Forearm bones carry half of the hand's roll: wrists themselves do not roll.
                 lower_turn = Quat::IDENTITY.slerp(twist, 0.5) * lower_turn;
@@ -333,15 +331,15 @@ impl Rig {
                 (axis + from_pelvis).normalize_or(from_pelvis)
             });
         let axis = self.hinge(side.upper_leg, upper, lower, otherwise);
-        let Some(upper_turn) = self.turn((upper, axis), (rest_upper, self.left)) else {
+        let Some(upper_turn) = turn((upper, axis), (rest_upper, self.left)) else {
             return;
         };
-        let Some(lower_turn) = self.turn((lower, axis), (rest_lower, self.left)) else {
+        let Some(lower_turn) = turn((lower, axis), (rest_lower, self.left)) else {
             return;
         };
         turns.insert(side.upper_leg, upper_turn);
         turns.insert(side.lower_leg, lower_turn);
-        let foot_turn = foot.and_then(|foot| self.turn((foot, axis), (self.ahead, self.left)));
+        let foot_turn = foot.and_then(|foot| turn((foot, axis), (self.ahead, self.left)));
         turns.insert(side.foot, foot_turn.unwrap_or(lower_turn));
     }
 
