@@ -13,6 +13,7 @@ use bevy::prelude::*;
 use bevy::render::view::screenshot::{Screenshot, ScreenshotCaptured, save_to_disk};
 use bevy_pose_capture::avatar::{AvatarRefused, AvatarRig};
 use bevy_pose_capture::capture::{CameraState, CameraStatus, Captured};
+use bevy_pose_capture::panel::PanelState;
 use bevy_pose_capture::prelude::*;
 use bevy_pose_capture::record::overlay::overlay;
 use bevy_pose_capture::source::SourceSpec;
@@ -120,42 +121,50 @@ fn run_window(arguments: &Arguments) -> Result<(), String> {
         prefer: arguments.prefer.clone(),
         ..default()
     };
-    App::new()
-        .add_plugins((
-            support::default_plugins().set(WindowPlugin {
-                primary_window: Some(Window {
-                    title: "bevy_pose_capture".into(),
-                    resolution: (1280, 720).into(),
-                    ..default()
-                }),
+    let mut app = App::new();
+    app.add_plugins((
+        support::default_plugins().set(WindowPlugin {
+            primary_window: Some(Window {
+                title: "bevy_pose_capture".into(),
+                resolution: (1280, 720).into(),
                 ..default()
             }),
-            PoseCapturePlugin::default(),
-            PoseCapturePanelPlugin,
-            PoseCaptureDebugPlugin,
-        ))
-        .insert_resource(settings)
-        .insert_resource(arguments.clone())
-        .insert_resource(bevy::winit::WinitSettings::continuous())
-        .add_systems(
-            Startup,
-            move |mut commands: Commands,
-                  assets: Res<AssetServer>,
-                  arguments: Res<Arguments>,
-                  mut meshes: ResMut<Assets<Mesh>>,
-                  mut materials: ResMut<Assets<StandardMaterial>>| {
-                let view = View {
-                    eye: Vec3::new(-0.5, 1.5, 4.2),
-                    target: Vec3::new(-0.5, 0.95, 0.0),
-                };
-                support::spawn_stage(&mut commands, &mut meshes, &mut materials, view, None);
-                commands.spawn(CaptureCamera::new(spec.clone()));
-                commands.spawn(avatar(&arguments, &assets));
-            },
-        )
-        .add_systems(Update, take_screenshot)
-        .run();
-    Ok(())
+            ..default()
+        }),
+        PoseCapturePlugin::default(),
+        PoseCapturePanelPlugin,
+        PoseCaptureDebugPlugin,
+    ))
+    .insert_resource(settings)
+    .insert_resource(arguments.clone())
+    .insert_resource(bevy::winit::WinitSettings::continuous())
+    .add_systems(
+        Startup,
+        move |mut commands: Commands,
+              assets: Res<AssetServer>,
+              arguments: Res<Arguments>,
+              mut meshes: ResMut<Assets<Mesh>>,
+              mut materials: ResMut<Assets<StandardMaterial>>| {
+            let view = View {
+                eye: Vec3::new(-0.5, 1.5, 4.2),
+                target: Vec3::new(-0.5, 0.95, 0.0),
+            };
+            support::spawn_stage(&mut commands, &mut meshes, &mut materials, view, None);
+            commands.spawn(CaptureCamera::new(spec.clone()));
+            commands.spawn(avatar(&arguments, &assets));
+        },
+    )
+    .add_systems(Update, take_screenshot);
+    app.world_mut()
+        .resource_mut::<PanelState>()
+        .avatar
+        .clone_from(&arguments.avatar);
+    match app.run() {
+        AppExit::Success => Ok(()),
+        AppExit::Error(code) => Err(format!(
+            "the app ended with an error ({code}); the log says why"
+        )),
+    }
 }
 
 fn take_screenshot(

@@ -144,7 +144,7 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
 
     writer.flush()?;
     report(&captures);
-    let Some(id) = take.longest_seen() else {
+    let Some(id) = take.main_person() else {
         return Err(format!("nobody was found in {name}").into());
     };
     let mut joints = JointsFile::new(camera);

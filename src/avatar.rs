@@ -49,6 +49,7 @@ struct Following {
     origin: Vec3,
     /// Avatar's legs over performer's.
     ratio: f32,
+    mirror: bool,
 }
 
 /// Why a model cannot be driven. Inserted by [`RetargetPlugin`] in place of [`AvatarRig`].
@@ -289,8 +290,14 @@ fn retarget(
                 time: performer.time,
                 origin: hips.with_y(0.0),
                 ratio,
+                mirror: settings.mirror,
             },
             |mut following| {
+                if following.mirror != settings.mirror {
+                    // The place where they stood is mirrored with them, so that the avatar does not jump.
+                    following.origin.x = -following.origin.x;
+                    following.mirror = settings.mirror;
+                }
                 following.time = performer.time;
                 // Legs do not grow: their measure settles over some seconds.
                 following.ratio += (ratio - following.ratio) * 0.01;

@@ -233,6 +233,8 @@ impl Plugin for CapturePlugin {
 
 /// Widest preview, in pixels.
 const PREVIEW_WIDTH: u32 = 640;
+/// Frames in a row that may fail before the camera counts as unusable.
+const MOST_FAILURES: u32 = 30;
 /// Performers who are not seen this long are gone.
 const GONE: Duration = Duration::from_secs(1);
 
@@ -268,7 +270,7 @@ fn start(camera: &CaptureCamera, settings: &PoseCaptureSettings) -> std::io::Res
         (WhenFull::Wait, 4)
     };
     let (pictures_out, pictures) = mailbox(depth, when_full);
-    let (found_out, inbox) = mailbox(depth.max(2), when_full);
+    let (found_out, inbox) = mailbox(if live { 8 } else { depth }, when_full);
     let (settings_out, settings_in) = mailbox(1, WhenFull::DropOldest);
     let (source, pace) = (camera.source.clone(), camera.pace);
     let reader = Worker::spawn("pose capture: source", move |stop| {
@@ -322,6 +324,7 @@ fn think(
         stop,
     );
     let mut preview = chosen.preview;
+    let mut failures = 0;
     while !stop.raised() {
         if let Received::Item(new) = settings.try_receive() {
             (pipeline.settings, preview) = (new.pipeline, new.preview);
@@ -329,6 +332,7 @@ fn think(
         let event = match pictures.receive(Duration::from_millis(100)) {
             Received::Item(CaptureEvent::Frame(frame)) => match pipeline.process(frame) {
                 Ok(capture) => {
+                    failures = 0;
                     let preview =
                         preview.then(|| Box::new(shrink_for_preview(&capture.frame.image)));
                     FeedEvent::Frame {
@@ -337,10 +341,12 @@ fn think(
                         dropped: pictures.dropped(),
                     }
                 }
-                Err(error) => {
+                Err(error) if failures < MOST_FAILURES => {
+                    failures += 1;
                     warn_once!("{error}; frames like this are left out");
                     continue;
                 }
+                Err(error) => FeedEvent::Failed(error.to_string()),
             },
             Received::Item(CaptureEvent::Lost(error)) => FeedEvent::Lost(error.to_string()),
             Received::Item(CaptureEvent::Failed(error)) => FeedEvent::Failed(error.to_string()),
@@ -419,7 +425,22 @@ fn receive(
 ) {
     for (camera, feed, mut status, mut ground, transform, preview) in &mut cameras {
         let (mut newest_preview, mut newest) = (None, None);
-        while let Received::Item(event) = feed.inbox.try_receive() {
+        loop {
+            let event = match feed.inbox.try_receive() {
+                Received::Item(event) => event,
+                Received::Empty => break,
+                Received::Closed => {
+                    if matches!(
+                        status.state,
+                        CameraState::Starting | CameraState::Running | CameraState::Lost(_)
+                    ) {
+                        status.state = CameraState::Failed(
+                            "its inference thread ended; the log says why".into(),
+                        );
+                    }
+                    break;
+                }
+            };
             match event {
                 FeedEvent::Started { engine, models } => {
                     info!("{}; models: {}", engine, models.join(", "));

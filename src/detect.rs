@@ -98,7 +98,7 @@ impl Detector {
 
     /// Forgets everybody: the source started anew.
     pub fn reset(&mut self) {
-        self.tracker = Tracker::default();
+        self.tracker.forget_everybody();
     }
 
     /// Finds the people of the next picture; `time` is in seconds.

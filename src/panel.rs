@@ -43,6 +43,8 @@ pub struct PanelState {
     pub open: bool,
     /// Name of the next take's files, without extension.
     pub take: String,
+    /// The file of the avatar whose skin takes get; our mannequin where it is `None`.
+    pub avatar: Option<std::path::PathBuf>,
     source: SourcePick,
     history: TimesHistory,
     shown: Option<f64>,
@@ -53,6 +55,7 @@ impl Default for PanelState {
         PanelState {
             open: true,
             take: "takes/take".into(),
+            avatar: None,
             source: SourcePick::default(),
             history: default(),
             shown: None,
@@ -153,7 +156,7 @@ fn show_panel(
         Some(RecordAction::Start) => {
             starts.write(StartRecording {
                 file: state.take.clone().into(),
-                avatar: None,
+                avatar: state.avatar.clone(),
             });
         }
         Some(RecordAction::Stop) => {

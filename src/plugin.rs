@@ -24,11 +24,13 @@ pub struct PoseCapturePlugin {
 
 impl Plugin for PoseCapturePlugin {
     fn build(&self, app: &mut App) {
-        app.insert_resource(PoseCaptureSettings {
-            models: self.models.clone(),
-            ..default()
-        })
-        .add_plugins((CapturePlugin, RetargetPlugin, RecordingPlugin));
+        let mut settings = app
+            .world_mut()
+            .get_resource_or_init::<PoseCaptureSettings>();
+        if self.models.is_some() {
+            settings.models.clone_from(&self.models);
+        }
+        app.add_plugins((CapturePlugin, RetargetPlugin, RecordingPlugin));
     }
 }
 

@@ -64,6 +64,9 @@ struct Running {
     results: Inbox<Outcome>,
     first: Option<f64>,
     last: f64,
+    epoch: Option<u64>,
+    /// Added to a source's clock, which starts anew with each epoch.
+    shift: f64,
     camera: Option<Entity>,
     /// Ends the thread with the take; it writes what it still has first.
     _worker: Worker,
@@ -89,10 +92,13 @@ impl Plugin for RecordingPlugin {
             .add_message::<StartRecording>()
             .add_message::<StopRecording>()
             .add_message::<Captured>()
-            .add_systems(PostUpdate, record.in_set(PoseCaptureSystems::Record));
+            .add_systems(PostUpdate, record.in_set(PoseCaptureSystems::Record))
+            .add_systems(Last, finish_before_exit);
     }
 }
 
+/// Seconds between the last frame of a source and the first after it started anew.
+const SEAM: f64 = 1.0 / 30.0;
 /// Frames that may wait for a slow disk: half a minute.
 const PATIENCE: usize = 1024;
 
@@ -111,9 +117,15 @@ fn record(
         if *running.camera.get_or_insert(*camera) != *camera {
             continue;
         }
-        let first = *running.first.get_or_insert(capture.frame.time);
-        running.last = capture.frame.time;
-        for frame in TakeFrame::of(capture, capture.frame.time - first) {
+        let frame = &capture.frame;
+        if running.epoch.is_some_and(|epoch| epoch != frame.epoch) {
+            running.shift = running.last + SEAM - frame.time;
+        }
+        running.epoch = Some(frame.epoch);
+        let now = frame.time + running.shift;
+        let first = *running.first.get_or_insert(now);
+        running.last = now;
+        for frame in TakeFrame::of(capture, now - first) {
             running
                 .frames
                 .send(Line::Frame(frame), &StopFlag::default());
@@ -164,6 +176,30 @@ fn record(
     }
 }
 
+/// Longest that a closing app waits for its takes.
+const LAST_WAIT: Duration = Duration::from_secs(20);
+
+/// An app that closes ends its take first: threads end with the process, whatever they are writing.
+fn finish_before_exit(mut exits: MessageReader<AppExit>, mut recording: ResMut<Recording>) {
+    if exits.read().count() == 0 {
+        return;
+    }
+    stop(&mut recording);
+    let began = std::time::Instant::now();
+    for running in recording.finishing.drain(..) {
+        loop {
+            match running
+                .results
+                .receive(LAST_WAIT.saturating_sub(began.elapsed()))
+            {
+                Received::Item(Outcome::Trouble(text)) => error!("{text}"),
+                Received::Item(Outcome::Saved(saved)) => info!("saved {}", saved.take.display()),
+                Received::Empty | Received::Closed => break,
+            }
+        }
+    }
+}
+
 fn stop(recording: &mut Recording) {
     if let Some(running) = recording.running.take() {
         running.frames.send(Line::Stop, &StopFlag::default());
@@ -171,7 +207,29 @@ fn stop(recording: &mut Recording) {
     }
 }
 
+/// A file name with an extension added; what looks like one already (`scene.1`) is part of the name.
+fn with_added(file: &Path, extension: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+/// The name itself, or with a number where a take of that name is there: no take is written over.
+fn free_name(file: PathBuf) -> PathBuf {
+    let taken = |file: &Path| with_added(file, "take").exists() || with_added(file, "glb").exists();
+    let numbered = (2..).map(|n| PathBuf::from(format!("{}_{n}", file.display())));
+    std::iter::once(file.clone())
+        .chain(numbered)
+        .find(|file| !taken(file))
+        .unwrap_or(file)
+}
+
 fn begin(start: StartRecording) -> std::io::Result<Running> {
+    let start = StartRecording {
+        file: free_name(start.file),
+        ..start
+    };
     let (frames, lines) = mailbox(PATIENCE, WhenFull::DropOldest);
     let (results_out, results) = mailbox(16, WhenFull::Wait);
     let worker = Worker::spawn("pose capture: take", move |stop| {
@@ -182,6 +240,8 @@ fn begin(start: StartRecording) -> std::io::Result<Running> {
         results,
         first: None,
         last: 0.0,
+        epoch: None,
+        shift: 0.0,
         camera: None,
         _worker: worker,
     })
@@ -189,7 +249,7 @@ fn begin(start: StartRecording) -> std::io::Result<Running> {
 
 /// The recording thread. A disk that fails does not end the take: its frames stay in memory for the `.glb`.
 fn write(start: &StartRecording, lines: &Inbox<Line>, results: &Outbox<Outcome>, stop: &StopFlag) {
-    let path = start.file.with_extension("take");
+    let path = with_added(&start.file, "take");
     let mut take = Take::new(&start.file.display().to_string(), (0, 0));
     let mut writer = None;
     let mut failed = false;
@@ -213,8 +273,10 @@ fn write(start: &StartRecording, lines: &Inbox<Line>, results: &Outbox<Outcome>,
                 take.frames.push(frame);
             }
             Received::Empty if !stop.raised() => {
-                if let Some(writer) = writer.as_mut().filter(|_| !failed) {
-                    failed = writer.flush().is_err();
+                if let Some(Err(error)) = writer.as_mut().filter(|_| !failed).map(TakeWriter::flush)
+                {
+                    failed = true;
+                    results.send(Outcome::Trouble(error.to_string()), stop);
                 }
             }
             Received::Item(Line::Stop) | Received::Empty | Received::Closed => break,
@@ -225,27 +287,50 @@ fn write(start: &StartRecording, lines: &Inbox<Line>, results: &Outbox<Outcome>,
     {
         results.send(Outcome::Trouble(error.to_string()), stop);
     }
+    if lines.dropped() > 0 {
+        let text = format!(
+            "{} frames came faster than the disk took them and are not in the take",
+            lines.dropped()
+        );
+        results.send(Outcome::Trouble(text), stop);
+    }
     let glb = export(
         &take,
         start.avatar.as_deref(),
-        &start.file.with_extension("glb"),
+        &with_added(&start.file, "glb"),
     )
     .map_err(|error| error.to_string());
     results.send(Outcome::Saved(TakeSaved { take: path, glb }), stop);
 }
 
-/// Puts the person who is seen longest in a take on an avatar and writes the `.glb`.
+/// Puts the person whom a take is about on an avatar and writes the `.glb`.
 ///
 /// # Errors
 /// [`GltfError`] when the avatar cannot be read or driven, or the file not written.
 pub fn export(take: &Take, avatar: Option<&Path>, out: &Path) -> Result<PathBuf, GltfError> {
     let file = avatar.map_or_else(AvatarFile::mannequin, AvatarFile::open)?;
     let mut rig = file.rig(&HashMap::new())?;
-    let animation = bake(take, take.longest_seen().unwrap_or_default(), &mut rig);
+    let animation = bake(take, take.main_person().unwrap_or_default(), &mut rig);
     let bytes = file.with_animation("take", &animation, &rig);
     std::fs::write(out, bytes).map_err(|error| GltfError::Write {
         path: out.into(),
         error,
     })?;
     Ok(out.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_take_is_written_over_and_dots_stay_in_names() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let wanted = folder.path().join("scene.1");
+        assert_eq!(free_name(wanted.clone()), wanted);
+        std::fs::write(folder.path().join("scene.1.take"), "")?;
+        std::fs::write(folder.path().join("scene.1_2.glb"), "")?;
+        assert_eq!(free_name(wanted), folder.path().join("scene.1_3"));
+        Ok(())
+    }
 }

@@ -98,6 +98,24 @@ fn the_sample_clip_moves_the_mannequin_and_becomes_a_take() -> Result<(), Box<dy
     app.update();
     let moved = hand(app.world_mut()).ok_or("no hand")?;
     assert!(moved.distance(at_rest) > 0.2, "the arm came down: {moved}");
+    // At its beginning the person in the clip faces us, so their left is on our right, at +x.
+    let place = |app: &mut App, wanted: &str| {
+        let world = app.world_mut();
+        let mut bones = world.query::<(&Name, &GlobalTransform)>();
+        bones
+            .iter(world)
+            .find(|(name, _)| name.as_str() == wanted)
+            .map(|(_, place)| place.translation())
+            .unwrap_or_default()
+    };
+    assert!(
+        place(&mut app, "head").y > place(&mut app, "hips").y + 0.4,
+        "upright"
+    );
+    assert!(
+        place(&mut app, "leftUpperArm").x > place(&mut app, "rightUpperArm").x + 0.15,
+        "left is left"
+    );
     until(&mut app, 120, "the end of the clip", |world| {
         world
             .query::<&CameraStatus>()

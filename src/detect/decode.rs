@@ -228,8 +228,10 @@ pub fn sharpen(points: &mut [Keypoint], maps: &Tensor, input: (usize, usize)) {
         // In these maps cell n stands for pixel n · stride, without the half cell.
         let middle = (point.position / stride).as_ivec2();
         let (mut sum, mut total, mut best) = (Vec2::ZERO, 0.0, 0.0f32);
-        for y in (middle.y - 3).max(0)..(middle.y + 4).min(rows as i32) {
-            for x in (middle.x - 3).max(0)..(middle.x + 4).min(columns as i32) {
+        for y in middle.y.saturating_sub(3).max(0)..middle.y.saturating_add(4).min(rows as i32) {
+            for x in
+                middle.x.saturating_sub(3).max(0)..middle.x.saturating_add(4).min(columns as i32)
+            {
                 let logit = maps.data[(y as usize * columns + x as usize) * channels + joint];
                 let weight = 1.0 / (1.0 + (-logit).exp());
                 sum += Vec2::new(x as f32, y as f32) * weight;

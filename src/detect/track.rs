@@ -130,6 +130,14 @@ pub struct Tracker {
 }
 
 impl Tracker {
+    /// Ends all tracks. Their numbers are not given again: who comes next is somebody new.
+    pub fn forget_everybody(&mut self) {
+        *self = Tracker {
+            next_id: self.next_id,
+            ..Tracker::default()
+        };
+    }
+
     /// Whether the detector should look at this frame: every n-th, and whenever somebody was lost or nobody is there.
     pub fn wants_detection(&mut self, every: u32) -> bool {
         let due = self.frame.is_multiple_of(every.max(1));
@@ -148,6 +156,10 @@ impl Tracker {
                 let track = &mut self.tracks[track];
                 if track.lost > 0 {
                     (track.bounds, track.next) = (boxes[found].bounds, None);
+                } else {
+                    // Joints that were unsure for a moment shrink the box and stay outside of it: the detector, which
+                    // sees all of the picture, widens it again.
+                    track.bounds = track.bounds.union(boxes[found].bounds);
                 }
             }
         }
@@ -359,6 +371,16 @@ mod tests {
             frame(&mut tracker, &[box_at(100.0)], &[100.0], 1.0),
             [(2, 105.0)]
         );
+    }
+
+    #[test]
+    fn a_box_that_shrank_to_the_upper_body_is_widened_by_the_detector() {
+        let mut tracker = Tracker::default();
+        frame(&mut tracker, &[box_at(100.0)], &[100.0], 0.0);
+        tracker.tracks[0].bounds = Rect::new(90.0, 5.0, 120.0, 60.0);
+        tracker.meet(&[box_at(100.0)], 8);
+        assert_eq!(tracker.tracks[0].region(), Look::Box(box_at(100.0).bounds));
+        assert_eq!(tracker.tracks.len(), 1);
     }
 
     #[test]

@@ -76,7 +76,22 @@ impl ModelCard {
         {
             return Err("the input's width and height must not be 0".into());
         }
-        Ok(card)
+        if let InputForm::Image { std, .. } = card.input.form
+            && std.contains(&0.0)
+        {
+            return Err("`std` must not be 0".into());
+        }
+        match &card.decoder {
+            Decoder::Yolox {
+                strides, person, ..
+            } if strides.contains(&0) || *person > 10_000 => {
+                Err("`strides` must not be 0, and `person` is the number of a class".into())
+            }
+            Decoder::Simcc { split, .. } if *split <= 0.0 => {
+                Err("`split` must be more than 0".into())
+            }
+            _ => Ok(card),
+        }
     }
 
     /// The joints of the output, in order.

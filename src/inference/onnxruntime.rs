@@ -38,7 +38,13 @@ fn search() -> Result<(Environment, Arc<str>), String> {
 fn search() -> Result<(Environment, Arc<str>), String> {
     let mut refused = Vec::new();
     for (path, place) in candidates() {
-        if !path.exists() && path.is_absolute() {
+        if path.is_absolute() && !path.exists() {
+            if place == FROM_VARIABLE {
+                refused.push(format!(
+                    "ORT_DYLIB_PATH names {}, which does not exist",
+                    path.display()
+                ));
+            }
             continue;
         }
         let built = match ort::init_from(&path) {
@@ -59,6 +65,8 @@ fn search() -> Result<(Environment, Arc<str>), String> {
                     format!("{version}{place} ({})", path.display()).into(),
                 ));
             }
+            // The system's is a bare name that is always tried: its absence is no news.
+            Err(_) if !path.is_absolute() => {}
             Err(error) => refused.push(format!("{} cannot be used ({error})", path.display())),
         }
     }
@@ -69,12 +77,15 @@ fn search() -> Result<(Environment, Arc<str>), String> {
     })
 }
 
+#[cfg(feature = "onnxruntime")]
+const FROM_VARIABLE: &str = "from ORT_DYLIB_PATH";
+
 /// Where the library may be, best first: the variable, beside the program, the folder that `cargo xtask` fills, the system.
 #[cfg(feature = "onnxruntime")]
 fn candidates() -> Vec<(PathBuf, &'static str)> {
     let mut found = Vec::new();
     if let Some(path) = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
-        found.push((PathBuf::from(path), "from ORT_DYLIB_PATH"));
+        found.push((PathBuf::from(path), FROM_VARIABLE));
     }
     if let Some(folder) = std::env::current_exe()
         .ok()
@@ -152,12 +163,12 @@ impl OnnxRuntimeSession {
             return Err(failed("it is not loaded".into()));
         };
         let build = || -> ort::Result<OrtSession> {
-            Ok(OrtSession::builder(environment)?
+            OrtSession::builder(environment)?
                 .with_intra_threads(threads)?
                 .with_intra_op_spinning(false)?
                 .with_optimization_level(GraphOptimizationLevel::All)?
                 .with_log_level(LogLevel::Fatal)?
-                .commit_from_memory(onnx)?)
+                .commit_from_memory(onnx)
         };
         let session = build().map_err(|error| failed(error.to_string()))?;
         Ok(OnnxRuntimeSession {

@@ -92,8 +92,9 @@ impl AvatarFile {
             name: name.into(),
             error,
         };
-        if bytes.len() < 20 {
-            return Err(not_glb("it is too short".into()));
+        // The reader takes 12 off the length that the header tells.
+        if bytes.len() < 20 || u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]) < 12 {
+            return Err(not_glb("its header is broken".into()));
         }
         let glb = Glb::from_slice(bytes).map_err(|error| not_glb(error.to_string()))?;
         let json = serde_json::from_slice(&glb.json).map_err(|error| not_glb(error.to_string()))?;
@@ -217,7 +218,6 @@ impl AvatarFile {
             file.json["animations"] =
                 json!([{"name": name, "channels": channels, "samplers": samplers}]);
         }
-        file.json["buffers"][0]["byteLength"] = file.bin.len().into();
         let header = Header {
             magic: *b"glTF",
             version: 2,

@@ -82,7 +82,7 @@ fn draw_body(image: &mut RgbImage, pose: &Pose3d, root: Vec3, centre: Vec2, metr
     }
 }
 
-/// The frame with everybody drawn over it; beside it, for each, the body in space from the front and from the side.
+/// The frame with everybody drawn over it; beside it the body of the first in space, from the front and from the side.
 /// The picture is `height` pixels tall, its width is even.
 pub fn overlay(capture: &Capture, height: u32) -> RgbImage {
     let frame = &*capture.frame.image;
@@ -91,7 +91,7 @@ pub fn overlay(capture: &Capture, height: u32) -> RgbImage {
     let shrunk =
         image::imageops::resize(frame, width, height, image::imageops::FilterType::Triangle);
     let side = height / 2;
-    let mut sheet = RgbImage::from_pixel((width + side + 1) / 2 * 2, height, GROUND);
+    let mut sheet = RgbImage::from_pixel((width + side).next_multiple_of(2), height, GROUND);
     image::imageops::replace(&mut sheet, &shrunk, 0, 0);
     for person in &capture.people {
         let bounds = person.seen.bounds;

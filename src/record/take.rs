@@ -110,6 +110,18 @@ impl TakeFrame {
         pose
     }
 
+    /// Longer side of the box around the joints seen, in pixels.
+    fn apparent_size(&self) -> f32 {
+        let span = |values: &mut dyn Iterator<Item = f32>| {
+            let (low, high) = values.fold((f32::MAX, f32::MIN), |(low, high), v| {
+                (low.min(v), high.max(v))
+            });
+            (high - low).max(0.0)
+        };
+        let sure = || self.seen.iter().filter(|seen| seen.3 > 0.3);
+        span(&mut sure().map(|seen| seen.1)).max(span(&mut sure().map(|seen| seen.2)))
+    }
+
     /// The joints in the picture.
     pub fn pose2d(&self) -> Pose2d {
         let mut pose: Pose2d = JointMap::default();
@@ -173,15 +185,16 @@ impl Take {
         Ok(Take { header, frames })
     }
 
-    /// The person with the most frames.
-    pub fn longest_seen(&self) -> Option<u32> {
-        let mut counts = std::collections::BTreeMap::<u32, usize>::new();
-        self.frames
-            .iter()
-            .for_each(|frame| *counts.entry(frame.id).or_default() += 1);
-        counts
+    /// Whom the take is about: who fills the most of the picture over the most frames. Bystanders are seen as long, but
+    /// smaller.
+    pub fn main_person(&self) -> Option<u32> {
+        let mut shown = std::collections::BTreeMap::<u32, f32>::new();
+        for frame in &self.frames {
+            *shown.entry(frame.id).or_default() += frame.apparent_size();
+        }
+        shown
             .into_iter()
-            .max_by_key(|(_, count)| *count)
+            .max_by(|a, b| a.1.total_cmp(&b.1))
             .map(|(id, _)| id)
     }
 }
@@ -309,6 +322,27 @@ pub(crate) mod tests {
         writer.push(&frame(1))?;
         assert_eq!(Take::read(&path)?.frames.len(), 2);
         Ok(())
+    }
+
+    #[test]
+    fn a_take_is_about_whoever_is_largest_and_not_about_a_bystander() {
+        let mut take = Take::new("test", (640, 480));
+        for n in 0..10 {
+            for (id, size) in [(1, 200.0), (2, 40.0), (3, 20.0)] {
+                let seen = vec![
+                    (Joint::Nose, 0.0, 0.0, 0.9),
+                    (Joint::LeftAnkle, 5.0, size, 0.9),
+                    (Joint::LeftWrist, 900.0, 0.0, 0.1),
+                ];
+                take.frames.push(TakeFrame {
+                    id,
+                    seen,
+                    ..frame(n)
+                });
+            }
+        }
+        assert_eq!(take.main_person(), Some(1));
+        assert_eq!(Take::new("test", (1, 1)).main_person(), None);
     }
 
     #[test]

@@ -75,7 +75,12 @@ impl Default for SmoothSettings {
 impl SmoothSettings {
     /// Nothing is smoothed at 0, the default at 0.5, most at 1.
     pub fn of_strength(strength: f32) -> SmoothSettings {
-        let slower = 10f32.powf(1.0 - 2.0 * strength.clamp(0.0, 1.0));
+        // At nothing the cut-off lies far above any frame rate.
+        let slower = if strength <= 0.0 {
+            1e6
+        } else {
+            10f32.powf(1.0 - 2.0 * strength.min(1.0))
+        };
         let scaled = |how: OneEuro| OneEuro {
             min_cutoff: how.min_cutoff * slower,
             beta: how.beta * slower,
@@ -156,6 +161,22 @@ mod tests {
             now = smooth.next(Vec3::X * 3.0 * (n as f32 / 60.0), 1.0 / 60.0, USUAL);
         }
         assert!(2.95 - now.x < 0.3, "3 m/s, {} m behind", 2.95 - now.x);
+    }
+
+    #[test]
+    fn no_smoothing_is_none() {
+        let (mut smooth, none) = (SmoothPose::default(), SmoothSettings::of_strength(0.0));
+        for n in 0..5 {
+            let mut root = Vec3::new(0.1, 0.2, 3.0 + (n % 2) as f32);
+            let raw = root;
+            smooth.next(
+                &mut Pose3d::default(),
+                &mut root,
+                f64::from(n) / 30.0,
+                &none,
+            );
+            assert!(root.distance(raw) < 1e-3, "{root} of {raw}");
+        }
     }
 
     #[test]

@@ -60,7 +60,8 @@ impl Ground {
             && let Some((body, straight)) = stance(pose)
             && body.y > 0.5
         {
-            let forget = (-elapsed / MEMORY).exp();
+            // Only standing fades what was learnt from standing: who sits down keeps the floor that they had.
+            let forget = (-elapsed * straight / MEMORY).exp();
             self.up = self.up * forget + body * straight * elapsed;
             self.weight = self.weight * forget + straight * elapsed;
         }
@@ -157,6 +158,20 @@ mod tests {
             "{}",
             at(Joint::LeftHeel)
         );
+    }
+
+    #[test]
+    fn up_is_kept_while_somebody_sits() {
+        let mut ground = Ground::default();
+        let tilt = Quat::from_rotation_x(0.35);
+        for _ in 0..300 {
+            ground.learn(&standing(tilt, Vec3::ZERO, 0.0), 1.0 / 30.0);
+        }
+        let level = ground.level();
+        for _ in 0..3600 {
+            ground.learn(&standing(tilt, Vec3::ZERO, 0.5), 1.0 / 30.0);
+        }
+        assert!(ground.level().angle_between(level) < 1e-3);
     }
 
     #[test]

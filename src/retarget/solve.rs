@@ -128,8 +128,8 @@ impl Rig {
 
     /// Bends the model into a pose.
     ///
-    /// `pose` is in the model's space (y up, metres) with the hips anywhere; `hips` is where the model's hips go, in that
-    /// space. Bones that the pose says nothing of keep their rest pose.
+    /// `pose` is in the model's space (y up, metres) with the hips anywhere; `hips` is where the middle of the model's hip
+    /// joints goes, in that space. Bones that the pose says nothing of keep their rest pose.
     pub fn solve(&mut self, pose: &Pose3d, hips: Vec3) -> Solution {
         let mut turns: HashMap<HumanBone, Quat> = HashMap::new();
         self.trunk(pose, &mut turns);
@@ -155,6 +155,14 @@ impl Rig {
             world.push(here);
         }
         if let Some(node) = self.humanoid.node(Hips) {
+            // Models' hips bones lie somewhat above the joints of their legs.
+            let above_legs = self
+                .rest(Hips)
+                .zip(self.rest(LeftUpperLeg).zip(self.rest(RightUpperLeg)))
+                .map_or(Vec3::ZERO, |(bone, (left, right))| {
+                    bone - (left + right) * 0.5
+                });
+            let hips = hips + turns.get(&Hips).copied().unwrap_or_default() * above_legs;
             // Nodes above the hips stand as the file has them.
             let above = self.skeleton.nodes[node].parent.map(|parent| {
                 let mut chain = vec![parent];
@@ -615,7 +623,8 @@ pub(crate) mod tests {
                 let off = found.angle_between(wanted).to_degrees();
                 assert!(off < 1.0, "{to:?} is off by {off:.1}° (facing {facing})");
             }
-            assert!(got[&HumanBone::Hips].distance(Vec3::new(0.0, 1.0, 0.0)) < 1e-4);
+            let joints = (got[&HumanBone::LeftUpperLeg] + got[&HumanBone::RightUpperLeg]) * 0.5;
+            assert!(joints.distance(Vec3::new(0.0, 1.0, 0.0)) < 1e-4, "{joints}");
         }
     }
 

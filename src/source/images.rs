@@ -34,6 +34,11 @@ impl Images {
             })
             .collect();
         files.sort();
+        let rate = if rate.is_finite() && rate > 0.0 {
+            rate
+        } else {
+            30.0
+        };
         if files.is_empty() {
             return Err(SourceError::NoPictures(folder.into()));
         }

@@ -530,12 +530,12 @@ pub fn write(path: &Path) -> std::io::Result<()> {
             json!({"name": name, "translation": subtract(*place, from)})
         })
         .collect();
-    for bone in 0..nodes.len() {
+    for (bone, node) in nodes.iter_mut().enumerate() {
         let children: Vec<usize> = (0..model.bones.len())
             .filter(|&child| model.bones[child].1 == Some(bone))
             .collect();
         if !children.is_empty() {
-            nodes[bone]["children"] = json!(children);
+            node["children"] = json!(children);
         }
     }
     let body = nodes.len();

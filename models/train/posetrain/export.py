@@ -38,14 +38,17 @@ def halve(model):
 
 
 class Heatmaps(nn.Module):
-    """Heat maps as the decoder `heatmap` reads them."""
+    """Heat maps as the decoder `heatmap` reads them: a peak's height is the chance that the joint is there.
 
-    def __init__(self, net):
+    The raw peaks of the focal loss are not; slope and middle come from a reliability table on training crops.
+    """
+
+    def __init__(self, net, calibration):
         super().__init__()
-        self.net = net
+        self.net, (self.slope, self.middle) = net, calibration
 
     def forward(self, image):
-        return torch.sigmoid(self.net(image))
+        return torch.sigmoid(self.slope * (torch.sigmoid(self.net(image)) - self.middle))
 
 
 class YoloxRows(nn.Module):
@@ -76,7 +79,7 @@ def export(recipe, recipe_name, net, out, metrics=()):
                  "decoder": {"kind": "lift", "output": "pose"}, "data": "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"}
     elif recipe["task"] == "keypoints":
         size = recipe["size"]
-        module, example, inputs = Heatmaps(net), torch.zeros(1, 3, size, size), "image"
+        module, example, inputs = Heatmaps(net, recipe["calibration"]), torch.zeros(1, 3, size, size), "image"
         card |= {"joints": "body25", "input": image_input(size, {"kind": "crop", "growth": 1.25, "pad": 114}),
                  "decoder": {"kind": "heatmap", "output": "heatmaps"}, "data": "photographs under free licences, labelled by "
                  "the agreement of MoveNet and BlazePose; figures drawn from mocap"}
