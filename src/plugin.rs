@@ -69,7 +69,9 @@ impl Default for PoseCaptureSettings {
         PoseCaptureSettings {
             models: None,
             prefer: Vec::new(),
-            threads: 2,
+            // Half of the cores: the game wants the others.
+            threads: std::thread::available_parallelism()
+                .map_or(1, |cores| (cores.get() / 2).clamp(1, 4)),
             detect: DetectSettings::default(),
             smoothing: 0.5,
             mirror: false,

@@ -1,6 +1,6 @@
 //! Threads with a name and a bounded mailbox.
 //!
-//! The main thread never waits. Between a source and what consumes it there is a [`Mailbox`] of one of two kinds: *live*
+//! The main thread never waits. Between a source and what consumes it there is a [`mailbox`] of one of two kinds: *live*
 //! keeps the newest and counts what it drops, *file* makes the sender wait so that nothing is lost.
 
 use std::sync::Arc;

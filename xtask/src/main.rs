@@ -89,7 +89,12 @@ fn main() -> ExitCode {
         } => run("cargo", &["test", "--workspace", &filter]),
         Task::Test { filter: None } => setup::setup().and_then(|()| test::test()),
         Task::Setup => setup::setup(),
-        Task::Bench => setup::setup().and_then(|()| run("cargo", &["bench", "--profile", "dev"])),
+        Task::Bench => setup::setup().and_then(|()| {
+            run(
+                "cargo",
+                &["bench", "--profile", "dev", "--bench", "main_thread"],
+            )
+        }),
         Task::Mannequin => mannequin::write(&root().join("assets/avatars/mannequin.glb"))
             .map_err(|error| error.to_string()),
     };
