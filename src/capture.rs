@@ -79,11 +79,11 @@ pub struct CameraStatus {
     pub times: StageTimes,
     /// From the picture's arrival to the avatar's bones, for the last frame.
     pub latency: Duration,
-    /// Frames a second, smoothed.
+    /// Frames a second of the source's clock, smoothed.
     pub rate: f32,
     /// Size of its pictures in pixels.
     pub size: UVec2,
-    last: Option<Instant>,
+    last: Option<f64>,
 }
 
 /// Where a camera is in its life.
@@ -267,10 +267,10 @@ fn start(camera: &CaptureCamera, settings: &PoseCaptureSettings) -> std::io::Res
     let (when_full, depth) = if live {
         (WhenFull::DropOldest, 1)
     } else {
-        (WhenFull::Wait, 4)
+        (WhenFull::Wait, 1)
     };
     let (pictures_out, pictures) = mailbox(depth, when_full);
-    let (found_out, inbox) = mailbox(if live { 8 } else { depth }, when_full);
+    let (found_out, inbox) = mailbox(if live { 8 } else { 2 }, when_full);
     let (settings_out, settings_in) = mailbox(1, WhenFull::DropOldest);
     let (source, pace) = (camera.source.clone(), camera.pace);
     let reader = Worker::spawn("pose capture: source", move |stop| {
@@ -507,12 +507,11 @@ impl CameraGround {
 
 impl CameraStatus {
     fn take_in(&mut self, capture: &Capture) {
-        let now = Instant::now();
-        if let Some(last) = self.last {
-            let rate = 1.0 / now.duration_since(last).as_secs_f32().max(1e-3);
-            self.rate += (rate - self.rate) * 0.1;
+        let elapsed = capture.frame.time - self.last.unwrap_or(capture.frame.time);
+        if elapsed > 1e-4 {
+            self.rate += (1.0 / elapsed as f32 - self.rate) * 0.1;
         }
-        self.last = Some(now);
+        self.last = Some(capture.frame.time);
         self.times = capture.times;
         self.size = UVec2::new(capture.camera.width, capture.camera.height);
     }

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+#[cfg(feature = "onnxruntime")]
+use bevy::log::debug;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::session::builder::GraphOptimizationLevel;
@@ -60,10 +62,8 @@ fn search() -> Result<(Environment, Arc<str>), String> {
                 environment.set_log_level(LogLevel::Error);
                 let version =
                     ort::util::probe(&path).map_or(String::new(), |minor| format!("1.{minor} "));
-                return Ok((
-                    environment,
-                    format!("{version}{place} ({})", path.display()).into(),
-                ));
+                debug!("ONNX Runtime is {}", path.display());
+                return Ok((environment, format!("{version}{place}").into()));
             }
             // The system's is a bare name that is always tried: its absence is no news.
             Err(_) if !path.is_absolute() => {}
