@@ -217,6 +217,7 @@ impl AvatarFile {
         } else {
             file.json["animations"] =
                 json!([{"name": name, "channels": channels, "samplers": samplers}]);
+            file.json["buffers"][0]["byteLength"] = file.bin.len().into();
         }
         let header = Header {
             magic: *b"glTF",
@@ -363,6 +364,10 @@ mod tests {
                 .is_some_and(|q| Quat::from_array(q).abs_diff_eq(Quat::from_rotation_z(1.0), 1e-6))
         );
         assert_eq!(document.skins().count(), 1);
+        assert_eq!(
+            document.buffers().next().map(|buffer| buffer.length()),
+            Some(blob.len())
+        );
         assert_eq!(
             bytes,
             file.with_animation("take", &animation, &rig),
