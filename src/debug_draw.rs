@@ -3,7 +3,7 @@
 use bevy::prelude::*;
 
 use crate::capture::Performer;
-use crate::skeleton::BONES;
+use crate::skeleton::{BONES, Side, side_of};
 
 /// The lines' gizmo group: switch it off in the [`GizmoConfigStore`].
 #[derive(Default, Reflect, GizmoConfigGroup)]
@@ -31,10 +31,10 @@ fn draw(mut gizmos: Gizmos<PoseCaptureGizmos>, performers: Query<&Performer>) {
         let aside = ASIDE - hips.with_y(0.0);
         for &(a, b) in BONES {
             if let (Some(from), Some(to)) = (performer.pose[a], performer.pose[b]) {
-                let colour = match (a.name().starts_with("left"), a.mirror() == b) {
-                    (_, true) => Color::WHITE,
-                    (true, _) => Color::srgb(0.2, 0.85, 0.45),
-                    _ => Color::srgb(0.95, 0.45, 0.25),
+                let colour = match side_of(a, b) {
+                    Side::Left => Color::srgb(0.2, 0.85, 0.45),
+                    Side::Right => Color::srgb(0.95, 0.45, 0.25),
+                    Side::Middle => Color::WHITE,
                 };
                 gizmos.line(from.position + aside, to.position + aside, colour);
             }

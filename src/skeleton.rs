@@ -203,6 +203,27 @@ pub const BONES: &[(Joint, Joint)] = {
     ]
 };
 
+/// The side of the body that something belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The person's left.
+    Left,
+    /// The person's right.
+    Right,
+    /// Neither, or from one to the other.
+    Middle,
+}
+
+/// The side that a line between two joints belongs to.
+pub fn side_of(a: Joint, b: Joint) -> Side {
+    let both = |side: &str| a.name().contains(side) && b.name().contains(side);
+    match (both("left"), both("right")) {
+        (true, _) => Side::Left,
+        (_, true) => Side::Right,
+        _ => Side::Middle,
+    }
+}
+
 /// How sure a network is: always finite and in 0..=1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -5,7 +5,7 @@ use bevy_egui::egui;
 
 use super::state_in_words;
 use crate::capture::{CameraStatus, Performer};
-use crate::skeleton::BONES;
+use crate::skeleton::{BONES, Side, side_of};
 
 const LEFT: egui::Color32 = egui::Color32::from_rgb(60, 220, 120);
 const RIGHT: egui::Color32 = egui::Color32::from_rgb(240, 110, 60);
@@ -66,15 +66,10 @@ pub fn preview_ui(
             if let (Some(from), Some(to)) = (person.seen[a], person.seen[b])
                 && from.confidence.get().min(to.confidence.get()) > 0.2
             {
-                let colour = match (
-                    a.name().contains("left"),
-                    a.name().contains("right"),
-                    a.mirror() == b,
-                ) {
-                    (_, _, true) => MIDDLE,
-                    (true, ..) => LEFT,
-                    (_, true, _) => RIGHT,
-                    _ => MIDDLE,
+                let colour = match side_of(a, b) {
+                    Side::Left => LEFT,
+                    Side::Right => RIGHT,
+                    Side::Middle => MIDDLE,
                 };
                 painter.line_segment(
                     [at(from.position), at(to.position)],

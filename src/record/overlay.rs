@@ -4,7 +4,7 @@ use bevy::math::{Mat3, Vec2, Vec3};
 use image::{Rgb, RgbImage};
 
 use crate::pipeline::Capture;
-use crate::skeleton::{BONES, Joint, Pose2d, Pose3d};
+use crate::skeleton::{BONES, Joint, Pose2d, Pose3d, Side, side_of};
 
 const LEFT: Rgb<u8> = Rgb([60, 220, 120]);
 const RIGHT: Rgb<u8> = Rgb([240, 110, 60]);
@@ -13,14 +13,10 @@ const BOX: Rgb<u8> = Rgb([90, 170, 255]);
 const GROUND: Rgb<u8> = Rgb([28, 30, 36]);
 
 fn colour(a: Joint, b: Joint) -> Rgb<u8> {
-    let left = |joint: Joint| joint.name().contains("left");
-    let right = |joint: Joint| joint.name().contains("right");
-    if left(a) && left(b) {
-        LEFT
-    } else if right(a) && right(b) {
-        RIGHT
-    } else {
-        MIDDLE
+    match side_of(a, b) {
+        Side::Left => LEFT,
+        Side::Right => RIGHT,
+        Side::Middle => MIDDLE,
     }
 }
 
