@@ -38,10 +38,20 @@ impl Probe {
                 let entries = std::fs::read_dir(folder).into_iter().flatten();
                 entries
                     .filter_map(Result::ok)
-                    .any(|entry| entry.file_name().to_string_lossy().starts_with(name))
+                    .any(|entry| is_library(&entry.file_name().to_string_lossy(), name))
             }),
         }
     }
+}
+
+/// Whether a file is that library, of any version: `libclang-14.so.1` is `libclang`, `libclang-cpp.so.14` is not.
+fn is_library(file: &str, name: &str) -> bool {
+    file.strip_prefix(name).is_some_and(|rest| {
+        let rest = rest.strip_prefix('-').map_or(rest, |rest| {
+            rest.trim_start_matches(|c: char| c.is_ascii_digit())
+        });
+        rest.is_empty() || rest.starts_with('.')
+    })
 }
 
 fn on_path(name: &str) -> bool {
@@ -146,6 +156,9 @@ fn is_runtime(path: &Path) -> bool {
         && !name.contains("providers")
 }
 
+/// The wheel: 1.24 is the first with the interface that the crate speaks.
+const ONNX_RUNTIME: &str = "onnxruntime>=1.24,<2";
+
 /// Takes the library out of the Python wheel `onnxruntime`; no Python package is installed by it.
 fn onnx_runtime() -> Result<(), String> {
     let folder = onnx_runtime_folder().ok_or("there is no home folder")?;
@@ -176,7 +189,7 @@ fn onnx_runtime() -> Result<(), String> {
             "--upgrade",
             "--target",
             &target,
-            "onnxruntime",
+            ONNX_RUNTIME,
         ])
         .stdin(Stdio::null())
         .status()
@@ -192,4 +205,18 @@ fn onnx_runtime() -> Result<(), String> {
     }
     let _ = std::fs::remove_dir_all(&unpacked);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_is_known_by_its_name_in_any_version_and_not_by_another_that_begins_alike() {
+        assert!(is_library("libclang.so", "libclang"));
+        assert!(is_library("libclang-14.so.1", "libclang"));
+        assert!(is_library("libXi.so.6", "libXi.so"));
+        assert!(!is_library("libclang-cpp.so.14", "libclang"));
+        assert!(!is_library("libXinerama.so.1", "libXi.so"));
+    }
 }
