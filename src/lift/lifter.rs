@@ -129,11 +129,19 @@ impl Lifter {
         };
         let output = self.session.run(&[input], &[&self.output])?;
         let rows = output[0].data.as_chunks::<4>().0;
-        if rows.len() < self.joints.len() || rows.iter().flatten().any(|v| !v.is_finite()) {
-            return Err(ModelError::Run {
-                name: self.name.clone(),
-                error: "it gave numbers that are none".into(),
-            });
+        let failed = |error: String| ModelError::Run {
+            name: self.name.clone(),
+            error,
+        };
+        if rows.len() < self.joints.len() {
+            return Err(failed(format!(
+                "it gave {} joints of {}",
+                rows.len(),
+                self.joints.len()
+            )));
+        }
+        if rows.iter().flatten().any(|number| !number.is_finite()) {
+            return Err(failed("it gave infinite numbers, or none".into()));
         }
         let places: Vec<(Joint, Vec3, f32)> = self
             .joints

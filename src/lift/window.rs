@@ -1,4 +1,5 @@
-//! What a lifting network is fed: the same arithmetic as `models/train/posetrain/views.py`, which trained it.
+//! What a lifting network is fed: the same arithmetic as `models/train/posetrain/views.py`, which trained it;
+//! `features.json` holds the two against each other.
 //!
 //! Joints become rays, rays are turned into the *person camera* (the camera turned so that its axis meets the person's
 //! centre), and every frame is scaled by its own spread. So a frame's features do not depend on the frames after it.
@@ -16,6 +17,8 @@ const USUAL_SPREAD: f32 = 0.12;
 const SEEN: f32 = 0.2;
 /// Frame rate that motion is counted in.
 const RATE: f32 = 60.0;
+/// Seconds that a person's first frame is taken to last: there is none before it.
+const FIRST_STEP: f32 = 1.0 / 30.0;
 
 const TORSO: [Joint; 4] = [
     Joint::LeftShoulder,
@@ -95,7 +98,7 @@ pub fn features(
             None => values.extend([0.0; 3]),
         }
     }
-    let seconds = elapsed.clamp(1.0 / 120.0, 0.15);
+    let seconds = previous.map_or(FIRST_STEP, |_| elapsed.clamp(1.0 / 120.0, 0.15));
     let steps = RATE * seconds;
     let (moved, grown) = previous.map_or((Vec2::ZERO, 0.0), |before| {
         let was = into_person(before.centre).unwrap_or(Vec2::ZERO);
@@ -142,6 +145,63 @@ mod tests {
             previous,
             1.0 / 60.0,
         )
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Table {
+        joints: Vec<Joint>,
+        size: (u32, u32),
+        focal: f32,
+        people: Vec<Person>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Person {
+        frames: Vec<Frame>,
+        person_from_camera: [[f32; 3]; 3],
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Frame {
+        seconds: f32,
+        keypoints: Vec<[f32; 3]>,
+        features: Vec<f32>,
+    }
+
+    #[test]
+    fn networks_are_fed_what_they_were_trained_with() -> Result<(), serde_json::Error> {
+        // Written by `python -m posetrain.features src/lift/features.json`.
+        let table: Table = serde_json::from_str(include_str!("features.json"))?;
+        assert_eq!(table.joints, JointSet::Lift23.joints());
+        let mut camera = Intrinsics::assumed(table.size.0, table.size.1);
+        camera.focal = Vec2::splat(table.focal);
+        for (number, person) in table.people.iter().enumerate() {
+            let mut last: Option<Features> = None;
+            for frame in &person.frames {
+                let mut pose = Pose2d::default();
+                for (&joint, &[x, y, sure]) in table.joints.iter().zip(&frame.keypoints) {
+                    pose[joint] = Some(Keypoint {
+                        position: Vec2::new(x, y),
+                        confidence: Confidence::new(sure),
+                    });
+                }
+                let found = features(&pose, &table.joints, &camera, last.as_ref(), frame.seconds);
+                let Some(found) = found else {
+                    panic!("person {number} is seen")
+                };
+                for (n, (ours, theirs)) in found.values.iter().zip(&frame.features).enumerate() {
+                    assert!(
+                        (ours - theirs).abs() < 2e-4,
+                        "person {number}, feature {n}: {ours} here, {theirs} in training"
+                    );
+                }
+                last = Some(found);
+            }
+            let turn = last.map(|last| last.camera_from_person.transpose());
+            let theirs = Mat3::from_cols_array_2d(&person.person_from_camera).transpose();
+            assert!(turn.is_some_and(|turn| turn.abs_diff_eq(theirs, 1e-4)));
+        }
+        Ok(())
     }
 
     #[test]

@@ -1,7 +1,8 @@
 """Windows of mocap seen by random webcams: what a lifting network is trained on.
 
-Camera frame: x right, y down, z forward (OpenCV). A window's pose is expressed in the *person camera*: the camera turned
-so that its axis meets the person's centre in the last frame. `src/lift/window.rs` is the same arithmetic for users.
+Camera frame: x right, y down, z forward (OpenCV). Each frame is told in its own *person camera*: the camera turned so that
+its axis meets the person's centre. `src/lift/window.rs` is the same arithmetic for users; `posetrain.features` writes the
+table that holds the two against each other.
 """
 import numpy as np
 
@@ -16,35 +17,53 @@ FEET = [15, 16, 17, 18]
 HANDS = [19, 20, 21, 22]
 LEGS = list(range(9, 19))
 FEATURES = 23 * 3 + 5
+FIRST_STEP = 1 / 30  # seconds; the first frame of a person has none before it
+
+
+def turn_to_axis(directions):
+    """The shortest rotations `(..., 3, 3)` that turn directions `(..., 3)` onto +z."""
+    x, y, z = np.moveaxis(directions / np.linalg.norm(directions, axis=-1, keepdims=True), -1, 0)
+    k = 1 / (1 + z)
+    return np.stack([1 - k * x * x, -k * x * y, -x, -k * x * y, 1 - k * y * y, -y, x, y, z], -1).reshape(*x.shape, 3, 3)
 
 
 def normalise(rays, seen, confidence, seconds):
-    """Image rays `(n, t, 23, 2)` (x/z, y/z in the person camera), seen `(n, t, 23)`, seconds per step `(n,)` ->
-    features `(n, t, 74)`.
+    """Image rays `(n, t, 23, 2)` (x/z, y/z in the camera), seen `(n, t, 23)`, seconds since the frame before `(n, t)` ->
+    features `(n, t, 74)`, and `(n, 3, 3)` rotations from the camera into the person camera of the last frame.
 
-    Each frame is centred on its torso and scaled by its own spread, so that a frame's features do not depend on later
-    frames. The last five channels tell how centre and scale move, the time step, and how large the person appears (which is
-    how strong the perspective is).
+    Each frame is scaled by its own spread, so that its features depend on it and the frame before only. The last five channels
+    tell how centre and scale move, the time step, and how large the person appears (which is how strong the perspective is).
     """
     weight = seen.astype(np.float32)
     torso = weight[:, :, TORSO]
-    use_all = torso.sum(-1, keepdims=True) < 2
     choice = np.zeros_like(weight)
     choice[:, :, TORSO] = torso
-    choice = np.where(use_all, weight, choice) + 1e-9
-    choice /= choice.sum(-1, keepdims=True)
-    centre = (rays * choice[..., None]).sum(2)
-    apart = rays - centre[:, :, None]
-    total = weight.sum(-1) + 1e-9
-    scale = np.sqrt((weight * (apart ** 2).sum(-1)).sum(-1) / total) + 1e-4
-    step = lambda v: np.concatenate([np.zeros_like(v[:, :1]), v[:, 1:] - v[:, :-1]], 1)
-    rate = (1 / (RATE * seconds))[:, None]
-    moved = step(centre) / scale[..., None] * rate[..., None]
-    grown = step(np.log(scale)) * rate
-    body = np.concatenate([apart / scale[:, :, None, None] * weight[..., None], (confidence * weight)[..., None]], -1)
-    extra = np.stack([np.clip(moved[..., 0], -1, 1), np.clip(moved[..., 1], -1, 1), np.clip(grown, -1, 1),
-                      np.broadcast_to((seconds * 10)[:, None], scale.shape), np.clip(np.log(scale / 0.12), -2, 2)], -1)
-    return np.concatenate([body.reshape(*body.shape[:2], -1), extra], -1).astype(np.float32)
+    choice = np.where(torso.sum(-1, keepdims=True) < 2, weight, choice)
+    choice /= np.maximum(choice.sum(-1, keepdims=True), 1)
+    ahead = lambda flat: np.concatenate([flat, np.ones_like(flat[..., :1])], -1)
+    centre = ahead((rays * choice[..., None]).sum(2))
+    turn = turn_to_axis(centre).astype(np.float32)
+    into = lambda turn, direction: (lambda p: p[..., :2] / np.maximum(p[..., 2:], .05))(direction @ np.swapaxes(turn, -1, -2))
+    flat = into(turn, ahead(rays))
+    scale = np.sqrt((weight * (flat ** 2).sum(-1)).sum(-1) / np.maximum(weight.sum(-1), 1)) + 1e-4
+    was, grown = np.zeros_like(centre[..., :2]), np.zeros_like(scale)
+    was[:, 1:] = into(turn[:, 1:], centre[:, :-1, None])[:, :, 0]
+    grown[:, 1:] = np.log(scale[:, 1:] / scale[:, :-1])
+    rate = 1 / (RATE * seconds)
+    moved = -was / scale[..., None] * rate[..., None]
+    body = np.concatenate([flat / scale[:, :, None, None], confidence[..., None]], -1) * weight[..., None]
+    extra = np.stack([np.clip(moved[..., 0], -1, 1), np.clip(moved[..., 1], -1, 1), np.clip(grown * rate, -1, 1),
+                      seconds * 10, np.clip(np.log(scale / 0.12), -2, 2)], -1)
+    return np.concatenate([body.reshape(*body.shape[:2], -1), extra], -1).astype(np.float32), turn[:, -1]
+
+
+def begin_late(features, first):
+    """As if each person had come into view at frame `first` `(n,)`: the frames before repeat it, and it has none before it."""
+    late = features.copy()
+    for row, at in zip(late, first):
+        row[at, -5:-1] = 0, 0, 0, FIRST_STEP * 10
+        row[:at] = row[at]
+    return late
 
 
 class Views:
@@ -62,7 +81,7 @@ class Views:
         self.weight = weight / weight.sum()
 
     def batch(self, n, strides=(1, 1, 2, 2, 2, 3, 4, 6)):
-        """Features `(n, t, 74)`, pose of the last frame `(n, 23, 3)` about mid hips in the person camera, known `(n, 23)`."""
+        """Features `(n, t, 74)`, pose of the last frame `(n, 23, 3)` about mid hips in its person camera, known `(n, 23)`."""
         rng, t = self.rng, self.frames
         clip = rng.choice(len(self.length), n, p=self.weight)
         stride = np.minimum(rng.choice(strides, n), np.maximum(1, self.length[clip] // t))
@@ -82,12 +101,14 @@ class Views:
 
         relative = camera - camera[:, :, HIPS].mean(2, keepdims=True)
         target = relative[:, -1]
-        seconds = stride / RATE
+        seconds = np.broadcast_to((stride / RATE)[:, None], (n, t)).astype(np.float32)
         seen = np.broadcast_to(known[:, None], world.shape[:3]).copy()
         confidence = np.ones(world.shape[:3], np.float32)
         if self.noise:
             rays, seen, confidence = self.degrade(rays, seen, confidence)
-        return normalise(rays, seen, confidence, seconds), target.astype(np.float32), known
+        features, turn = normalise(rays, seen, confidence, seconds)
+        first = np.where(rng.random(n) < 0.15, rng.integers(0, t, n), 0)
+        return begin_late(features, first), (target @ turn.transpose(0, 2, 1)).astype(np.float32), known
 
     def look(self, world):
         """World joints `(n, t, 23, 3)` in the frames of `n` random webcams: height, distance, where they look, roll."""
