@@ -18,10 +18,16 @@ impl Images {
     /// Lists the folder.
     ///
     /// # Errors
-    /// [`SourceError::NotFound`], [`SourceError::NoPictures`].
+    /// [`SourceError::NotFound`], [`SourceError::Unreadable`], [`SourceError::NoPictures`].
     pub fn open(folder: &Path, rate: f64) -> Result<Images, SourceError> {
-        let entries =
-            std::fs::read_dir(folder).map_err(|_| SourceError::NotFound(folder.into()))?;
+        if !folder.exists() {
+            return Err(SourceError::NotFound(folder.into()));
+        }
+        let entries = std::fs::read_dir(folder).map_err(|error| SourceError::Unreadable {
+            path: folder.into(),
+            wanted: "a folder of pictures",
+            error: error.to_string(),
+        })?;
         let mut files: Vec<PathBuf> = entries
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| {

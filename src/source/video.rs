@@ -1,5 +1,6 @@
 //! Video files, decoded by the `ffmpeg` program, which also turns them upright as their rotation flag says.
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use ffmpeg_sidecar::child::FfmpegChild;
@@ -17,10 +18,18 @@ pub struct Video {
     events: FfmpegIterator,
     rate: f64,
     length: Option<u64>,
-    next: u64,
+    /// Decoded pictures that nobody took yet, in order, and the times of the next ones, in seconds of the file's clock.
+    pictures: VecDeque<OutputVideoFrame>,
+    times: VecDeque<f64>,
+    first_time: Option<f64>,
+    last_time: f64,
+    given: u64,
     complaints: Vec<String>,
-    first: Option<OutputVideoFrame>,
 }
+
+/// The time of a picture comes on another pipe than the picture. One that is still missing after so many more pictures
+/// will not come.
+const LATEST: usize = 16;
 
 impl Video {
     /// Starts ffmpeg on a file and waits for its first picture.
@@ -34,92 +43,121 @@ impl Video {
         if !ffmpeg_is_installed() {
             return Err(SourceError::NoFfmpeg);
         }
-        let unreadable = |error: String| SourceError::Unreadable {
-            path: path.into(),
-            wanted: "a video",
-            error,
-        };
-        // Every frame once, as it is in the file: no frame is doubled or dropped to keep a constant rate.
+        // Every frame once, as it is in the file: no frame is doubled or dropped to keep a constant rate. `showinfo` prints
+        // each one's time: phones record at a rate that varies.
         let mut child = FfmpegCommand::new()
             .input(path)
             .args(["-map", "0:v:0", "-an", "-fps_mode", "passthrough"])
+            .args(["-vf", "showinfo=checksum=0"])
             .rawvideo()
             .spawn()
             .map_err(|_| SourceError::NoFfmpeg)?;
-        let mut events = child
-            .iter()
-            .map_err(|error| unreadable(error.to_string()))?;
-        let metadata = events.collect_metadata().map_err(|_| {
-            let _ = child.kill();
-            unreadable("ffmpeg finds no video in it".into())
+        let events = child.iter().map_err(|error| SourceError::Unreadable {
+            path: path.into(),
+            wanted: "a video",
+            error: error.to_string(),
         })?;
-        let stream = metadata
-            .output_streams
-            .first()
-            .and_then(|stream| stream.video_data());
-        let rate = stream
-            .map_or(30.0, |video| f64::from(video.fps))
-            .clamp(1.0, 1000.0);
-        let length = metadata
-            .duration()
-            .map(|seconds| (seconds * rate).round().max(1.0) as u64);
         let mut video = Video {
             path: path.into(),
             child,
             events,
-            rate,
-            length,
-            next: 0,
+            rate: 30.0,
+            length: None,
+            pictures: VecDeque::new(),
+            times: VecDeque::new(),
+            first_time: None,
+            last_time: 0.0,
+            given: 0,
             complaints: Vec::new(),
-            first: None,
         };
-        video.first = video.decode()?;
-        if video.first.is_none() {
-            return Err(unreadable("it holds no picture; is it whole?".into()));
+        video.read_ahead()?;
+        if video.pictures.is_empty() {
+            let error = "ffmpeg finds no picture in it; is it a video, and whole?";
+            return Err(video.unreadable(error));
         }
         Ok(video)
     }
 
-    fn decode(&mut self) -> Result<Option<OutputVideoFrame>, SourceError> {
-        for event in self.events.by_ref() {
-            match event {
-                FfmpegEvent::OutputFrame(frame) => return Ok(Some(frame)),
-                FfmpegEvent::Log(LogLevel::Error | LogLevel::Fatal, text)
-                | FfmpegEvent::Error(text) => {
+    fn unreadable(&self, error: &str) -> SourceError {
+        SourceError::Unreadable {
+            path: self.path.clone(),
+            wanted: "a video",
+            error: error.into(),
+        }
+    }
+
+    /// Reads on until the next picture and its time are there, or the end.
+    fn read_ahead(&mut self) -> Result<(), SourceError> {
+        let mut seconds = None;
+        while self.pictures.len() < LATEST && (self.pictures.is_empty() || self.times.is_empty()) {
+            match self.events.next() {
+                Some(FfmpegEvent::OutputFrame(picture)) => self.pictures.push_back(picture),
+                Some(
+                    FfmpegEvent::Log(LogLevel::Error | LogLevel::Fatal, text)
+                    | FfmpegEvent::Error(text),
+                ) => {
                     self.complaints.push(text);
                 }
-                _ => {}
+                Some(FfmpegEvent::Log(_, text)) => self.times.extend(time_in(&text)),
+                Some(FfmpegEvent::ParsedDuration(told)) if told.input_index == 0 => {
+                    seconds = Some(told.duration)
+                }
+                Some(FfmpegEvent::ParsedOutputStream(stream)) => {
+                    let rate = stream
+                        .video_data()
+                        .map_or(30.0, |video| f64::from(video.fps));
+                    self.rate = rate.clamp(1.0, 1000.0);
+                }
+                Some(_) => {}
+                None => break,
             }
         }
-        // What was decoded before a fault is kept: a truncated file is a shorter clip.
-        if self.next == 0 && !self.complaints.is_empty() {
-            let error = self.complaints.join("; ");
-            return Err(SourceError::Unreadable {
-                path: self.path.clone(),
-                wanted: "a video",
-                error,
-            });
+        if let Some(seconds) = seconds {
+            self.length = Some((seconds * self.rate).round().max(1.0) as u64);
         }
-        Ok(None)
+        // What was decoded before a fault is kept: a truncated file is a shorter clip.
+        if self.given == 0 && self.pictures.is_empty() && !self.complaints.is_empty() {
+            return Err(self.unreadable(&self.complaints.join("; ")));
+        }
+        Ok(())
     }
+
+    /// Seconds since the first picture. Times that are missing or do not advance are made up from the rate.
+    fn next_time(&mut self) -> f64 {
+        let told = self.times.pop_front().filter(|time| time.is_finite());
+        let expected = if self.given == 0 {
+            0.0
+        } else {
+            self.last_time + 1.0 / self.rate
+        };
+        let time = told.map_or(expected, |told| told - *self.first_time.get_or_insert(told));
+        self.last_time = if self.given > 0 && time <= self.last_time {
+            expected
+        } else {
+            time
+        };
+        self.last_time
+    }
+}
+
+/// The time that a line of the filter `showinfo` tells: `… n:   3 pts:   1536 pts_time:0.1 …`; not a number where the file
+/// does not say.
+fn time_in(line: &str) -> Option<f64> {
+    let (_, told) = line.split_once(" pts_time:")?;
+    let number = told.split_whitespace().next()?;
+    Some(number.parse().unwrap_or(f64::NAN))
 }
 
 impl FrameSource for Video {
     fn next_picture(&mut self) -> Result<Option<Picture>, SourceError> {
-        let frame = match self.first.take() {
-            Some(frame) => Some(frame),
-            None => self.decode()?,
+        self.read_ahead()?;
+        let Some(picture) = self.pictures.pop_front() else {
+            return Ok(None);
         };
-        let Some(frame) = frame else { return Ok(None) };
-        let time = self.next as f64 / self.rate;
-        self.next += 1;
-        let image = RgbImage::from_raw(frame.width, frame.height, frame.data).ok_or_else(|| {
-            SourceError::Unreadable {
-                path: self.path.clone(),
-                wanted: "a video",
-                error: "ffmpeg gave a picture of an odd size".into(),
-            }
-        })?;
+        let time = self.next_time();
+        self.given += 1;
+        let image = RgbImage::from_raw(picture.width, picture.height, picture.data)
+            .ok_or_else(|| self.unreadable("ffmpeg gave a picture of an odd size"))?;
         Ok(Some(Picture { time, image }))
     }
 
@@ -202,6 +240,41 @@ mod tests {
             let first = Video::open(&turned)?.next_picture()?;
             assert_eq!(first.map(|p| p.image.dimensions()), Some((48, 64)));
         }
+        Ok(())
+    }
+
+    #[test]
+    fn pictures_keep_the_times_of_a_file_whose_rate_varies()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("phone.mp4");
+        // Frames 0–9 at 25 a second, then every second one, as a phone does in the dark; the clock starts late.
+        let made = ffmpeg(
+            &[
+                "-f",
+                "lavfi",
+                "-i",
+                "testsrc=size=64x48:rate=25:duration=1",
+                "-vf",
+                "select='lt(n,10)+not(mod(n,2))',setpts=PTS+2/TB",
+                "-fps_mode",
+                "passthrough",
+                "-pix_fmt",
+                "yuv420p",
+            ],
+            &path,
+        );
+        if !made {
+            eprintln!("skipped: no ffmpeg here that can encode");
+            return Ok(());
+        }
+        let mut video = Video::open(&path)?;
+        let mut times = Vec::new();
+        while let Some(picture) = video.next_picture()? {
+            times.push((picture.time * 25.0).round() as u32);
+        }
+        let expected: Vec<u32> = (0..10).chain((10..25).step_by(2)).collect();
+        assert_eq!(times, expected);
         Ok(())
     }
 

@@ -9,6 +9,9 @@ use nokhwa::utils::{ApiBackend, CameraInfo, RequestedFormat, RequestedFormatType
 
 use super::{FrameSource, Picture, SourceError, WebcamPick};
 
+/// Pictures in a row that may be broken.
+const MOST_BROKEN: u32 = 15;
+
 /// A camera that is being read.
 pub struct Webcam {
     name: String,
@@ -94,20 +97,23 @@ impl FrameSource for Webcam {
         let Some(camera) = self.camera.as_mut() else {
             return Err(self.failed("it is closed".into()));
         };
-        // A broken JPEG picture unwinds out of the decoder; it must not end the thread.
-        let read = catch_unwind(AssertUnwindSafe(|| {
-            camera
-                .frame()
-                .and_then(|buffer| buffer.decode_image::<RgbFormat>())
-        }));
-        match read {
-            Ok(Ok(image)) => Ok(Some(Picture {
-                time: self.began.elapsed().as_secs_f64(),
-                image,
-            })),
-            Ok(Err(error)) => Err(self.failed(error.to_string())),
-            Err(_) => Err(self.failed("it sent a broken picture".into())),
+        // Cheap cameras send a broken picture now and then; those that send nothing else are of no use.
+        for _ in 0..MOST_BROKEN {
+            // A broken JPEG picture unwinds out of the decoder; it must not end the thread.
+            let began = self.began;
+            let read = catch_unwind(AssertUnwindSafe(|| {
+                let buffer = camera.frame()?;
+                let time = began.elapsed().as_secs_f64();
+                let image = buffer.decode_image::<RgbFormat>().ok();
+                Ok::<_, nokhwa::NokhwaError>(image.map(|image| Picture { time, image }))
+            }));
+            match read {
+                Ok(Ok(Some(picture))) => return Ok(Some(picture)),
+                Ok(Ok(None)) | Err(_) => {}
+                Ok(Err(error)) => return Err(self.failed(error.to_string())),
+            }
         }
+        Err(self.failed("it sends broken pictures only".into()))
     }
 
     fn rate(&self) -> Option<f64> {
