@@ -3,22 +3,23 @@
 //! Each [`CaptureCamera`] has two threads: one reads its source, one runs its [`Pipeline`]. What they find arrives in
 //! [`PoseCaptureSystems::Receive`] as [`Captured`] messages and as [`Performer`]s.
 
+mod feed;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bevy::asset::RenderAssetUsages;
 use bevy::platform::collections::HashMap;
 use bevy::prelude::*;
 
 use crate::camera::Intrinsics;
-use crate::inference::{Engine, Models};
-use crate::pipeline::{Capture, Pipeline, PipelineSettings, StageTimes};
+use crate::pipeline::{Capture, StageTimes};
 use crate::plugin::{PoseCaptureSettings, PoseCaptureSystems, order_stages};
-use crate::record::bake::with_bevy_axes;
 use crate::retarget::contact::Ground;
-use crate::skeleton::{Pose2d, Pose3d};
-use crate::source::{CaptureEvent, Pace, SourceSpec, capture};
-use crate::worker::{Inbox, Received, StopFlag, WhenFull, Worker, mailbox};
+use crate::skeleton::convert::with_bevy_axes;
+use crate::skeleton::{Joint, Pose2d, Pose3d};
+use crate::source::{Pace, SourceSpec};
+use crate::worker::Received;
+use feed::{Feed, FeedEvent};
 
 /// A camera, or a clip in its place. Spawn it and people before it become [`Performer`]s; change it and it starts anew.
 #[derive(Component, Clone, Debug, PartialEq)]
@@ -26,7 +27,7 @@ use crate::worker::{Inbox, Received, StopFlag, WhenFull, Worker, mailbox};
 pub struct CaptureCamera {
     /// What to open.
     pub source: SourceSpec,
-    /// Its lens; assumed where it is `None`.
+    /// Its lens, for pictures of any size of these proportions; assumed where it is `None`.
     pub intrinsics: Option<Intrinsics>,
     /// Whether a file plays over and over at its own speed.
     pub pace: Pace,
@@ -116,36 +117,6 @@ pub struct CameraPreview {
     pub texture: Handle<Image>,
 }
 
-/// A camera's threads. Removing it stops them.
-#[derive(Component)]
-struct Feed {
-    inbox: Inbox<FeedEvent>,
-    settings: crate::worker::Outbox<FeedSettings>,
-    sent: FeedSettings,
-    _workers: [Worker; 2],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct FeedSettings {
-    pipeline: PipelineSettings,
-    preview: bool,
-}
-
-enum FeedEvent {
-    Started {
-        engine: String,
-        models: Vec<String>,
-    },
-    Frame {
-        capture: Arc<Capture>,
-        preview: Option<Box<Image>>,
-        dropped: u64,
-    },
-    Lost(String),
-    Failed(String),
-    Ended,
-}
-
 /// Everybody in one frame of a camera, in the order of the frames; written in [`PoseCaptureSystems::Receive`].
 #[derive(Message, Clone)]
 pub struct Captured {
@@ -222,19 +193,17 @@ pub struct CapturePlugin;
 impl Plugin for CapturePlugin {
     fn build(&self, app: &mut App) {
         order_stages(app);
-        app.add_message::<Captured>().add_systems(
-            PreUpdate,
-            (start_cameras, send_settings, receive, forget_performers)
-                .chain()
-                .in_set(PoseCaptureSystems::Receive),
-        );
+        app.add_message::<Captured>()
+            .add_observer(stop_camera)
+            .add_systems(
+                PreUpdate,
+                (start_cameras, send_settings, receive, forget_performers)
+                    .chain()
+                    .in_set(PoseCaptureSystems::Receive),
+            );
     }
 }
 
-/// Widest preview, in pixels.
-const PREVIEW_WIDTH: u32 = 640;
-/// Frames in a row that may fail before the camera counts as unusable.
-const MOST_FAILURES: u32 = 30;
 /// Performers who are not seen this long are gone.
 const GONE: Duration = Duration::from_secs(1);
 
@@ -249,7 +218,7 @@ fn start_cameras(
     for (entity, camera, mut status, mut ground) in &mut cameras {
         *status = CameraStatus::default();
         *ground = CameraGround::default();
-        match start(camera, &settings) {
+        match Feed::start(camera, &settings) {
             Ok(feed) => {
                 commands.entity(entity).insert(feed);
             }
@@ -262,149 +231,17 @@ fn start_cameras(
     }
 }
 
-fn start(camera: &CaptureCamera, settings: &PoseCaptureSettings) -> std::io::Result<Feed> {
-    let live = camera.source.is_live();
-    let (when_full, depth) = if live {
-        (WhenFull::DropOldest, 1)
-    } else {
-        (WhenFull::Wait, 1)
-    };
-    let (pictures_out, pictures) = mailbox(depth, when_full);
-    let (found_out, inbox) = mailbox(if live { 8 } else { 2 }, when_full);
-    let (settings_out, settings_in) = mailbox(1, WhenFull::DropOldest);
-    let (source, pace) = (camera.source.clone(), camera.pace);
-    let reader = Worker::spawn("pose capture: source", move |stop| {
-        capture(&source, pace, &pictures_out, stop)
-    })?;
-    let (intrinsics, chosen) = (camera.intrinsics, settings.clone());
-    let thinker = Worker::spawn("pose capture: inference", move |stop| {
-        think(
-            &chosen,
-            intrinsics,
-            &pictures,
-            &settings_in,
-            &found_out,
-            stop,
-        );
-    })?;
-    let sent = FeedSettings {
-        pipeline: settings.pipeline(),
-        preview: settings.preview,
-    };
-    Ok(Feed {
-        inbox,
-        settings: settings_out,
-        sent,
-        _workers: [reader, thinker],
-    })
-}
-
-/// The inference thread: owns the networks.
-fn think(
-    chosen: &PoseCaptureSettings,
-    intrinsics: Option<Intrinsics>,
-    pictures: &Inbox<CaptureEvent>,
-    settings: &Inbox<FeedSettings>,
-    found: &crate::worker::Outbox<FeedEvent>,
-    stop: &StopFlag,
-) {
-    let engine = Engine::find();
-    let mut pipeline = match load(chosen, &engine, intrinsics) {
-        Ok(pipeline) => pipeline,
-        Err(reason) => {
-            found.send(FeedEvent::Failed(reason), stop);
-            return;
-        }
-    };
-    found.send(
-        FeedEvent::Started {
-            engine: engine.describe(),
-            models: pipeline.model_names(),
-        },
-        stop,
-    );
-    let mut preview = chosen.preview;
-    let mut failures = 0;
-    while !stop.raised() {
-        if let Received::Item(new) = settings.try_receive() {
-            (pipeline.settings, preview) = (new.pipeline, new.preview);
-        }
-        let event = match pictures.receive(Duration::from_millis(100)) {
-            Received::Item(CaptureEvent::Frame(frame)) => match pipeline.process(frame) {
-                Ok(capture) => {
-                    failures = 0;
-                    let preview =
-                        preview.then(|| Box::new(shrink_for_preview(&capture.frame.image)));
-                    FeedEvent::Frame {
-                        capture: Arc::new(capture),
-                        preview,
-                        dropped: pictures.dropped(),
-                    }
-                }
-                Err(error) if failures < MOST_FAILURES => {
-                    failures += 1;
-                    warn_once!("{error}; frames like this are left out");
-                    continue;
-                }
-                Err(error) => FeedEvent::Failed(error.to_string()),
-            },
-            Received::Item(CaptureEvent::Lost(error)) => FeedEvent::Lost(error.to_string()),
-            Received::Item(CaptureEvent::Failed(error)) => FeedEvent::Failed(error.to_string()),
-            Received::Item(CaptureEvent::Ended) => FeedEvent::Ended,
-            Received::Empty => continue,
-            Received::Closed => return,
-        };
-        if !found.send(event, stop) {
-            return;
-        }
-    }
-}
-
-fn load(
-    chosen: &PoseCaptureSettings,
-    engine: &Engine,
-    intrinsics: Option<Intrinsics>,
-) -> Result<Pipeline, String> {
-    let mut models = match &chosen.models {
-        Some(folder) => Models::from_folder(folder).map_err(|error| error.to_string())?,
-        #[cfg(feature = "embedded-models")]
-        None => Models::embedded(),
-        #[cfg(not(feature = "embedded-models"))]
-        None => Models::default(),
-    };
-    chosen.prefer.iter().for_each(|name| models.prefer(name));
-    Pipeline::new(
-        &models,
-        engine,
-        chosen.threads,
-        intrinsics,
-        chosen.pipeline(),
-    )
-    .map_err(|error| error.to_string())
-}
-
-fn shrink_for_preview(picture: &image::RgbImage) -> Image {
-    let step = picture.width().div_ceil(PREVIEW_WIDTH).max(1);
-    let small = image::RgbaImage::from_fn(
-        (picture.width() / step).max(1),
-        (picture.height() / step).max(1),
-        |x, y| {
-            let [r, g, b] = picture.get_pixel(x * step, y * step).0;
-            image::Rgba([r, g, b, 255])
-        },
-    );
-    Image::from_dynamic(small.into(), true, RenderAssetUsages::RENDER_WORLD)
+/// Who is no camera any more reads nothing any more.
+fn stop_camera(removed: On<Remove, CaptureCamera>, mut commands: Commands) {
+    commands
+        .entity(removed.entity)
+        .try_remove::<(Feed, CameraStatus, CameraGround, CameraPreview)>();
 }
 
 fn send_settings(mut feeds: Query<&mut Feed>, settings: Res<PoseCaptureSettings>) {
-    let wanted = FeedSettings {
-        pipeline: settings.pipeline(),
-        preview: settings.preview,
-    };
-    for mut feed in &mut feeds {
-        if feed.sent != wanted {
-            feed.sent = wanted;
-            feed.settings.send(wanted, &StopFlag::default());
+    if settings.is_changed() {
+        for mut feed in &mut feeds {
+            feed.follow(&settings);
         }
     }
 }
@@ -536,7 +373,7 @@ fn place_performers(
             continue;
         };
         let mut pose = ground.place(&with_bevy_axes(&lifted.pose));
-        for &joint in crate::skeleton::Joint::ALL {
+        for &joint in Joint::ALL {
             if let Some(point) = &mut pose[joint] {
                 point.position = transform.transform_point(point.position);
             }

@@ -242,6 +242,13 @@ pub trait FrameSource {
 /// What a capture thread sends.
 #[derive(Clone, Debug)]
 pub enum CaptureEvent {
+    /// The source is open: pictures per second and how many there will be, where it knows. The first of an epoch.
+    Opened {
+        /// Pictures per second.
+        rate: Option<f64>,
+        /// How many pictures.
+        length: Option<u64>,
+    },
     /// A picture.
     Frame(Frame),
     /// The camera is gone; it is tried again every second.
@@ -270,6 +277,8 @@ pub fn capture(spec: &SourceSpec, pace: Pace, outbox: &Outbox<CaptureEvent>, sto
     let mut failures: u32 = 0;
     while !stop.raised() {
         let ended = spec.open().and_then(|mut source| {
+            let (rate, length) = (source.rate(), source.length());
+            outbox.tell(CaptureEvent::Opened { rate, length });
             read_epoch(
                 source.as_mut(),
                 spec.is_live(),
@@ -285,19 +294,19 @@ pub fn capture(spec: &SourceSpec, pace: Pace, outbox: &Outbox<CaptureEvent>, sto
             Ok(()) if stop.raised() => return,
             Ok(()) if !spec.is_live() && pace == Pace::Loop => {}
             Ok(()) if !spec.is_live() => {
-                outbox.send(CaptureEvent::Ended, stop);
+                outbox.tell(CaptureEvent::Ended);
                 return;
             }
             Ok(()) => std::thread::sleep(RETRY),
             Err(error) if spec.is_live() => {
                 failures += 1;
                 if failures == 1 {
-                    outbox.send(CaptureEvent::Lost(error), stop);
+                    outbox.tell(CaptureEvent::Lost(error));
                 }
                 std::thread::sleep(RETRY);
             }
             Err(error) => {
-                outbox.send(CaptureEvent::Failed(error), stop);
+                outbox.tell(CaptureEvent::Failed(error));
                 return;
             }
         }
@@ -372,9 +381,13 @@ mod tests {
             ..Script::default()
         };
         let (_worker, inbox) = run(script, Pace::Loop, WhenFull::Wait)?;
-        let (mut lost, mut epochs) = (0, Vec::new());
+        let (mut lost, mut opened, mut epochs) = (0, 0, Vec::new());
         while lost < 2 {
             match inbox.receive(Duration::from_secs(10)) {
+                Received::Item(CaptureEvent::Opened { rate, .. }) => {
+                    opened += 1;
+                    assert_eq!(rate, Some(200.0));
+                }
                 Received::Item(CaptureEvent::Frame(frame)) => {
                     epochs.push((frame.epoch, frame.number))
                 }
@@ -385,6 +398,7 @@ mod tests {
                 other => panic!("unexpected: {other:?}"),
             }
         }
+        assert_eq!(opened, 2);
         assert_eq!(epochs, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]);
         Ok(())
     }
@@ -403,6 +417,7 @@ mod tests {
             match inbox.receive(Duration::from_secs(10)) {
                 Received::Item(CaptureEvent::Frame(frame)) => numbers.push(frame.number),
                 Received::Item(CaptureEvent::Ended) => break,
+                Received::Item(CaptureEvent::Opened { .. }) => {}
                 other => panic!("unexpected: {other:?}"),
             }
         }

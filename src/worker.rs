@@ -1,15 +1,13 @@
 //! Threads with a name and a bounded mailbox.
 //!
 //! The main thread never waits. Between a source and what consumes it there is a [`mailbox`] of one of two kinds: *live*
-//! keeps the newest and counts what it drops, *file* makes the sender wait so that nothing is lost.
+//! keeps the newest and counts what it drops, *file* makes the sender wait so that nothing is lost. What must arrive in
+//! any case, such as the news that a camera is gone, is [told](Outbox::tell) rather than sent.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
-
-use crossbeam_channel::{
-    Receiver, RecvTimeoutError, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded,
-};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// What a full mailbox does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,59 +18,126 @@ pub enum WhenFull {
     Wait,
 }
 
+/// What both ends of a mailbox share. A channel of a library cannot throw away one kind of item and keep another.
+#[derive(Debug)]
+struct Shared<T> {
+    post: Mutex<Post<T>>,
+    changed: Condvar,
+    capacity: usize,
+}
+
+#[derive(Debug)]
+struct Post<T> {
+    /// In the order in which they came; told items do not count towards the capacity.
+    items: VecDeque<Posted<T>>,
+    dropped: u64,
+    sender_gone: bool,
+    receiver_gone: bool,
+}
+
+#[derive(Debug)]
+struct Posted<T> {
+    item: T,
+    told: bool,
+}
+
+impl<T> Shared<T> {
+    /// Held for a few instructions only, so that nobody waits for it.
+    fn post(&self) -> MutexGuard<'_, Post<T>> {
+        self.post.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(
+        &self,
+        post: MutexGuard<'a, Post<T>>,
+        patience: Duration,
+    ) -> MutexGuard<'a, Post<T>> {
+        let waited = self.changed.wait_timeout(post, patience);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
 /// The sender's end of a mailbox.
 #[derive(Debug)]
 pub struct Outbox<T> {
-    sender: Sender<T>,
-    oldest: Receiver<T>,
+    shared: Arc<Shared<T>>,
     when_full: WhenFull,
-    dropped: Arc<AtomicU64>,
 }
 
 /// The receiver's end of a mailbox.
 #[derive(Debug)]
 pub struct Inbox<T> {
-    receiver: Receiver<T>,
-    dropped: Arc<AtomicU64>,
+    shared: Arc<Shared<T>>,
 }
 
 /// Makes a mailbox that holds `capacity` items.
 pub fn mailbox<T>(capacity: usize, when_full: WhenFull) -> (Outbox<T>, Inbox<T>) {
-    let (sender, receiver) = bounded(capacity);
-    let dropped = Arc::new(AtomicU64::new(0));
+    let shared = Arc::new(Shared {
+        post: Mutex::new(Post {
+            items: VecDeque::new(),
+            dropped: 0,
+            sender_gone: false,
+            receiver_gone: false,
+        }),
+        changed: Condvar::new(),
+        capacity: capacity.max(1),
+    });
     let outbox = Outbox {
-        sender,
-        oldest: receiver.clone(),
+        shared: shared.clone(),
         when_full,
-        dropped: dropped.clone(),
     };
-    (outbox, Inbox { receiver, dropped })
+    (outbox, Inbox { shared })
 }
 
 impl<T> Outbox<T> {
-    /// Sends; `false` when `stop` was raised while it waited. A mailbox nobody reads looks full, so a sender always
-    /// ends by its stop flag.
-    pub fn send(&self, mut item: T, stop: &StopFlag) -> bool {
-        while !stop.raised() {
+    /// Sends; `false` when nobody will ever read it, or when `stop` was raised while it waited.
+    pub fn send(&self, item: T, stop: &StopFlag) -> bool {
+        let mut post = self.shared.post();
+        while !post.receiver_gone && !stop.raised() {
+            let sent = |posted: &Posted<T>| !posted.told;
+            if post.items.iter().filter(|posted| sent(posted)).count() < self.shared.capacity {
+                post.items.push_back(Posted { item, told: false });
+                self.shared.changed.notify_all();
+                return true;
+            }
             match self.when_full {
-                WhenFull::DropOldest => match self.sender.try_send(item) {
-                    Ok(()) => return true,
-                    Err(TrySendError::Full(back)) => {
-                        if self.oldest.try_recv().is_ok() {
-                            self.dropped.fetch_add(1, Ordering::Relaxed);
-                        }
-                        item = back;
-                    }
-                    Err(TrySendError::Disconnected(_)) => return false,
-                },
-                WhenFull::Wait => match self.sender.send_timeout(item, Duration::from_millis(50)) {
-                    Ok(()) => return true,
-                    Err(SendTimeoutError::Timeout(back)) => item = back,
-                    Err(SendTimeoutError::Disconnected(_)) => return false,
-                },
+                WhenFull::DropOldest => {
+                    let oldest = post.items.iter().position(sent);
+                    // Thrown away after the lock is: freeing a picture takes its time.
+                    let thrown = oldest.and_then(|oldest| post.items.remove(oldest));
+                    post.dropped += 1;
+                    drop(post);
+                    drop(thrown);
+                    post = self.shared.post();
+                }
+                // The flag has no bell of its own: it is looked at now and then.
+                WhenFull::Wait => post = self.shared.wait(post, Duration::from_millis(50)),
             }
         }
         false
+    }
+
+    /// Sends what must arrive: it is never thrown away, and does not wait for room. For rare news, in the order of the rest.
+    pub fn tell(&self, item: T) {
+        self.shared
+            .post()
+            .items
+            .push_back(Posted { item, told: true });
+        self.shared.changed.notify_all();
+    }
+}
+
+impl<T> Drop for Outbox<T> {
+    fn drop(&mut self) {
+        self.shared.post().sender_gone = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl<T> Drop for Inbox<T> {
+    fn drop(&mut self) {
+        self.shared.post().receiver_gone = true;
+        self.shared.changed.notify_all();
     }
 }
 
@@ -90,25 +155,32 @@ pub enum Received<T> {
 impl<T> Inbox<T> {
     /// Takes an item if one is there.
     pub fn try_receive(&self) -> Received<T> {
-        match self.receiver.try_recv() {
-            Ok(item) => Received::Item(item),
-            Err(TryRecvError::Empty) => Received::Empty,
-            Err(TryRecvError::Disconnected) => Received::Closed,
-        }
+        self.receive(Duration::ZERO)
     }
 
     /// Waits for an item, but no longer than `patience`.
     pub fn receive(&self, patience: Duration) -> Received<T> {
-        match self.receiver.recv_timeout(patience) {
-            Ok(item) => Received::Item(item),
-            Err(RecvTimeoutError::Timeout) => Received::Empty,
-            Err(RecvTimeoutError::Disconnected) => Received::Closed,
+        let began = Instant::now();
+        let mut post = self.shared.post();
+        loop {
+            if let Some(Posted { item, .. }) = post.items.pop_front() {
+                self.shared.changed.notify_all();
+                return Received::Item(item);
+            }
+            if post.sender_gone {
+                return Received::Closed;
+            }
+            let left = patience.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Received::Empty;
+            }
+            post = self.shared.wait(post, left);
         }
     }
 
     /// How many items were thrown away because nobody took them in time.
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.shared.post().dropped
     }
 }
 
@@ -174,6 +246,29 @@ mod tests {
     }
 
     #[test]
+    fn news_outlives_the_items_around_it_and_keeps_its_place() {
+        let (outbox, inbox) = mailbox(2, WhenFull::DropOldest);
+        let never = StopFlag::default();
+        outbox.send(1, &never);
+        outbox.tell(100);
+        for n in 2..6 {
+            outbox.send(n, &never);
+        }
+        let received: Vec<_> = (0..4).map(|_| inbox.try_receive()).collect();
+        use Received::{Empty, Item};
+        assert_eq!(received, [Item(100), Item(4), Item(5), Empty]);
+        assert_eq!(inbox.dropped(), 3);
+        outbox.tell(101);
+        drop(outbox);
+        assert_eq!(
+            inbox.try_receive(),
+            Item(101),
+            "sent before the sender went"
+        );
+        assert_eq!(inbox.try_receive(), Received::Closed);
+    }
+
+    #[test]
     fn file_mailboxes_lose_nothing() -> std::io::Result<()> {
         let (outbox, inbox) = mailbox(1, WhenFull::Wait);
         let _worker = Worker::spawn("counts", move |stop| {
@@ -192,13 +287,13 @@ mod tests {
     #[test]
     fn a_dropped_worker_ends_though_nobody_reads() -> std::io::Result<()> {
         let (outbox, _unread) = mailbox(1, WhenFull::Wait);
-        let (done, ended) = bounded(1);
+        let (done, ended) = mailbox(1, WhenFull::Wait);
         let worker = Worker::spawn("stuck", move |stop| {
             while outbox.send(0, stop) {}
-            let _ = done.send(());
+            done.tell(());
         })?;
         drop(worker);
-        assert!(ended.recv_timeout(Duration::from_secs(10)).is_ok());
+        assert_eq!(ended.receive(Duration::from_secs(10)), Received::Item(()));
         Ok(())
     }
 }

@@ -5,8 +5,8 @@ use bevy::math::{Quat, Vec3};
 use super::take::Take;
 use crate::retarget::contact::Ground;
 use crate::retarget::solve::{Rig, hips_of};
-use crate::skeleton::convert::bevy_from_opencv;
-use crate::skeleton::{Joint, Pose3d};
+use crate::skeleton::Pose3d;
+use crate::skeleton::convert::with_bevy_axes;
 
 /// A model's animation: what each node does at each time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,17 +17,6 @@ pub struct Animation {
     pub rotations: Vec<(usize, Vec<Quat>)>,
     /// The hips' node and its translation at each time.
     pub hips: Option<(usize, Vec<Vec3>)>,
-}
-
-/// A pose of the camera frame (OpenCV) with Bevy's axes.
-pub fn with_bevy_axes(pose: &Pose3d) -> Pose3d {
-    let mut turned = pose.clone();
-    for &joint in Joint::ALL {
-        if let Some(point) = &mut turned[joint] {
-            point.position = bevy_from_opencv(point.position);
-        }
-    }
-    turned
 }
 
 /// Puts one person of a take on a model. The whole take tells where up and the floor are, so that its beginning is as
@@ -114,7 +103,7 @@ mod tests {
     use super::*;
     use crate::record::take::TakeFrame;
     use crate::retarget::solve::tests::model;
-    use crate::skeleton::Origin;
+    use crate::skeleton::{Joint, Origin};
 
     /// Somebody who stands three metres before a camera 1.4 m high and walks to their left.
     fn walking() -> Take {

@@ -10,37 +10,40 @@
 //! A camera that stands in the world at its own [`Transform`](bevy::prelude::Transform) looks along −z with +y up, as
 //! Bevy's cameras do; hence the half turn about x between the two.
 
-use bevy::math::{Affine3A, Mat3A, Vec3, Vec3A};
+use bevy::math::Vec3;
+
+use super::{Joint, Pose3d};
 
 /// A point of the camera frame (OpenCV) in the frame of a Bevy camera's transform: a half turn about x.
 pub fn bevy_from_opencv(point_in_camera: Vec3) -> Vec3 {
     Vec3::new(point_in_camera.x, -point_in_camera.y, -point_in_camera.z)
 }
 
-/// `world_from_camera` for points in OpenCV's camera frame, given the Bevy transform of the camera.
-pub fn world_from_opencv(world_from_bevy_camera: Affine3A) -> Affine3A {
-    let half_turn = Mat3A::from_diagonal(Vec3::new(1.0, -1.0, -1.0));
-    world_from_bevy_camera
-        * Affine3A {
-            matrix3: half_turn,
-            translation: Vec3A::ZERO,
+/// A pose of the camera frame (OpenCV) with Bevy's axes.
+pub fn with_bevy_axes(pose: &Pose3d) -> Pose3d {
+    let mut turned = pose.clone();
+    for &joint in Joint::ALL {
+        if let Some(point) = &mut turned[joint] {
+            point.position = bevy_from_opencv(point.position);
         }
+    }
+    turned
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bevy::math::Affine3A;
 
     #[test]
     fn a_point_ahead_of_and_above_a_camera_stays_so() {
-        let world_from_camera =
-            world_from_opencv(Affine3A::from_translation(Vec3::new(0.0, 1.5, 0.0)));
+        let world_from_camera = Affine3A::from_translation(Vec3::new(0.0, 1.5, 0.0));
         // One metre up is y = -1 for OpenCV; two metres ahead is z = 2.
-        let point = world_from_camera.transform_point3(Vec3::new(0.5, -1.0, 2.0));
-        assert!(point.distance(Vec3::new(0.5, 2.5, -2.0)) < 1e-6, "{point}");
+        let point = bevy_from_opencv(Vec3::new(0.5, -1.0, 2.0));
+        let placed = world_from_camera.transform_point3(point);
         assert!(
-            (bevy_from_opencv(Vec3::new(0.5, -1.0, 2.0)) - Vec3::new(0.5, 1.0, -2.0)).length()
-                < 1e-6
+            placed.distance(Vec3::new(0.5, 2.5, -2.0)) < 1e-6,
+            "{placed}"
         );
     }
 }

@@ -1,0 +1,254 @@
+//! A camera's two threads: one reads its source, one runs its pipeline. The main thread only empties their mailbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bevy::asset::RenderAssetUsages;
+use bevy::prelude::*;
+use image::{RgbImage, Rgba, RgbaImage};
+
+use super::CaptureCamera;
+use crate::camera::Intrinsics;
+use crate::inference::{Engine, Models};
+use crate::pipeline::{Capture, Pipeline, PipelineSettings};
+use crate::plugin::PoseCaptureSettings;
+use crate::source::{CaptureEvent, capture};
+use crate::worker::{Inbox, Outbox, Received, StopFlag, WhenFull, Worker, mailbox};
+
+/// Widest preview, in pixels.
+const PREVIEW_WIDTH: u32 = 640;
+/// Frames in a row that may fail before the camera counts as unusable.
+const MOST_FAILURES: u32 = 30;
+
+/// A camera's threads. Removing it stops them.
+#[derive(Component)]
+pub(super) struct Feed {
+    /// What they found.
+    pub inbox: Inbox<FeedEvent>,
+    settings: Outbox<FeedSettings>,
+    sent: FeedSettings,
+    _workers: [Worker; 2],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct FeedSettings {
+    pipeline: PipelineSettings,
+    preview: bool,
+}
+
+impl FeedSettings {
+    fn of(settings: &PoseCaptureSettings) -> Self {
+        FeedSettings {
+            pipeline: settings.pipeline(),
+            preview: settings.preview,
+        }
+    }
+}
+
+/// What a camera's threads send to the main thread.
+pub(super) enum FeedEvent {
+    /// The networks are loaded.
+    Started {
+        /// Which engine runs them, and why.
+        engine: String,
+        /// Their names.
+        models: Vec<String>,
+    },
+    /// A frame.
+    Frame {
+        /// What was found in it.
+        capture: Arc<Capture>,
+        /// Its picture, small, for panels.
+        preview: Option<Box<Image>>,
+        /// Pictures of the source thrown away so far.
+        dropped: u64,
+    },
+    /// The camera is gone and tried again; why.
+    Lost(String),
+    /// The camera or its networks cannot be used; why.
+    Failed(String),
+    /// The file is at its end.
+    Ended,
+}
+
+impl Feed {
+    /// Starts the threads of a camera.
+    pub fn start(camera: &CaptureCamera, settings: &PoseCaptureSettings) -> std::io::Result<Feed> {
+        let when_full = if camera.source.is_live() {
+            WhenFull::DropOldest
+        } else {
+            WhenFull::Wait
+        };
+        let (pictures_out, pictures) = mailbox(1, when_full);
+        // A live camera's results may wait while a game loads a level; a file's thread waits itself.
+        let depth = if camera.source.is_live() { 8 } else { 2 };
+        let (found_out, inbox) = mailbox(depth, when_full);
+        let (settings_out, settings_in) = mailbox(1, WhenFull::DropOldest);
+        let (source, pace) = (camera.source.clone(), camera.pace);
+        let reader = Worker::spawn("pose capture: source", move |stop| {
+            capture(&source, pace, &pictures_out, stop)
+        })?;
+        let (intrinsics, chosen) = (camera.intrinsics, settings.clone());
+        let thinker = Worker::spawn("pose capture: inference", move |stop| {
+            let mailboxes = Mailboxes {
+                pictures,
+                settings: settings_in,
+                found: found_out,
+            };
+            think(&chosen, intrinsics, &mailboxes, stop);
+        })?;
+        Ok(Feed {
+            inbox,
+            settings: settings_out,
+            sent: FeedSettings::of(settings),
+            _workers: [reader, thinker],
+        })
+    }
+
+    /// Passes changed settings on.
+    pub fn follow(&mut self, settings: &PoseCaptureSettings) {
+        let wanted = FeedSettings::of(settings);
+        if self.sent != wanted {
+            self.sent = wanted;
+            self.settings.send(wanted, &StopFlag::default());
+        }
+    }
+}
+
+/// The inference thread's.
+struct Mailboxes {
+    pictures: Inbox<CaptureEvent>,
+    settings: Inbox<FeedSettings>,
+    found: Outbox<FeedEvent>,
+}
+
+/// The inference thread: owns the networks.
+fn think(
+    chosen: &PoseCaptureSettings,
+    intrinsics: Option<Intrinsics>,
+    mailboxes: &Mailboxes,
+    stop: &StopFlag,
+) {
+    let found = &mailboxes.found;
+    let engine = Engine::find();
+    let mut pipeline = match load(chosen, &engine, intrinsics) {
+        Ok(pipeline) => pipeline,
+        Err(reason) => return found.tell(FeedEvent::Failed(reason)),
+    };
+    found.tell(FeedEvent::Started {
+        engine: engine.describe(),
+        models: pipeline.model_names(),
+    });
+    let mut preview = chosen.preview;
+    let mut failures = 0;
+    let mut shown = ShownPictures::default();
+    while !stop.raised() {
+        if let Received::Item(new) = mailboxes.settings.try_receive() {
+            (pipeline.settings, preview) = (new.pipeline, new.preview);
+        }
+        match mailboxes.pictures.receive(Duration::from_millis(100)) {
+            Received::Item(CaptureEvent::Frame(frame)) => match pipeline.process(frame) {
+                Ok(capture) => {
+                    failures = 0;
+                    shown.keep(&capture.frame.image);
+                    let preview =
+                        preview.then(|| Box::new(shrink_for_preview(&capture.frame.image)));
+                    let event = FeedEvent::Frame {
+                        capture: Arc::new(capture),
+                        preview,
+                        dropped: mailboxes.pictures.dropped(),
+                    };
+                    found.send(event, stop);
+                }
+                Err(error) if failures < MOST_FAILURES => {
+                    failures += 1;
+                    warn_once!("{error}; frames like this are left out");
+                }
+                Err(error) => found.tell(FeedEvent::Failed(error.to_string())),
+            },
+            Received::Item(CaptureEvent::Opened { .. }) => {}
+            Received::Item(CaptureEvent::Lost(error)) => {
+                found.tell(FeedEvent::Lost(error.to_string()))
+            }
+            Received::Item(CaptureEvent::Failed(error)) => {
+                found.tell(FeedEvent::Failed(error.to_string()))
+            }
+            Received::Item(CaptureEvent::Ended) => found.tell(FeedEvent::Ended),
+            Received::Empty => shown.free(),
+            Received::Closed => return,
+        }
+    }
+}
+
+/// The last pictures that were handed to the main thread. They are held until it has let go of them, so that this thread
+/// frees them: giving megabytes back to the system would cost the main thread a part of its frame.
+#[derive(Default)]
+struct ShownPictures(Vec<Arc<RgbImage>>);
+
+impl ShownPictures {
+    fn keep(&mut self, picture: &Arc<RgbImage>) {
+        self.free();
+        self.0.push(picture.clone());
+    }
+
+    fn free(&mut self) {
+        self.0.retain(|picture| Arc::strong_count(picture) > 1);
+    }
+}
+
+fn load(
+    chosen: &PoseCaptureSettings,
+    engine: &Engine,
+    intrinsics: Option<Intrinsics>,
+) -> Result<Pipeline, String> {
+    let mut models = match &chosen.models {
+        Some(folder) => Models::from_folder(folder).map_err(|error| error.to_string())?,
+        #[cfg(feature = "embedded-models")]
+        None => Models::embedded(),
+        #[cfg(not(feature = "embedded-models"))]
+        None => Models::default(),
+    };
+    chosen.prefer.iter().for_each(|name| models.prefer(name));
+    Pipeline::new(
+        &models,
+        engine,
+        chosen.threads,
+        intrinsics,
+        chosen.pipeline(),
+    )
+    .map_err(|error| error.to_string())
+}
+
+fn shrink_for_preview(picture: &RgbImage) -> Image {
+    let step = picture.width().div_ceil(PREVIEW_WIDTH).max(1);
+    let small = RgbaImage::from_fn(
+        (picture.width() / step).max(1),
+        (picture.height() / step).max(1),
+        |x, y| {
+            let [r, g, b] = picture.get_pixel(x * step, y * step).0;
+            Rgba([r, g, b, 255])
+        },
+    );
+    Image::from_dynamic(small.into(), true, RenderAssetUsages::RENDER_WORLD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_freed_here_and_only_after_everybody_else_let_go() {
+        let mut shown = ShownPictures::default();
+        let (first, second) = (Arc::new(RgbImage::new(4, 4)), Arc::new(RgbImage::new(4, 4)));
+        shown.keep(&first);
+        let watch = Arc::downgrade(&first);
+        drop(first);
+        assert!(
+            watch.upgrade().is_some(),
+            "held, so that no other thread frees it"
+        );
+        shown.keep(&second);
+        assert!(watch.upgrade().is_none());
+        assert_eq!(shown.0.len(), 1);
+    }
+}
