@@ -37,6 +37,21 @@ impl Intrinsics {
         Self::from_field_of_view(width, height, ASSUMED_FIELD_OF_VIEW_DEGREES.to_radians())
     }
 
+    /// The same camera for pictures of another size, such as another mode of a webcam; `None` where the proportions differ,
+    /// as nobody knows what such a mode cuts off.
+    pub fn for_size(&self, width: u32, height: u32) -> Option<Self> {
+        let scale = Vec2::new(width as f32, height as f32)
+            / Vec2::new(self.width as f32, self.height as f32);
+        let same_proportions = (scale.x / scale.y - 1.0).abs() < 0.01;
+        same_proportions.then(|| Intrinsics {
+            width,
+            height,
+            focal: self.focal * scale,
+            // Pixels are counted from the middle of the first, sizes from its edge.
+            principal: (self.principal + 0.5) * scale - 0.5,
+        })
+    }
+
     /// The direction that a pixel looks along, in the camera frame, with z = 1.
     pub fn ray(&self, pixel: Vec2) -> Vec3 {
         ((pixel - self.principal) / self.focal).extend(1.0)
@@ -60,6 +75,16 @@ mod tests {
         let top = camera.ray(Vec2::new(539.5, -0.5));
         assert!((top.y.atan().abs() - 0.5).abs() < 1e-5);
         assert_eq!(camera.project(Vec3::new(0.0, 0.0, -1.0)), None);
+    }
+
+    #[test]
+    fn a_calibration_holds_for_pictures_of_another_size_and_the_same_proportions() {
+        let small = Intrinsics::assumed(640, 360);
+        let large = small.for_size(1920, 1080);
+        // The right edge of either picture is seen along the same ray.
+        let edge = |camera: &Intrinsics| camera.ray(Vec2::new(camera.width as f32 - 0.5, 10.0)).x;
+        assert!(large.is_some_and(|large| (edge(&large) - edge(&small)).abs() < 1e-5));
+        assert_eq!(small.for_size(640, 480), None);
     }
 
     proptest! {

@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use bevy::log::warn_once;
+
 use crate::camera::Intrinsics;
 use crate::detect::{DetectSettings, Detector, Person2d};
 use crate::inference::{Engine, ModelError, Models, Task};
@@ -93,7 +95,7 @@ struct InSpace {
 }
 
 impl Pipeline {
-    /// Loads the networks. `camera` is assumed where it is `None`.
+    /// Loads the networks. `camera` is scaled to the size of the pictures, and assumed where it is `None`.
     ///
     /// # Errors
     /// [`ModelError`] when a network is missing, broken, or not what its card says.
@@ -120,6 +122,23 @@ impl Pipeline {
         vec![person, keypoints, self.lifter.name().into()]
     }
 
+    /// The lens for pictures of that size: as given, else assumed.
+    fn camera_of(&self, width: u32, height: u32) -> Intrinsics {
+        let given = self.camera.and_then(|given| {
+            let camera = given.for_size(width, height);
+            if camera.is_none() {
+                warn_once!(
+                    "the calibration is for pictures of {} x {}, these are {width} x {height}, of other proportions; a usual lens is \
+                     assumed in its place",
+                    given.width,
+                    given.height
+                );
+            }
+            camera
+        });
+        given.unwrap_or_else(|| Intrinsics::assumed(width, height))
+    }
+
     /// Takes in the next frame.
     ///
     /// # Errors
@@ -130,9 +149,7 @@ impl Pipeline {
             self.detector.reset();
             self.people.clear();
         }
-        let camera = self
-            .camera
-            .unwrap_or_else(|| Intrinsics::assumed(frame.image.width(), frame.image.height()));
+        let camera = self.camera_of(frame.image.width(), frame.image.height());
         self.detector.settings = self.settings.detect;
         let (seen, detect_times) = self.detector.detect(&frame.image, frame.time)?;
         let began = Instant::now();

@@ -6,7 +6,7 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 
-use crate::inference::{Channels, InputForm, Layout, Number};
+use crate::inference::{Channels, Data, InputForm, Layout, Number};
 
 /// A part of a picture: a rectangle of any rotation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,14 +50,6 @@ pub struct Cutter {
     form: InputForm,
 }
 
-/// A tensor's numbers, ready to be fed.
-pub enum Fed<'a> {
-    /// Floats.
-    F32(&'a [f32]),
-    /// Bytes.
-    U8(&'a [u8]),
-}
-
 impl Cutter {
     /// For a network of that input.
     pub fn new(form: InputForm) -> Cutter {
@@ -70,8 +62,8 @@ impl Cutter {
         }
     }
 
-    /// Cuts a region out; what lies beyond the picture's edge becomes the grey `pad`.
-    pub fn cut(&mut self, image: &RgbImage, region: &Region, pad: u8) -> Fed<'_> {
+    /// Cuts a region out, as a tensor; what lies beyond the picture's edge becomes the grey `pad`.
+    pub fn cut(&mut self, image: &RgbImage, region: &Region, pad: u8) -> Data<'_> {
         let InputForm::Image {
             width,
             height,
@@ -83,7 +75,7 @@ impl Cutter {
             ..
         } = self.form
         else {
-            return Fed::F32(&[]);
+            return Data::F32(&[]);
         };
         self.pixels.clear();
         self.pixels.resize(width * height * 3, pad);
@@ -99,7 +91,7 @@ impl Cutter {
                 .for_each(|pixel| pixel.swap(0, 2));
         }
         if number == Number::U8 && layout == Layout::Nhwc {
-            return Fed::U8(&self.pixels);
+            return Data::U8(&self.pixels);
         }
         self.numbers.resize(self.pixels.len(), 0.0);
         let gain = std.map(f32::recip);
@@ -123,7 +115,7 @@ impl Cutter {
                 }
             }
         }
-        Fed::F32(&self.numbers)
+        Data::F32(&self.numbers)
     }
 
     /// Fills those pixels of the crop that show the picture, each with the average of what it covers.
@@ -250,8 +242,8 @@ mod tests {
         RgbImage::from_fn(40, 40, |x, y| image::Rgb([x as u8 * 5, y as u8 * 5, 0]))
     }
 
-    fn at(fed: &Fed, side: usize, x: usize, y: usize) -> [u8; 3] {
-        let Fed::U8(data) = fed else {
+    fn at(fed: &Data, side: usize, x: usize, y: usize) -> [u8; 3] {
+        let Data::U8(data) = fed else {
             panic!("bytes expected")
         };
         let start = (y * side + x) * 3;

@@ -3,11 +3,11 @@
 use bevy::math::Vec2;
 use image::RgbImage;
 
-use super::crop::{Cutter, Fed, Region};
+use super::crop::{Cutter, Region};
 use super::decode::{self, RegressionRows};
 use super::person::mismatch;
 use crate::inference::{
-    Data, Decoder, Engine, Fit, Follow, Input, InputForm, Model, ModelError, Session,
+    Decoder, Engine, Fit, Follow, Input, InputForm, Model, ModelError, Session,
 };
 use crate::skeleton::{Joint, Pose2d};
 
@@ -110,14 +110,10 @@ impl KeypointEstimator {
                 Region::around(bounds, self.growth, self.size.0 as f32 / self.size.1 as f32)
             }
         };
-        let data = match self.cutter.cut(image, &region, self.pad) {
-            Fed::F32(numbers) => Data::F32(numbers),
-            Fed::U8(bytes) => Data::U8(bytes),
-        };
         let input = Input {
             name: &self.input,
             shape: &self.shape,
-            data,
+            data: self.cutter.cut(image, &region, self.pad),
         };
         let tensors = self.session.run(&[input], &self.decoder.outputs())?;
         let (points, presence) = self.read(&tensors);

@@ -3,9 +3,9 @@
 use bevy::math::{Rect, Vec2};
 use image::RgbImage;
 
-use super::crop::{Cutter, Fed, Region};
+use super::crop::{Cutter, Region};
 use super::decode::{self, ScoredBox};
-use crate::inference::{Data, Decoder, Engine, Fit, Input, InputForm, Model, ModelError, Session};
+use crate::inference::{Decoder, Engine, Fit, Input, InputForm, Model, ModelError, Session};
 
 /// Finds people in whole pictures.
 pub struct PersonDetector {
@@ -89,14 +89,10 @@ impl PersonDetector {
             angle: 0.0,
         };
         let picture_from_crop = region.picture_from_crop(self.size.0, self.size.1);
-        let data = match self.cutter.cut(image, &region, self.pad) {
-            Fed::F32(numbers) => Data::F32(numbers),
-            Fed::U8(bytes) => Data::U8(bytes),
-        };
         let input = Input {
             name: &self.input,
             shape: &self.shape,
-            data,
+            data: self.cutter.cut(image, &region, self.pad),
         };
         let rows = self.session.run(&[input], &[&self.output])?;
         let boxes = decode::yolox(&rows[0], self.size, &self.strides, self.person, least_score);

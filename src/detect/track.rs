@@ -147,6 +147,8 @@ impl Tracker {
 
     /// Holds the detector's boxes against the tracks: known people go on, new ones begin.
     pub fn meet(&mut self, boxes: &[ScoredBox], most_people: usize) {
+        // The limit may have been lowered since: whoever came last goes.
+        self.tracks.truncate(most_people);
         let mut taken = vec![false; boxes.len()];
         for (track, found) in assign(self.tracks.len(), boxes.len(), |t, b| {
             1.0 - overlap(self.tracks[t].bounds, boxes[b].bounds)
@@ -381,6 +383,22 @@ mod tests {
         tracker.meet(&[box_at(100.0)], 8);
         assert_eq!(tracker.tracks[0].region(), Look::Box(box_at(100.0).bounds));
         assert_eq!(tracker.tracks.len(), 1);
+    }
+
+    #[test]
+    fn a_lowered_limit_keeps_whoever_came_first() {
+        let mut tracker = Tracker::default();
+        frame(
+            &mut tracker,
+            &[box_at(100.0), box_at(400.0)],
+            &[100.0, 400.0],
+            0.0,
+        );
+        tracker.meet(&[box_at(100.0), box_at(400.0)], 1);
+        assert_eq!(
+            tracker.tracks().map(|track| track.id).collect::<Vec<_>>(),
+            [1]
+        );
     }
 
     #[test]
