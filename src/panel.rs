@@ -11,6 +11,7 @@ mod times;
 use bevy::prelude::*;
 use bevy_egui::{EguiContexts, EguiPlugin, EguiPrimaryContextPass, EguiTextureHandle, egui};
 
+use crate::avatar::Avatar;
 use crate::capture::{CameraPreview, CameraState, CameraStatus, CaptureCamera, Performer};
 use crate::plugin::PoseCaptureSettings;
 use crate::recording::{Recording, StartRecording, StopRecording};
@@ -91,6 +92,7 @@ fn show_panel(
         Option<&CameraPreview>,
     )>,
     performers: Query<&Performer>,
+    avatars: Query<&Avatar>,
     recording: Res<Recording>,
     mut starts: MessageWriter<StartRecording>,
     mut stops: MessageWriter<StopRecording>,
@@ -157,6 +159,11 @@ fn show_panel(
             starts.write(StartRecording {
                 file: state.take.clone().into(),
                 avatar: state.avatar.clone(),
+                bone_table: avatars
+                    .iter()
+                    .next()
+                    .map(|avatar| avatar.bone_table.clone())
+                    .unwrap_or_default(),
             });
         }
         Some(RecordAction::Stop) => {

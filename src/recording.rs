@@ -6,20 +6,24 @@ use std::time::Duration;
 
 use bevy::prelude::*;
 
-use crate::capture::Captured;
+use crate::capture::{CaptureCamera, Captured};
 use crate::plugin::{PoseCaptureSystems, order_stages};
 use crate::record::bake::bake;
 use crate::record::gltf::{AvatarFile, GltfError};
-use crate::record::take::{Take, TakeFrame, TakeWriter};
+use crate::record::take::{Take, TakeError, TakeFrame, TakeHeader, TakeWriter};
 use crate::worker::{Inbox, Outbox, Received, StopFlag, WhenFull, Worker, mailbox};
 
 /// Begins a take. A running one is stopped first.
-#[derive(Message, Clone, Debug)]
+#[derive(Message, Clone, Debug, Default)]
 pub struct StartRecording {
     /// Name of the files, without extension: `<file>.take` while it runs, `<file>.glb` after.
     pub file: PathBuf,
     /// The avatar whose skin the `.glb` gets; ours where it is `None`.
     pub avatar: Option<PathBuf>,
+    /// That avatar's bone name (VRM's) → node name, where guessing fails: the same as [`Avatar::bone_table`].
+    ///
+    /// [`Avatar::bone_table`]: crate::avatar::Avatar::bone_table
+    pub bone_table: HashMap<String, String>,
 }
 
 /// Ends the running take.
@@ -73,6 +77,7 @@ struct Running {
 }
 
 enum Line {
+    Header(TakeHeader),
     Frame(TakeFrame),
     Stop,
 }
@@ -108,12 +113,22 @@ fn record(
     mut starts: MessageReader<StartRecording>,
     mut stops: MessageReader<StopRecording>,
     mut captured: MessageReader<Captured>,
+    cameras: Query<&CaptureCamera>,
 ) {
     for Captured { camera, capture } in captured.read() {
         let Some(running) = recording.running.as_mut() else {
             continue;
         };
         // One camera's clock counts: that of the first whose frame came.
+        if running.camera.is_none() {
+            let source = cameras
+                .get(*camera)
+                .map_or_else(|_| "gone".into(), |camera| camera.source.name());
+            let size = (capture.camera.width, capture.camera.height);
+            running
+                .frames
+                .tell(Line::Header(Take::new(&source, size).header));
+        }
         if *running.camera.get_or_insert(*camera) != *camera {
             continue;
         }
@@ -202,7 +217,7 @@ fn finish_before_exit(mut exits: MessageReader<AppExit>, mut recording: ResMut<R
 
 fn stop(recording: &mut Recording) {
     if let Some(running) = recording.running.take() {
-        running.frames.send(Line::Stop, &StopFlag::default());
+        running.frames.tell(Line::Stop);
         recording.finishing.push(running);
     }
 }
@@ -250,43 +265,47 @@ fn begin(start: StartRecording) -> std::io::Result<Running> {
 /// The recording thread. A disk that fails does not end the take: its frames stay in memory for the `.glb`.
 fn write(start: &StartRecording, lines: &Inbox<Line>, results: &Outbox<Outcome>, stop: &StopFlag) {
     let path = with_added(&start.file, "take");
-    let mut take = Take::new(&start.file.display().to_string(), (0, 0));
+    // What stays where no camera ran.
+    let mut take = Take::new("nothing", (0, 0));
     let mut writer = None;
     let mut failed = false;
-    match TakeWriter::create(&path, &take.header) {
+    match TakeWriter::create(&path) {
         Ok(created) => writer = Some(created),
         Err(error) => {
             failed = true;
             results.send(Outcome::Trouble(error.to_string()), stop);
         }
     }
+    // A disk that fails says so with every line; the user is told once.
+    let mut tell = |written: Option<Result<(), TakeError>>| {
+        if let Some(Err(error)) = written
+            && !failed
+        {
+            failed = true;
+            results.send(Outcome::Trouble(error.to_string()), stop);
+        }
+    };
+    let mut begun = false;
     // A raised flag means that the app is ending: what was sent is still written.
     loop {
         match lines.receive(Duration::from_millis(200)) {
+            Received::Item(Line::Header(header)) => {
+                tell(writer.as_mut().map(|writer| writer.begin(&header)));
+                take.header = header;
+                begun = true;
+            }
             Received::Item(Line::Frame(frame)) => {
-                if let Some(Err(error)) = writer.as_mut().map(|writer| writer.push(&frame))
-                    && !failed
-                {
-                    failed = true;
-                    results.send(Outcome::Trouble(error.to_string()), stop);
-                }
+                tell(writer.as_mut().map(|writer| writer.push(&frame)));
                 take.frames.push(frame);
             }
-            Received::Empty if !stop.raised() => {
-                if let Some(Err(error)) = writer.as_mut().filter(|_| !failed).map(TakeWriter::flush)
-                {
-                    failed = true;
-                    results.send(Outcome::Trouble(error.to_string()), stop);
-                }
-            }
+            Received::Empty if !stop.raised() => tell(writer.as_mut().map(TakeWriter::flush)),
             Received::Item(Line::Stop) | Received::Empty | Received::Closed => break,
         }
     }
-    if let Some(Err(error)) = writer.as_mut().map(TakeWriter::flush)
-        && !failed
-    {
-        results.send(Outcome::Trouble(error.to_string()), stop);
+    if !begun {
+        tell(writer.as_mut().map(|writer| writer.begin(&take.header)));
     }
+    tell(writer.as_mut().map(TakeWriter::flush));
     if lines.dropped() > 0 {
         let text = format!(
             "{} frames came faster than the disk took them and are not in the take",
@@ -297,21 +316,29 @@ fn write(start: &StartRecording, lines: &Inbox<Line>, results: &Outbox<Outcome>,
     let glb = export(
         &take,
         start.avatar.as_deref(),
+        &start.bone_table,
         &with_added(&start.file, "glb"),
     )
     .map_err(|error| error.to_string());
     results.send(Outcome::Saved(TakeSaved { take: path, glb }), stop);
 }
 
-/// Puts the person whom a take is about on an avatar and writes the `.glb`.
+/// Puts the person whom a take is about on an avatar and writes the `.glb`. `bone_table` names the avatar's bones where
+/// guessing fails.
 ///
 /// # Errors
-/// [`GltfError`] when the avatar cannot be read or driven, or the file not written.
-pub fn export(take: &Take, avatar: Option<&Path>, out: &Path) -> Result<PathBuf, GltfError> {
+/// [`GltfError`] when the take has nobody in it, the avatar cannot be read or driven, or the file not written.
+pub fn export(
+    take: &Take,
+    avatar: Option<&Path>,
+    bone_table: &HashMap<String, String>,
+    out: &Path,
+) -> Result<PathBuf, GltfError> {
     let file = avatar.map_or_else(AvatarFile::mannequin, AvatarFile::open)?;
-    let mut rig = file.rig(&HashMap::new())?;
-    let animation = bake(take, take.main_person().unwrap_or_default(), &mut rig);
-    let bytes = file.with_animation("take", &animation, &rig);
+    let mut rig = file.rig(bone_table)?;
+    let person = take.main_person().ok_or(GltfError::Nobody)?;
+    let animation = bake(take, person, &mut rig);
+    let bytes = file.with_animation("take", &animation, &rig)?;
     std::fs::write(out, bytes).map_err(|error| GltfError::Write {
         path: out.into(),
         error,

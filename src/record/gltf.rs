@@ -10,7 +10,7 @@ use gltf::binary::{Glb, Header};
 use serde_json::{Value, json};
 
 use super::bake::Animation;
-use crate::retarget::humanoid::{Humanoid, HumanoidError};
+use crate::retarget::humanoid::{Humanoid, HumanoidError, vrm_of};
 use crate::retarget::rest_pose::RestSkeleton;
 use crate::retarget::solve::Rig;
 
@@ -43,6 +43,19 @@ pub enum GltfError {
         name: String,
         /// What is missing.
         error: HumanoidError,
+    },
+    /// The take has nobody in it.
+    #[error("nobody was seen while the take ran, so there is no animation; is the camera running?")]
+    Nobody,
+    /// The animation makes the file larger than binary glTF may be.
+    #[error(
+        "{name} with its animation does not fit into a .glb file: {error}; the take itself is kept"
+    )]
+    TooLarge {
+        /// The avatar's file.
+        name: String,
+        /// What is wrong.
+        error: String,
     },
     /// The file cannot be written.
     #[error("cannot write {path}: {error}; the take itself is kept")]
@@ -97,7 +110,13 @@ impl AvatarFile {
             return Err(not_glb("its header is broken".into()));
         }
         let glb = Glb::from_slice(bytes).map_err(|error| not_glb(error.to_string()))?;
-        let json = serde_json::from_slice(&glb.json).map_err(|error| not_glb(error.to_string()))?;
+        let json: Value =
+            serde_json::from_slice(&glb.json).map_err(|error| not_glb(error.to_string()))?;
+        if json["buffers"][0].get("uri").is_some() {
+            return Err(not_glb(
+                "its data are in another file; export it as one .glb".into(),
+            ));
+        }
         Ok(AvatarFile {
             name: name.into(),
             json,
@@ -163,7 +182,15 @@ impl AvatarFile {
     }
 
     /// The file with one animation, in place of those it had. Node numbers of the animation are the rig's.
-    pub fn with_animation(&self, name: &str, animation: &Animation, rig: &Rig) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// [`GltfError::TooLarge`].
+    pub fn with_animation(
+        &self,
+        name: &str,
+        animation: &Animation,
+        rig: &Rig,
+    ) -> Result<Vec<u8>, GltfError> {
         let mut file = self.clone();
         let nodes = &rig.skeleton().0.nodes;
         let (mut channels, mut samplers) = (Vec::new(), Vec::new());
@@ -230,7 +257,10 @@ impl AvatarFile {
             json: text.into(),
             bin: Some(file.bin.into()),
         };
-        glb.to_vec().unwrap_or_default()
+        glb.to_vec().map_err(|error| GltfError::TooLarge {
+            name: self.name.clone(),
+            error: error.to_string(),
+        })
     }
 
     /// Animated nodes must not be given by a matrix.
@@ -297,11 +327,6 @@ fn push(json: &mut Value, list: &str, item: Value) -> usize {
     list.len() - 1
 }
 
-/// The VRM extension of a file, 1.0 or 0.x.
-pub fn vrm_of(extensions: &Value) -> Option<&Value> {
-    extensions.get("VRMC_vrm").or_else(|| extensions.get("VRM"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,7 +367,7 @@ mod tests {
             rotations: vec![(node, vec![Quat::IDENTITY, Quat::from_rotation_z(1.0)])],
             hips: Some((hips, vec![Vec3::Y, Vec3::new(0.0, 1.1, 0.0)])),
         };
-        let bytes = file.with_animation("take", &animation, &rig);
+        let bytes = file.with_animation("take", &animation, &rig)?;
         let (document, blob) = {
             let g = gltf::Gltf::from_slice(&bytes)?;
             (g.document, g.blob.ok_or("no data")?)
@@ -370,7 +395,7 @@ mod tests {
         );
         assert_eq!(
             bytes,
-            file.with_animation("take", &animation, &rig),
+            file.with_animation("take", &animation, &rig)?,
             "the same bytes each time"
         );
         Ok(())

@@ -2,10 +2,11 @@
 //! whose program was killed is the same take, a moment shorter.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bevy::log::warn;
 use bevy::math::{Vec2, Vec3};
 use serde::{Deserialize, Serialize};
 
@@ -159,7 +160,7 @@ impl Take {
         }
     }
 
-    /// Reads a take; a last line that was cut off is left out.
+    /// Reads a take; a last line that was cut off is left out, and so are broken ones, which are logged.
     ///
     /// # Errors
     /// [`TakeError::Read`] when the file is no take.
@@ -168,10 +169,9 @@ impl Take {
             path: path.into(),
             error,
         };
-        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
-        let mut lines = BufReader::new(file).lines().map_while(Result::ok);
-        let first = lines.next().unwrap_or_default();
-        let header: TakeHeader = serde_json::from_str(&first)
+        let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let mut lines = bytes.split(|byte| *byte == b'\n');
+        let header: TakeHeader = serde_json::from_slice(lines.next().unwrap_or_default())
             .map_err(|_| failed("its first line is not a take's".into()))?;
         if header.format != FORMAT || header.version != 1 {
             return Err(failed(format!(
@@ -179,9 +179,20 @@ impl Take {
                 header.format, header.version
             )));
         }
-        let frames = lines
-            .map_while(|line| serde_json::from_str(&line).ok())
-            .collect();
+        let mut lines = lines.enumerate().peekable();
+        let mut frames = Vec::new();
+        while let Some((number, line)) = lines.next() {
+            match serde_json::from_slice(line) {
+                Ok(frame) => frames.push(frame),
+                // The last line may be cut: the program was killed while it wrote.
+                Err(_) if lines.peek().is_none() => {}
+                Err(error) => warn!(
+                    "line {} of the take {} is broken and left out: {error}",
+                    number + 2,
+                    path.display()
+                ),
+            }
+        }
         Ok(Take { header, frames })
     }
 
@@ -212,11 +223,11 @@ pub struct TakeWriter {
 }
 
 impl TakeWriter {
-    /// Makes the file and its folder.
+    /// Makes the file and its folder. The [header](Self::begin) comes next.
     ///
     /// # Errors
     /// [`TakeError::Write`].
-    pub fn create(path: &Path, header: &TakeHeader) -> Result<TakeWriter, TakeError> {
+    pub fn create(path: &Path) -> Result<TakeWriter, TakeError> {
         let failed = |error| TakeError::Write {
             path: path.into(),
             error,
@@ -225,14 +236,20 @@ impl TakeWriter {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
         let file = BufWriter::new(File::create(path).map_err(failed)?);
-        let mut writer = TakeWriter {
+        Ok(TakeWriter {
             path: path.into(),
             file,
             flushed: Instant::now(),
-        };
-        writer.line(header)?;
-        writer.flush()?;
-        Ok(writer)
+        })
+    }
+
+    /// Says what the take is; once, before its frames.
+    ///
+    /// # Errors
+    /// [`TakeError::Write`].
+    pub fn begin(&mut self, header: &TakeHeader) -> Result<(), TakeError> {
+        self.line(header)?;
+        self.flush()
     }
 
     /// Adds a frame.
@@ -296,7 +313,8 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("new/a.take");
         let header = Take::new("test", (64, 48)).header;
-        let mut writer = TakeWriter::create(&path, &header)?;
+        let mut writer = TakeWriter::create(&path)?;
+        writer.begin(&header)?;
         for n in 0..10 {
             writer.push(&frame(n))?;
         }
@@ -310,11 +328,41 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_broken_line_costs_that_line_only() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("a.take");
+        let mut writer = TakeWriter::create(&path)?;
+        writer.begin(&Take::new("test", (64, 48)).header)?;
+        for n in 0..5 {
+            writer.push(&frame(n))?;
+        }
+        writer.flush()?;
+        let mut bytes = std::fs::read(&path)?;
+        let third_line = bytes
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'\n')
+            .nth(1);
+        let start = third_line.ok_or("too short")?.0 + 1;
+        bytes[start..start + 4].copy_from_slice(&[0xff, 0, b'x', 0xc3]);
+        std::fs::write(&path, bytes)?;
+        let times = |n: u32| frame(n).time;
+        let read: Vec<f64> = Take::read(&path)?
+            .frames
+            .iter()
+            .map(|frame| frame.time)
+            .collect();
+        assert_eq!(read, [0, 2, 3, 4].map(times));
+        Ok(())
+    }
+
+    #[test]
     fn frames_reach_the_disk_within_a_second_without_being_asked_to()
     -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("a.take");
-        let mut writer = TakeWriter::create(&path, &Take::new("test", (1, 1)).header)?;
+        let mut writer = TakeWriter::create(&path)?;
+        writer.begin(&Take::new("test", (1, 1)).header)?;
         writer.push(&frame(0))?;
         writer.flushed = Instant::now()
             .checked_sub(Duration::from_secs(1))
@@ -361,8 +409,9 @@ pub(crate) mod tests {
             eprintln!("skipped: no /dev/full here");
             return;
         }
-        let error =
-            TakeWriter::create(Path::new("/dev/full"), &Take::new("test", (1, 1)).header).err();
+        let error = TakeWriter::create(Path::new("/dev/full"))
+            .and_then(|mut writer| writer.begin(&Take::new("test", (1, 1)).header))
+            .err();
         assert!(error.is_some_and(|error| {
             error
                 .to_string()
