@@ -15,8 +15,7 @@ use bevy::world_serialization::WorldInstanceReady;
 
 use crate::capture::{CameraStatus, Performer};
 use crate::plugin::{PoseCaptureSettings, PoseCaptureSystems, order_stages};
-use crate::record::gltf::vrm_of;
-use crate::retarget::humanoid::Humanoid;
+use crate::retarget::humanoid::{Humanoid, vrm_of};
 use crate::retarget::rest_pose::RestSkeleton;
 use crate::retarget::solve::{Rig, hips_of};
 use crate::skeleton::Pose3d;
@@ -76,25 +75,24 @@ impl Plugin for RetargetPlugin {
             .register_type::<VrmExtension>()
             .add_observer(find_bones)
             .add_systems(PostUpdate, retarget.in_set(PoseCaptureSystems::Retarget));
-        if let Some(handlers) = app.world_mut().get_resource_mut::<GltfExtensionHandlers>() {
-            handlers
-                .0
-                .write_blocking()
-                .push(Box::new(KeepHumanoid::default()));
-        }
     }
 
-    fn finish(&self, app: &mut App) {
+    /// After every plugin's `finish`, so that the order in which they were added does not matter.
+    fn cleanup(&self, app: &mut App) {
         let world = app.world();
         let (Some(sampler), Some(handlers)) = (
             world.get_resource::<DefaultGltfImageSampler>(),
             world.get_resource::<GltfExtensionHandlers>(),
         ) else {
             warn!(
-                "bevy's GltfPlugin is missing, so no avatar can be loaded; add DefaultPlugins before PoseCapturePlugin"
+                "bevy's GltfPlugin is missing, so no avatar can be loaded; add DefaultPlugins to the app"
             );
             return;
         };
+        handlers
+            .0
+            .write_blocking()
+            .push(Box::new(KeepHumanoid::default()));
         let formats = world.get_resource::<CompressedImageFormatSupport>();
         let loader = VrmLoader(GltfLoader {
             supported_compressed_formats: formats
@@ -229,16 +227,20 @@ fn find_bones(
         .and_then(|humanoid| Rig::new(skeleton, humanoid));
     match rig {
         Ok(rig) => {
-            commands.entity(ready.entity).insert(AvatarRig {
-                rig,
-                nodes: entities,
-                following: None,
-            });
+            commands
+                .entity(ready.entity)
+                .remove::<AvatarRefused>()
+                .insert(AvatarRig {
+                    rig,
+                    nodes: entities,
+                    following: None,
+                });
         }
         Err(error) => {
             error!("{error}");
             commands
                 .entity(ready.entity)
+                .remove::<AvatarRig>()
                 .insert(AvatarRefused(error.to_string()));
         }
     }

@@ -3,4 +3,5 @@
 pub mod contact;
 pub mod humanoid;
 pub mod rest_pose;
+mod side;
 pub mod solve;

@@ -83,13 +83,12 @@ impl Humanoid {
         if skeleton.nodes.len() < REQUIRED.len() {
             return Err(HumanoidError::NoSkeleton);
         }
-        let candidates = [
-            vrm.map(|vrm| by_vrm(vrm, skeleton)),
-            Some(by_names(skeleton)),
-            Some(by_shape(skeleton)),
-        ];
+        let by_its_own_table = vrm.map(|vrm| by_vrm(vrm, skeleton));
+        let guesses = [by_names, by_shape]
+            .into_iter()
+            .map(|guess| guess(skeleton));
         let mut best: Option<Humanoid> = None;
-        for mut candidate in candidates.into_iter().flatten() {
+        for mut candidate in by_its_own_table.into_iter().chain(guesses) {
             candidate.apply_table(skeleton, table);
             if candidate.missing().is_empty() {
                 return Ok(candidate);
@@ -125,6 +124,11 @@ impl Humanoid {
             }
         }
     }
+}
+
+/// The VRM extension among a file's extensions, 1.0 or 0.x.
+pub fn vrm_of(extensions: &Value) -> Option<&Value> {
+    extensions.get("VRMC_vrm").or_else(|| extensions.get("VRM"))
 }
 
 /// VRM's table: 1.0 maps names to nodes, 0.x lists them.
@@ -264,7 +268,7 @@ fn by_names(skeleton: &RestSkeleton) -> Humanoid {
 /// The nodes from `start` down to where the chain branches or ends.
 fn chain_from(skeleton: &RestSkeleton, start: usize) -> Vec<usize> {
     let mut chain = vec![start];
-    while let [only] = skeleton.children(chain[chain.len() - 1])[..] {
+    while let [only] = skeleton.nodes[chain[chain.len() - 1]].children[..] {
         chain.push(only);
     }
     chain
@@ -294,7 +298,7 @@ fn by_shape(skeleton: &RestSkeleton) -> Humanoid {
     };
     let near_floor = floor + 0.2 * (top - floor);
     for hips in 0..skeleton.nodes.len() {
-        let children = skeleton.children(hips);
+        let children = &skeleton.nodes[hips].children;
         let legs: Vec<usize> = children
             .iter()
             .copied()
@@ -340,7 +344,7 @@ fn by_shape(skeleton: &RestSkeleton) -> Humanoid {
                 .into_iter()
                 .zip(back.iter().copied()),
         );
-        let branches = skeleton.children(back[back.len() - 1]);
+        let branches = &skeleton.nodes[back[back.len() - 1]].children;
         let reach = |n: usize| {
             skeleton
                 .subtree(n)

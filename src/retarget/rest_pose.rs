@@ -11,6 +11,8 @@ pub struct RestNode {
     pub name: String,
     /// Index of its parent; parents come before their children.
     pub parent: Option<usize>,
+    /// Those whose parent it is.
+    pub children: Vec<usize>,
     /// Its transform to its parent, as the file has it.
     pub local: Transform,
     /// Rotation and place in model space, in the rest pose.
@@ -36,21 +38,19 @@ impl RestSkeleton {
         gltf_node: Option<usize>,
     ) -> usize {
         let rest = parent.map_or(local, |parent| self.nodes[parent].rest * local);
+        let index = self.nodes.len();
+        if let Some(parent) = parent {
+            self.nodes[parent].children.push(index);
+        }
         self.nodes.push(RestNode {
             name: name.into(),
             parent,
+            children: Vec::new(),
             local,
             rest,
             gltf_node,
         });
-        self.nodes.len() - 1
-    }
-
-    /// Children of a node.
-    pub fn children(&self, node: usize) -> Vec<usize> {
-        (0..self.nodes.len())
-            .filter(|&child| self.nodes[child].parent == Some(node))
-            .collect()
+        index
     }
 
     /// A node and all below it.
@@ -58,7 +58,7 @@ impl RestSkeleton {
         let mut found = vec![node];
         let mut next = 0;
         while next < found.len() {
-            found.extend(self.children(found[next]));
+            found.extend(&self.nodes[found[next]].children);
             next += 1;
         }
         found
@@ -94,13 +94,8 @@ impl RestSkeleton {
         let nodes = json["nodes"].as_array().unwrap_or(&empty);
         let mut parents = vec![None; nodes.len()];
         for (parent, node) in nodes.iter().enumerate() {
-            for child in node["children"]
-                .as_array()
-                .unwrap_or(&empty)
-                .iter()
-                .filter_map(Value::as_u64)
-            {
-                if let Some(slot) = parents.get_mut(child as usize) {
+            for child in children_of(node) {
+                if let Some(slot) = parents.get_mut(child) {
                     *slot = Some(parent);
                 }
             }
@@ -118,11 +113,7 @@ impl RestSkeleton {
             let parent = parents[node].and_then(|parent: usize| index_of[parent]);
             let name = nodes[node]["name"].as_str().unwrap_or_default();
             index_of[node] = Some(skeleton.push(name, parent, local_of(&nodes[node]), Some(node)));
-            waiting.extend(
-                (0..nodes.len())
-                    .rev()
-                    .filter(|&child| parents[child] == Some(node)),
-            );
+            waiting.extend(children_of(&nodes[node]).filter(|child| *child < nodes.len()));
         }
         skeleton
     }
@@ -133,6 +124,13 @@ impl RestSkeleton {
             .iter()
             .position(|candidate| candidate.gltf_node == Some(node))
     }
+}
+
+fn children_of(node: &Value) -> impl Iterator<Item = usize> {
+    let children = node["children"].as_array().into_iter().flatten();
+    children
+        .filter_map(Value::as_u64)
+        .map(|child| child as usize)
 }
 
 fn local_of(node: &Value) -> Transform {

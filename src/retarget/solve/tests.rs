@@ -1,0 +1,226 @@
+use super::*;
+use crate::skeleton::{Joint3d, Origin, derive_middle};
+use bevy::transform::components::Transform;
+
+/// A model in T-pose whose local axes are turned by `twist` at every node, facing +z or, turned, -z.
+pub(crate) fn model(twist: Quat, facing: f32) -> Option<Rig> {
+    let mut skeleton = RestSkeleton::default();
+    let mut index = HashMap::<&str, usize>::new();
+    let nodes: &[(&str, &str, [f32; 3])] = &[
+        ("hips", "", [0.0, 1.0, 0.0]),
+        ("spine", "hips", [0.0, 1.1, 0.0]),
+        ("chest", "spine", [0.0, 1.3, 0.0]),
+        ("neck", "chest", [0.0, 1.5, 0.0]),
+        ("head", "neck", [0.0, 1.6, 0.0]),
+        ("leftUpperArm", "chest", [0.2, 1.45, 0.0]),
+        ("leftLowerArm", "leftUpperArm", [0.5, 1.45, 0.0]),
+        ("leftHand", "leftLowerArm", [0.75, 1.45, 0.0]),
+        ("rightUpperArm", "chest", [-0.2, 1.45, 0.0]),
+        ("rightLowerArm", "rightUpperArm", [-0.5, 1.45, 0.0]),
+        ("rightHand", "rightLowerArm", [-0.75, 1.45, 0.0]),
+        ("leftUpperLeg", "hips", [0.1, 0.95, 0.0]),
+        ("leftLowerLeg", "leftUpperLeg", [0.1, 0.5, 0.0]),
+        ("leftFoot", "leftLowerLeg", [0.1, 0.08, 0.0]),
+        ("rightUpperLeg", "hips", [-0.1, 0.95, 0.0]),
+        ("rightLowerLeg", "rightUpperLeg", [-0.1, 0.5, 0.0]),
+        ("rightFoot", "rightLowerLeg", [-0.1, 0.08, 0.0]),
+    ];
+    for (name, parent, [x, y, z]) in nodes {
+        let parent = index.get(parent).copied();
+        let world = Transform::from_xyz(x * facing, *y, z * facing).with_rotation(twist);
+        let local = parent.map_or(world, |parent: usize| {
+            Transform::from_matrix(
+                skeleton.nodes[parent].rest.to_matrix().inverse() * world.to_matrix(),
+            )
+        });
+        index.insert(name, skeleton.push(name, parent, local, None));
+    }
+    let table = index
+        .keys()
+        .map(|name| (name.to_string(), name.to_string()))
+        .collect();
+    let humanoid = Humanoid::find(&skeleton, None, &table).ok()?;
+    Rig::new(skeleton, humanoid).ok()
+}
+
+/// Where the model's bones end up.
+pub(crate) fn places(rig: &Rig, solution: &Solution) -> HashMap<HumanBone, Vec3> {
+    let (skeleton, humanoid) = rig.skeleton();
+    let mut world: Vec<Transform> = Vec::new();
+    for (index, node) in skeleton.nodes.iter().enumerate() {
+        let mut local = node.local;
+        if let Some((_, rotation)) = solution.rotations.iter().find(|(n, _)| *n == index) {
+            local.rotation = *rotation;
+        }
+        if let Some((_, translation)) = solution.hips.filter(|(n, _)| *n == index) {
+            local.translation = translation;
+        }
+        world.push(node.parent.map_or(local, |parent| world[parent] * local));
+    }
+    HumanBone::ALL
+        .iter()
+        .filter_map(|&bone| Some((bone, world[humanoid.node(bone)?].translation)))
+        .collect()
+}
+
+fn pose(joints: &[(Joint, [f32; 3])]) -> Pose3d {
+    let mut pose = Pose3d::default();
+    for &(joint, at) in joints {
+        pose[joint] = Some(Joint3d {
+            position: at.into(),
+            sigma: 0.02,
+            origin: Origin::Lifted,
+        });
+    }
+    derive_middle(&mut pose);
+    pose
+}
+
+/// Left arm up and bent, right arm down, left knee lifted, facing +z.
+fn waving() -> Pose3d {
+    use Joint::*;
+    pose(&[
+        (Nose, [0.0, 1.62, 0.12]),
+        (LeftEar, [0.07, 1.64, 0.0]),
+        (RightEar, [-0.07, 1.64, 0.0]),
+        (LeftShoulder, [0.18, 1.45, 0.0]),
+        (LeftElbow, [0.45, 1.5, 0.05]),
+        (LeftWrist, [0.5, 1.75, 0.08]),
+        (LeftIndex, [0.49, 1.83, 0.1]),
+        (LeftPinky, [0.53, 1.82, 0.08]),
+        (RightShoulder, [-0.18, 1.45, 0.0]),
+        (RightElbow, [-0.22, 1.17, 0.0]),
+        (RightWrist, [-0.23, 0.95, 0.06]),
+        (RightIndex, [-0.22, 0.86, 0.1]),
+        (RightPinky, [-0.24, 0.86, 0.04]),
+        (LeftHip, [0.09, 0.95, 0.0]),
+        (LeftKnee, [0.1, 0.9, 0.42]),
+        (LeftAnkle, [0.1, 0.5, 0.3]),
+        (LeftHeel, [0.1, 0.43, 0.27]),
+        (LeftFootIndex, [0.12, 0.43, 0.47]),
+        (RightHip, [-0.09, 0.95, 0.0]),
+        (RightKnee, [-0.1, 0.5, 0.02]),
+        (RightAnkle, [-0.1, 0.09, 0.0]),
+        (RightHeel, [-0.1, 0.03, -0.04]),
+        (RightFootIndex, [-0.11, 0.03, 0.17]),
+    ])
+}
+
+#[test]
+fn limbs_point_where_the_persons_point_whatever_the_models_axes_and_facing() {
+    let wanted = waving();
+    let twists = [
+        Quat::IDENTITY,
+        Quat::from_euler(bevy::math::EulerRot::XYZ, 0.4, -1.2, 2.0),
+    ];
+    for (twist, facing) in [(twists[0], 1.0), (twists[1], 1.0), (twists[0], -1.0)] {
+        let Some(mut rig) = model(twist, facing) else {
+            panic!("the model is whole")
+        };
+        let solution = rig.solve(&wanted, Vec3::new(0.0, 1.0, 0.0));
+        let got = places(&rig, &solution);
+        use Joint::*;
+        for (from, to, a, b) in [
+            (
+                HumanBone::LeftUpperArm,
+                HumanBone::LeftLowerArm,
+                LeftShoulder,
+                LeftElbow,
+            ),
+            (
+                HumanBone::LeftLowerArm,
+                HumanBone::LeftHand,
+                LeftElbow,
+                LeftWrist,
+            ),
+            (
+                HumanBone::RightUpperArm,
+                HumanBone::RightLowerArm,
+                RightShoulder,
+                RightElbow,
+            ),
+            (
+                HumanBone::LeftUpperLeg,
+                HumanBone::LeftLowerLeg,
+                LeftHip,
+                LeftKnee,
+            ),
+            (
+                HumanBone::LeftLowerLeg,
+                HumanBone::LeftFoot,
+                LeftKnee,
+                LeftAnkle,
+            ),
+            (
+                HumanBone::RightLowerLeg,
+                HumanBone::RightFoot,
+                RightKnee,
+                RightAnkle,
+            ),
+        ] {
+            let (Some(p), Some(q)) = (wanted[a], wanted[b]) else {
+                panic!("{a:?}, {b:?}")
+            };
+            let wanted = (q.position - p.position).normalize();
+            let found = (got[&to] - got[&from]).normalize();
+            let off = found.angle_between(wanted).to_degrees();
+            assert!(off < 1.0, "{to:?} is off by {off:.1}° (facing {facing})");
+        }
+        let joints = (got[&HumanBone::LeftUpperLeg] + got[&HumanBone::RightUpperLeg]) * 0.5;
+        assert!(joints.distance(Vec3::new(0.0, 1.0, 0.0)) < 1e-4, "{joints}");
+    }
+}
+
+#[test]
+fn standing_as_the_model_does_leaves_it_as_it_is() {
+    let Some(mut rig) = model(Quat::from_rotation_x(0.7), 1.0) else {
+        panic!("the model is whole")
+    };
+    use Joint::*;
+    let t_pose = pose(&[
+        (LeftShoulder, [0.2, 1.45, 0.0]),
+        (LeftElbow, [0.5, 1.45, 0.0]),
+        (LeftWrist, [0.75, 1.45, 0.0]),
+        (RightShoulder, [-0.2, 1.45, 0.0]),
+        (RightElbow, [-0.5, 1.45, 0.0]),
+        (RightWrist, [-0.75, 1.45, 0.0]),
+        (LeftHip, [0.1, 0.95, 0.0]),
+        (LeftKnee, [0.1, 0.5, 0.0]),
+        (LeftAnkle, [0.1, 0.08, 0.0]),
+        (RightHip, [-0.1, 0.95, 0.0]),
+        (RightKnee, [-0.1, 0.5, 0.0]),
+        (RightAnkle, [-0.1, 0.08, 0.0]),
+    ]);
+    let solution = rig.solve(&t_pose, Vec3::new(0.0, 1.0, 0.0));
+    for (node, rotation) in &solution.rotations {
+        let off = rotation
+            .angle_between(rig.skeleton().0.nodes[*node].local.rotation)
+            .to_degrees();
+        assert!(
+            off < 0.5,
+            "{} turns by {off:.2}°",
+            rig.skeleton().0.nodes[*node].name
+        );
+    }
+}
+
+#[test]
+fn a_pose_without_a_body_moves_nothing_and_does_not_panic() {
+    let Some(mut rig) = model(Quat::IDENTITY, 1.0) else {
+        panic!("the model is whole")
+    };
+    assert!(rig.solve(&Pose3d::default(), Vec3::Y).rotations.is_empty());
+    let same = Some(Joint3d {
+        position: Vec3::ZERO,
+        sigma: 0.1,
+        origin: Origin::Predicted,
+    });
+    let mut collapsed = Pose3d::default();
+    Joint::ALL.iter().for_each(|&joint| collapsed[joint] = same);
+    assert!(
+        rig.solve(&collapsed, Vec3::Y)
+            .rotations
+            .iter()
+            .all(|(_, q)| q.is_finite())
+    );
+}
