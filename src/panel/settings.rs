@@ -3,13 +3,54 @@
 use bevy_egui::egui;
 
 use crate::plugin::PoseCaptureSettings;
+use crate::worker::{Inbox, Received, WhenFull, Worker, mailbox};
 
 /// What the user is typing as the source, and the webcams to choose from.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct SourcePick {
     /// `webcam:0`, `webcam:NAME`, a video, a folder.
     pub text: String,
-    webcams: Option<Vec<String>>,
+    webcams: Webcams,
+}
+
+/// The webcams of the system. A driver may take seconds to answer, so it is asked on a thread, and only once the list is
+/// opened.
+#[derive(Debug, Default)]
+enum Webcams {
+    #[default]
+    Unasked,
+    Asked(Inbox<Vec<String>>),
+    Found(Vec<String>),
+}
+
+impl Webcams {
+    /// Their names; `None` while the system is being asked.
+    fn names(&mut self) -> Option<&[String]> {
+        match self {
+            Webcams::Unasked => *self = ask_for_webcams(),
+            Webcams::Asked(answer) => match answer.try_receive() {
+                Received::Item(names) => *self = Webcams::Found(names),
+                Received::Closed => *self = Webcams::Found(Vec::new()),
+                Received::Empty => {}
+            },
+            Webcams::Found(_) => {}
+        }
+        match self {
+            Webcams::Found(names) => Some(names),
+            Webcams::Unasked | Webcams::Asked(_) => None,
+        }
+    }
+}
+
+fn ask_for_webcams() -> Webcams {
+    let (answers, answer) = mailbox(1, WhenFull::Wait);
+    let asking = Worker::spawn("pose capture: list of webcams", move |_| {
+        answers.tell(webcams());
+    });
+    match asking {
+        Ok(_) => Webcams::Asked(answer),
+        Err(_) => Webcams::Found(Vec::new()),
+    }
 }
 
 #[cfg(feature = "webcam")]
@@ -26,13 +67,15 @@ fn webcams() -> Vec<String> {
 pub fn source_ui(ui: &mut egui::Ui, pick: &mut SourcePick) -> Option<String> {
     let mut chosen = None;
     ui.horizontal(|ui| {
-        let found = pick.webcams.clone();
         egui::ComboBox::from_id_salt("webcam")
             .selected_text("webcam …")
             .show_ui(ui, |ui| {
-                // Asking the system for its cameras takes a moment: only when the list is opened.
-                let names = found.unwrap_or_else(webcams);
-                for name in &names {
+                let Some(names) = pick.webcams.names() else {
+                    ui.label("looking …");
+                    ui.ctx().request_repaint();
+                    return;
+                };
+                for name in names {
                     if ui.selectable_label(false, name).clicked() {
                         chosen = Some(format!("webcam:{name}"));
                     }
@@ -40,14 +83,13 @@ pub fn source_ui(ui: &mut egui::Ui, pick: &mut SourcePick) -> Option<String> {
                 if names.is_empty() {
                     ui.label("none is plugged in");
                 }
-                pick.webcams = Some(names);
             });
         if ui
             .button("⟲")
             .on_hover_text("Look for webcams again")
             .clicked()
         {
-            pick.webcams = None;
+            pick.webcams = Webcams::Unasked;
         }
     });
     ui.horizontal(|ui| {
@@ -106,7 +148,7 @@ mod tests {
         let state = (
             SourcePick {
                 text: "clip.mp4".into(),
-                webcams: Some(Vec::new()),
+                webcams: Webcams::Found(Vec::new()),
             },
             None,
         );
