@@ -6,12 +6,9 @@ mod support;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
-use bevy::ecs::system::RunSystemOnce;
 use bevy::prelude::*;
 use bevy::render::view::screenshot::{Screenshot, ScreenshotCaptured, save_to_disk};
-use bevy_pose_capture::avatar::{AvatarRefused, AvatarRig};
 use bevy_pose_capture::capture::{CameraState, CameraStatus, Captured};
 use bevy_pose_capture::panel::PanelState;
 use bevy_pose_capture::prelude::*;
@@ -149,7 +146,7 @@ fn run_window(arguments: &Arguments) -> Result<(), String> {
                 eye: Vec3::new(-0.5, 1.5, 4.2),
                 target: Vec3::new(-0.5, 0.95, 0.0),
             };
-            support::spawn_stage(&mut commands, &mut meshes, &mut materials, view, None);
+            support::spawn_stage(&mut commands, &mut meshes, &mut materials, &view, None);
             commands.spawn(CaptureCamera::new(spec.clone()));
             commands.spawn(avatar(&arguments, &assets));
         },
@@ -225,35 +222,16 @@ fn run_headless(arguments: &Arguments) -> Result<(), String> {
                 }
             },
         );
+    support::hold_still_for_pictures(&mut app);
     support::finish(&mut app);
-    let target = support::target(
-        &mut app.world_mut().resource_mut::<Assets<Image>>(),
-        540,
-        540,
-    );
+    let view = View {
+        eye: Vec3::new(0.0, 1.4, 3.6),
+        target: Vec3::new(0.0, 0.95, 0.0),
+    };
+    let target = support::spawn_headless_stage(&mut app, view, 540, 540)?;
     let bundle = avatar(arguments, app.world().resource::<AssetServer>());
     app.world_mut().spawn(bundle);
-    let image = target.clone();
-    app.world_mut()
-        .run_system_once(
-            move |mut commands: Commands,
-                  mut meshes: ResMut<Assets<Mesh>>,
-                  mut materials: ResMut<Assets<StandardMaterial>>| {
-                let view = View {
-                    eye: Vec3::new(0.0, 1.4, 3.6),
-                    target: Vec3::new(0.0, 0.95, 0.0),
-                };
-                support::spawn_stage(
-                    &mut commands,
-                    &mut meshes,
-                    &mut materials,
-                    view,
-                    Some(image.clone()),
-                );
-            },
-        )
-        .map_err(|error| error.to_string())?;
-    wait_for_avatar(&mut app)?;
+    support::wait_for_avatar(&mut app)?;
     app.world_mut().spawn(CaptureCamera::new(spec).once());
 
     let every = (length / u64::from(arguments.pictures.max(1))).max(1);
@@ -292,24 +270,6 @@ fn state(app: &mut App) -> CameraState {
         .next()
         .map(|status| status.state.clone())
         .unwrap_or_default()
-}
-
-fn wait_for_avatar(app: &mut App) -> Result<(), String> {
-    let began = Instant::now();
-    loop {
-        app.update();
-        let world = app.world_mut();
-        if let Some(refused) = world.query::<&AvatarRefused>().iter(world).next() {
-            return Err(refused.0.clone());
-        }
-        if world.query::<&AvatarRig>().iter(world).next().is_some() {
-            return Ok(());
-        }
-        if began.elapsed() > Duration::from_secs(60) {
-            return Err("the avatar was not loaded within a minute; is its file whole?".into());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn side_by_side(left: &image::RgbImage, right: &image::RgbImage) -> image::RgbImage {

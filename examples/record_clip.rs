@@ -1,6 +1,7 @@
 //! Turns a clip into a take, without a window and without a GPU:
 //! `cargo run --example record_clip -- --input CLIP.mp4 --out DIR`.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,6 +35,9 @@ struct Arguments {
     /// The .glb or .vrm whose skin capture.glb gets; our mannequin where it is left out.
     #[arg(long)]
     avatar: Option<PathBuf>,
+    /// Name of the camera in keypoints.json and joints.json; the clip's name where it is left out.
+    #[arg(long)]
+    camera: Option<String>,
     /// Take this model for its task, by the name on its card.
     #[arg(long)]
     prefer: Vec<String>,
@@ -68,7 +72,7 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
     })?;
     if let Some(avatar) = &arguments.avatar {
         // Known to be of use before minutes are spent on the clip.
-        AvatarFile::open(avatar)?.rig(&Default::default())?;
+        AvatarFile::open(avatar)?.rig(&HashMap::new())?;
     }
     let mut models = match &arguments.models {
         Some(folder) => Models::from_folder(folder)?,
@@ -94,38 +98,41 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
         PipelineSettings::default(),
     )?;
 
-    let source = spec.open()?;
-    let (rate, length) = (source.rate().unwrap_or(30.0), source.length());
-    drop(source);
     let name = spec.name();
-    let camera = name.rsplit('_').next().unwrap_or(&name);
     let (outbox, inbox) = mailbox(4, WhenFull::Wait);
     let reader = Worker::spawn("pose capture: source", move |stop| {
         capture(&spec, Pace::AsFastAsPossible, &outbox, stop)
     })?;
+    let next = || match inbox.receive(Duration::from_secs(30)) {
+        Received::Item(CaptureEvent::Failed(error) | CaptureEvent::Lost(error)) => {
+            Err(error.into())
+        }
+        Received::Item(event) => Ok(event),
+        Received::Empty | Received::Closed => {
+            Err(AnyError::from("the source stopped giving frames"))
+        }
+    };
+    let CaptureEvent::Opened { rate, length } = next()? else {
+        return Err("the source gave pictures before it was open".into());
+    };
     let bar = ProgressBar::new(length.unwrap_or(0)).with_style(ProgressStyle::with_template(
         "{msg} {bar:40} {pos}/{len} frames, {per_sec}, {eta} left",
     )?);
     bar.set_message(name.clone());
 
     let mut take = Take::new(&name, (0, 0));
-    let mut writer = TakeWriter::create(&arguments.out.join("capture.take"), &take.header)?;
+    let mut writer = TakeWriter::create(&arguments.out.join("capture.take"))?;
     let mut captures: Vec<Capture> = Vec::new();
     let mut sheets = Vec::new();
-    let mut keypoints = KeypointsFile::new(camera, rate);
+    let camera = arguments.camera.as_ref().unwrap_or(&name);
+    let mut keypoints = KeypointsFile::new(camera, rate.unwrap_or(30.0));
     let tile_every = (length.unwrap_or(100) / 24).max(1);
-    loop {
-        let frame = match inbox.receive(Duration::from_secs(30)) {
-            Received::Item(CaptureEvent::Frame(frame)) => frame,
-            Received::Item(CaptureEvent::Ended) => break,
-            Received::Item(CaptureEvent::Failed(error) | CaptureEvent::Lost(error)) => {
-                return Err(error.into());
-            }
-            Received::Empty | Received::Closed => {
-                return Err("the source stopped giving frames".into());
-            }
-        };
+    while let CaptureEvent::Frame(frame) = next()? {
         let mut capture = pipeline.process(frame)?;
+        if captures.is_empty() {
+            take.header.size = (capture.camera.width, capture.camera.height);
+            writer.begin(&take.header)?;
+        }
         keypoints.push(&capture);
         for frame in TakeFrame::of(&capture, capture.frame.time) {
             writer.push(&frame)?;
@@ -157,6 +164,7 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let glb = export(
         &take,
         arguments.avatar.as_deref(),
+        &HashMap::new(),
         &arguments.out.join("capture.glb"),
     )?;
     println!("saved {}", glb.display());

@@ -8,9 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
-use bevy::ecs::system::RunSystemOnce;
 use bevy::prelude::*;
-use bevy_pose_capture::avatar::AvatarRig;
 use bevy_pose_capture::capture::Performer;
 use bevy_pose_capture::prelude::*;
 use bevy_pose_capture::skeleton::{Joint, Joint3d, Origin, Pose3d};
@@ -54,47 +52,18 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let mut app = App::new();
     app.add_plugins((support::headless_plugins()?, PoseCapturePlugin::default()));
     support::finish(&mut app);
-    let target = support::target(
-        &mut app.world_mut().resource_mut::<Assets<Image>>(),
-        SIZE.0,
-        SIZE.1,
-    );
+    let view = View {
+        eye: Vec3::new(0.0, 1.35, 4.4),
+        target: Vec3::new(0.0, 0.92, 0.0),
+    };
+    let target = support::spawn_headless_stage(&mut app, view, SIZE.0, SIZE.1)?;
     let model = app
         .world()
         .resource::<AssetServer>()
         .load("avatars/mannequin.glb#Scene0");
     app.world_mut()
         .spawn((WorldAssetRoot(model), Avatar::default()));
-    let image = target.clone();
-    app.world_mut()
-        .run_system_once(
-            move |mut commands: Commands,
-                  mut meshes: ResMut<Assets<Mesh>>,
-                  mut materials: ResMut<Assets<StandardMaterial>>| {
-                let view = View {
-                    eye: Vec3::new(0.0, 1.35, 4.4),
-                    target: Vec3::new(0.0, 0.92, 0.0),
-                };
-                support::spawn_stage(
-                    &mut commands,
-                    &mut meshes,
-                    &mut materials,
-                    view,
-                    Some(image.clone()),
-                );
-            },
-        )
-        .map_err(|error| error.to_string())?;
-    let avatar = loop {
-        app.update();
-        let world = app.world_mut();
-        if let Ok(entity) = world
-            .query_filtered::<Entity, With<AvatarRig>>()
-            .single(world)
-        {
-            break entity;
-        }
-    };
+    let avatar = support::wait_for_avatar(&mut app)?;
     let mut encoder = Command::new("ffmpeg")
         .args([
             "-v",

@@ -1,37 +1,17 @@
 //! The plugin in an app without a window and without a GPU: the sample clip moves the mannequin and becomes a take.
 #![cfg(all(feature = "embedded-models", feature = "video"))]
 
-use std::path::Path;
+mod common;
+
 use std::time::{Duration, Instant};
 
-use bevy::asset::AssetPlugin;
 use bevy::ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel};
 use bevy::prelude::*;
 use bevy_pose_capture::avatar::{AvatarRefused, AvatarRig};
 use bevy_pose_capture::capture::{CameraState, CameraStatus};
 use bevy_pose_capture::prelude::*;
 use bevy_pose_capture::record::take::Take;
-
-fn app() -> App {
-    let mut app = App::new();
-    app.add_plugins((
-        MinimalPlugins,
-        TransformPlugin,
-        AssetPlugin {
-            file_path: concat!(env!("CARGO_MANIFEST_DIR"), "/assets").into(),
-            ..default()
-        },
-        bevy::image::ImagePlugin::default(),
-        bevy::mesh::MeshPlugin,
-        bevy::world_serialization::WorldSerializationPlugin,
-        bevy::animation::AnimationPlugin,
-        bevy::gltf::GltfPlugin::default(),
-        PoseCapturePlugin::default(),
-    ));
-    app.finish();
-    app.cleanup();
-    app
-}
+use common::{app, sample, spawn_mannequin};
 
 fn until(app: &mut App, seconds: u64, what: &str, mut done: impl FnMut(&mut World) -> bool) {
     let began = Instant::now();
@@ -45,10 +25,6 @@ fn until(app: &mut App, seconds: u64, what: &str, mut done: impl FnMut(&mut Worl
     }
 }
 
-fn sample() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/clips/sample.mp4")
-}
-
 #[derive(Resource, Default)]
 struct Saved(Vec<TakeSaved>);
 
@@ -59,12 +35,7 @@ fn the_sample_clip_moves_the_mannequin_and_becomes_a_take() -> Result<(), Box<dy
     let mut app = app();
     app.init_resource::<Saved>()
         .add_observer(|saved: On<TakeSaved>, mut all: ResMut<Saved>| all.0.push(saved.clone()));
-    let model = app
-        .world()
-        .resource::<AssetServer>()
-        .load("avatars/mannequin.glb#Scene0");
-    app.world_mut()
-        .spawn((WorldAssetRoot(model), Avatar::default()));
+    spawn_mannequin(&mut app);
     until(&mut app, 60, "the avatar's bones", |world| {
         world.query::<&AvatarRig>().iter(world).count() == 1
     });
@@ -88,7 +59,7 @@ fn the_sample_clip_moves_the_mannequin_and_becomes_a_take() -> Result<(), Box<dy
 
     app.world_mut().write_message(StartRecording {
         file: folder.path().join("one"),
-        avatar: None,
+        ..default()
     });
     app.update();
     app.world_mut().spawn(CaptureCamera::video(sample()).once());
@@ -128,6 +99,10 @@ fn the_sample_clip_moves_the_mannequin_and_becomes_a_take() -> Result<(), Box<dy
     });
     let saved = app.world().resource::<Saved>().0[0].clone();
     let take = Take::read(&saved.take)?;
+    assert_eq!(
+        (take.header.source.as_str(), take.header.size),
+        ("sample", (640, 480))
+    );
     assert!(
         take.frames.len() > 200,
         "{} frames of 300",

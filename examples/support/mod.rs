@@ -3,11 +3,13 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bevy::app::PluginGroupBuilder;
 use bevy::asset::UnapprovedPathMode;
 use bevy::camera::RenderTarget;
 use bevy::core_pipeline::tonemapping::Tonemapping;
+use bevy::ecs::system::RunSystemOnce;
 use bevy::prelude::*;
 use bevy::render::RenderPlugin;
 use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
@@ -17,6 +19,8 @@ use bevy::render::settings::{Backends, WgpuSettings};
 use bevy::render::view::screenshot::{Screenshot, ScreenshotCaptured};
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
+use bevy_pose_capture::avatar::{AvatarRefused, AvatarRig};
+use bevy_pose_capture::prelude::PoseCaptureSystems;
 
 /// Bevy's plugins with this crate's `assets` folder, from which any path may be loaded.
 pub fn default_plugins() -> PluginGroupBuilder {
@@ -89,7 +93,7 @@ pub fn spawn_stage(
     commands: &mut Commands,
     meshes: &mut Assets<Mesh>,
     materials: &mut Assets<StandardMaterial>,
-    view: View,
+    view: &View,
     image: Option<Handle<Image>>,
 ) {
     let mut material = |r, g, b| {
@@ -137,7 +141,7 @@ pub fn spawn_stage(
 }
 
 /// A picture to render into.
-pub fn target(images: &mut Assets<Image>, width: u32, height: u32) -> Handle<Image> {
+fn target(images: &mut Assets<Image>, width: u32, height: u32) -> Handle<Image> {
     images.add(Image::new_target_texture(
         width,
         height,
@@ -146,8 +150,56 @@ pub fn target(images: &mut Assets<Image>, width: u32, height: u32) -> Handle<Ima
     ))
 }
 
+/// A stage that is rendered into a picture of that size, which [`photograph`] takes.
+///
+/// # Errors
+/// When the app lacks the plugins of [`headless_plugins`].
+pub fn spawn_headless_stage(
+    app: &mut App,
+    view: View,
+    width: u32,
+    height: u32,
+) -> Result<Handle<Image>, String> {
+    let image = target(
+        &mut app.world_mut().resource_mut::<Assets<Image>>(),
+        width,
+        height,
+    );
+    let into = image.clone();
+    app.world_mut()
+        .run_system_once(
+            move |mut commands: Commands,
+                  mut meshes: ResMut<Assets<Mesh>>,
+                  mut materials: ResMut<Assets<StandardMaterial>>| {
+                let into = Some(into.clone());
+                spawn_stage(&mut commands, &mut meshes, &mut materials, &view, into);
+            },
+        )
+        .map_err(|error| error.to_string())?;
+    Ok(image)
+}
+
+/// Whether people are to stand still: while they are photographed.
+#[derive(Resource, Default, PartialEq)]
+pub struct Still(bool);
+
+/// Lets [`photograph`] hold performers still.
+pub fn hold_still_for_pictures(app: &mut App) {
+    app.init_resource::<Still>().configure_sets(
+        PreUpdate,
+        PoseCaptureSystems::Receive.run_if(resource_equals(Still(false))),
+    );
+}
+
 /// Renders the app's present state into a picture; `None` where it does not come within a few updates.
 pub fn photograph(app: &mut App, target: &Handle<Image>) -> Option<image::RgbImage> {
+    app.insert_resource(Still(true));
+    let picture = render(app, target);
+    app.insert_resource(Still(false));
+    picture
+}
+
+fn render(app: &mut App, target: &Handle<Image>) -> Option<image::RgbImage> {
     let shot = Arc::new(Mutex::new(None));
     let kept = shot.clone();
     app.world_mut()
@@ -166,6 +218,27 @@ pub fn photograph(app: &mut App, target: &Handle<Image>) -> Option<image::RgbIma
         }
     }
     None
+}
+
+/// Updates the app until its avatar's bones are known; gives the avatar.
+///
+/// # Errors
+/// A sentence when it cannot be driven, or is not there within a minute.
+pub fn wait_for_avatar(app: &mut App) -> Result<Entity, String> {
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(60) {
+        app.update();
+        let world = app.world_mut();
+        if let Some(refused) = world.query::<&AvatarRefused>().iter(world).next() {
+            return Err(refused.0.clone());
+        }
+        let mut rigged = world.query_filtered::<Entity, With<AvatarRig>>();
+        if let Some(avatar) = rigged.iter(world).next() {
+            return Ok(avatar);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Err("the avatar was not loaded within a minute; is its file whole?".into())
 }
 
 /// Whether windows can be opened.
