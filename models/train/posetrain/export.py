@@ -52,15 +52,15 @@ class Heatmaps(nn.Module):
 
 
 class YoloxRows(nn.Module):
-    """Boxes as the decoder `yolox` reads them: one grid, one class."""
+    """Boxes as the decoder `yolox` reads them: one grid, one class. The score is the chance that a person is there."""
 
     def __init__(self, net):
         super().__init__()
-        self.net = net
+        self.net, (self.slope, self.shift) = net, net.calibration
 
     def forward(self, image):
         raw = self.net(image).flatten(2).transpose(1, 2)
-        score = torch.sigmoid(raw[..., 4:5])
+        score = torch.sigmoid(self.slope * raw[..., 4:5] + self.shift)
         return torch.cat([raw[..., :2], raw[..., 2:4].clamp(-3, 5), score, torch.ones_like(score)], -1)
 
 
@@ -123,4 +123,7 @@ if __name__ == "__main__":
     else:
         net = KeypointNet() if recipe["task"] == "keypoints" else PersonNet()
     net.load_state_dict(state.get("kept", state["net"]))
+    if recipe["task"] == "person":
+        from .train_person import Scenes, calibrate
+        net.calibration = calibrate(net, Scenes(recipe, 7, held=True), recipe["size"])
     export(recipe, arguments.recipe.name, net, arguments.out)

@@ -11,14 +11,17 @@ from .views import Views
 
 MIRROR25 = np.array(mirror_of(BODY25))
 LARGEST_SIDE = 512
+HELD_OUT = 20  # one photo of so many
 
 
 class Photos:
-    """All photos of a label file, in memory, shrunk to `LARGEST_SIDE`."""
+    """Photos of a label file, in memory, shrunk to `LARGEST_SIDE`: those that are trained on, or the few that are `held` out."""
 
-    def __init__(self, labels, folder):
+    def __init__(self, labels, folder, held=False):
         self.images, self.people, self.square = [], [], []
-        for entry in json.loads(Path(labels).read_text())["images"]:
+        for number, entry in enumerate(json.loads(Path(labels).read_text())["images"]):
+            if (number % HELD_OUT == 0) != held:
+                continue
             image = cv2.imread(str(Path(folder) / entry["file"]))
             if image is None:
                 continue

@@ -1,14 +1,12 @@
-"""Trains the keypoint network on labelled photos and drawn figures, resumably."""
-import copy
-import time
+"""Trains the keypoint network on labelled photos and drawn figures."""
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
+from .loop import fit, pixels
 from .photos import MIRROR25, Figures, Photos, affine, into_crop, recolour, warp
-from .train_lifting import prefetch
 from .vision import KeypointNet, focal
 
 STRIDE = 4
@@ -78,12 +76,6 @@ class Crops:
         return crops, target.astype(np.float32), known.astype(np.float32)
 
 
-def average(kept, net, decay):
-    with torch.no_grad():
-        for a, b in zip(kept.state_dict().values(), net.state_dict().values()):
-            a.mul_(decay).add_(b, alpha=1 - decay) if a.dtype.is_floating_point else a.copy_(b)
-
-
 def score(net, crops, size, count=256):
     """Share of joints of unseen draws that are found within a tenth of the crop."""
     net.eval()
@@ -101,42 +93,15 @@ def score(net, crops, size, count=256):
     return right / total
 
 
-def pixels(images):
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
-
-
 def train(recipe, work):
     torch.manual_seed(0)
     cv2.setNumThreads(1)
-    net = KeypointNet().to(memory_format=torch.channels_last)
-    kept = copy.deepcopy(net)
-    optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=0.02)
-    steps, checkpoint, first = recipe["steps"], Path(work) / "keypoints.pt", 0
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe["rate"], steps, pct_start=0.08, final_div_factor=100)
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=False)
-        net.load_state_dict(state["net"]), kept.load_state_dict(state["kept"])
-        optimiser.load_state_dict(state["optimiser"]), schedule.load_state_dict(state["schedule"])
-        first = state["step"]
-    crops, began, running = Crops(recipe, 100 + first), time.time(), []
-    step = first
-    size_at = lambda step: recipe["size"] if step >= steps * recipe["small_until"] else recipe["small"]
-    while step < steps:
-        size = size_at(step)
-        draw = prefetch(lambda: crops.batch(recipe["batch"], size), 3)
-        while step < steps and size_at(step) == size:
-            images, target, known = draw()
-            loss = focal(net(pixels(images)), torch.from_numpy(target), torch.from_numpy(known)[..., None, None])
-            optimiser.zero_grad(), loss.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-            optimiser.step(), schedule.step()
-            average(kept, net, min(0.998, (step + 1) / (step + 20)))
-            running.append(loss.item())
-            step += 1
-            if step % 200 == 0 or step == steps:
-                torch.save({"net": net.state_dict(), "kept": kept.state_dict(), "optimiser": optimiser.state_dict(),
-                            "schedule": schedule.state_dict(), "step": step}, checkpoint)
-                print(f"step {step}/{steps} at {size} px: loss {np.mean(running):.3f}, drawn anew {score(kept, crops, size):.3f}; "
-                      f"{time.time() - began:.0f} s", flush=True)
-                running = []
-    return kept
+    crops = Crops(recipe, 100)
+
+    def loss_of(net, drawn):
+        images, target, known = drawn
+        loss = focal(net(pixels(images)), torch.from_numpy(target), torch.from_numpy(known)[..., None, None])
+        return loss, {"loss": loss.item()}
+
+    return fit(KeypointNet(), recipe, Path(work) / "keypoints.pt", lambda size: crops.batch(recipe["batch"], size), loss_of,
+               lambda kept, size: f", drawn anew {score(kept, crops, size):.3f}")

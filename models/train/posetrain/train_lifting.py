@@ -1,6 +1,4 @@
 """Trains a lifting network from a recipe, resumably."""
-import threading
-import queue
 import time
 from pathlib import Path
 
@@ -9,18 +7,8 @@ import torch
 
 from . import mocap
 from .lifting import LiftNet, laplace
+from .loop import prefetch
 from .views import Views
-
-
-def prefetch(draw, ahead=4):
-    """Runs `draw` on a thread of its own."""
-    line = queue.Queue(ahead)
-
-    def work():
-        while True:
-            line.put(draw())
-    threading.Thread(target=work, daemon=True).start()
-    return line.get
 
 
 def score(net, clips, noise=False, seed=5, batches=6):

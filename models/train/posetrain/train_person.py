@@ -1,6 +1,4 @@
-"""Trains the person detector on boxes in photos and around drawn figures, resumably."""
-import copy
-import time
+"""Trains the person detector on boxes in photos and around drawn figures."""
 from pathlib import Path
 
 import cv2
@@ -8,20 +6,21 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from .loop import fit, pixels
 from .photos import Figures, Photos, affine, into_crop, recolour, warp
-from .train_keypoints import average, pixels
-from .train_lifting import prefetch
 from .vision import PersonNet, focal
 
 STRIDE = 8
 
 
 class Scenes:
-    def __init__(self, recipe, seed):
+    """`held` draws from the photos that are kept from training, without drawn figures."""
+
+    def __init__(self, recipe, seed, held=False):
         self.rng = np.random.default_rng(seed)
-        self.photos = Photos(recipe["labels"], recipe["photos"])
+        self.photos = Photos(recipe["labels"], recipe["photos"], held)
         self.figures = Figures(recipe["mocap"], seed)
-        self.share = recipe["figures"]
+        self.share = 0 if held else recipe["figures"]
 
     def one(self, size):
         rng = self.rng
@@ -44,8 +43,8 @@ class Scenes:
         if people and rng.random() < 0.5:  # look near somebody
             box = people[rng.integers(len(people))][0]
             centre = centre * 0.4 + 0.6 * (box[:2] + box[2:]) / 2
-        turn = rng.random()
-        angle = rng.normal(0, 0.12) if turn < 0.9 else rng.integers(1, 4) * np.pi / 2
+        turn = rng.random()  # level cameras, tilted ones, pictures on their side
+        angle = rng.normal(0, 0.1) if turn < 0.55 else rng.normal(0, 0.45) if turn < 0.92 else rng.integers(1, 4) * np.pi / 2
         matrix = affine(centre, side, size, angle, aspect, rng.random() < 0.5)
         picture = recolour(warp(image, matrix, size, (114, 114, 114)), rng)
         boxes = []
@@ -105,38 +104,57 @@ def giou(a, b):
     return shared / union - (hull - union) / hull
 
 
+def calibrate(net, scenes, size, pictures=480):
+    """Slope and shift of the score's logit that make it the chance of a person (Platt scaling), from photos not trained on.
+
+    A box is right where it overlaps a labelled one by half; boxes around people too unsure to say either way do not count.
+    """
+    net.eval()
+    logits, right = [], []
+    with torch.no_grad():
+        for _ in range(pictures // 24):
+            drawn, lists = zip(*(scenes.one(size) for _ in range(24)))
+            output = net(pixels(np.stack(drawn)))
+            score, boxes = output[:, 4], boxes_of(output[:, :4]) * STRIDE
+            peaks = (functional.max_pool2d(score, 3, 1, 1) == score) & (score > -4)
+            for n, y, x in peaks.nonzero().tolist():
+                box, truth = boxes[n, :, y, x], torch.from_numpy(lists[n].astype(np.float32))
+                best = giou(box.expand(len(truth), 4), truth[:, :4]) if len(truth) else torch.zeros(0)
+                if len(best) and best.max() > 0.45 and truth[best.argmax(), 4] < 0.35:
+                    continue
+                logits.append(score[n, y, x].item()), right.append(float(len(best) > 0 and best.max() > 0.45))
+    logit, right = torch.tensor(logits), torch.tensor(right)
+    line = torch.tensor([1.0, 0.0], requires_grad=True)
+    optimiser = torch.optim.LBFGS([line], max_iter=100)
+
+    def step():
+        optimiser.zero_grad()
+        loss = functional.binary_cross_entropy_with_logits(line[0] * logit + line[1], right)
+        loss.backward()
+        return loss
+    optimiser.step(step)
+    slope, shift = line.tolist()
+    chance = torch.sigmoid(slope * logit + shift)
+    bins = [(chance >= low) & (chance < low + 0.2) for low in (0, .2, .4, .6, .8)]
+    table = "  ".join(f"{chance[b].mean():.2f} -> {right[b].mean():.2f} ({int(b.sum())})" for b in bins if b.any())
+    print(f"calibrated by {slope:.3f}, {shift:.3f} on {len(right)} boxes; told -> true: {table}", flush=True)
+    return slope, shift
+
+
 def train(recipe, work):
     torch.manual_seed(0)
     cv2.setNumThreads(1)
-    net = PersonNet().to(memory_format=torch.channels_last)
-    kept = copy.deepcopy(net)
-    optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=0.02)
-    steps, checkpoint, first = recipe["steps"], Path(work) / "person.pt", 0
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe["rate"], steps, pct_start=0.08, final_div_factor=100)
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=False)
-        net.load_state_dict(state["net"]), kept.load_state_dict(state["kept"])
-        optimiser.load_state_dict(state["optimiser"]), schedule.load_state_dict(state["schedule"])
-        first = state["step"]
-    scenes, began, running = Scenes(recipe, 100 + first), time.time(), []
-    draw = prefetch(lambda: scenes.batch(recipe["batch"], recipe["small"]), 3)
-    for step in range(first, steps):
-        pictures, target, weight, box, inside = draw()
+    scenes = Scenes(recipe, 100)
+
+    def loss_of(net, drawn):
+        pictures, target, weight, box, inside = drawn
         output = net(pixels(pictures))
         inside = torch.from_numpy(inside)
         overlap = giou(boxes_of(output[:, :4]), torch.from_numpy(box))
         located = ((1 - overlap) * inside).sum() / inside.sum().clamp(min=1)
         found = focal(output[:, 4], torch.from_numpy(target), torch.from_numpy(weight))
-        loss = found + 2 * located
-        optimiser.zero_grad(), loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimiser.step(), schedule.step()
-        average(kept, net, min(0.998, (step + 1) / (step + 20)))
-        running.append((found.item(), located.item()))
-        if (step + 1) % 100 == 0 or step + 1 == steps:
-            torch.save({"net": net.state_dict(), "kept": kept.state_dict(), "optimiser": optimiser.state_dict(),
-                        "schedule": schedule.state_dict(), "step": step + 1}, checkpoint)
-            print(f"step {step + 1}/{steps}: found {np.mean(running, 0)[0]:.3f} located {np.mean(running, 0)[1]:.3f}; "
-                  f"{time.time() - began:.0f} s", flush=True)
-            running = []
-    return kept
+        return found + 2 * located, {"found": found.item(), "located": located.item()}
+
+    net = fit(PersonNet(), recipe, Path(work) / "person.pt", lambda size: scenes.batch(recipe["batch"], size), loss_of)
+    net.calibration = calibrate(net, Scenes(recipe, 7, held=True), recipe["size"])
+    return net

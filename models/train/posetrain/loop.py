@@ -1,0 +1,69 @@
+"""The loop in which both image networks are trained: AdamW, one cycle of the learning rate, a running average of the weights,
+and checkpoints from which it goes on."""
+import copy
+import queue
+import threading
+import time
+
+import numpy as np
+import torch
+
+
+def prefetch(draw, ahead=4):
+    """Runs `draw` on a thread of its own."""
+    line = queue.Queue(ahead)
+
+    def work():
+        while True:
+            line.put(draw())
+    threading.Thread(target=work, daemon=True).start()
+    return line.get
+
+
+def pixels(images):
+    """Pictures `(n, S, S, 3)` of bytes as a network takes them."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+
+
+def average(kept, net, decay):
+    with torch.no_grad():
+        for a, b in zip(kept.state_dict().values(), net.state_dict().values()):
+            a.mul_(decay).add_(b, alpha=1 - decay) if a.dtype.is_floating_point else a.copy_(b)
+
+
+def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", every=200):
+    """Trains `net` for `recipe["phases"]`, each `[pixels, steps]`, and returns the average of its weights.
+
+    `batch(size)` draws, `loss_of(net, drawn)` gives the loss and the numbers to print, by name.
+    """
+    net = net.to(memory_format=torch.channels_last)
+    kept = copy.deepcopy(net)
+    optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=0.02)
+    steps, step = sum(length for _, length in recipe["phases"]), 0
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe["rate"], steps, pct_start=0.08, final_div_factor=100)
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=False)
+        net.load_state_dict(state["net"]), kept.load_state_dict(state["kept"])
+        optimiser.load_state_dict(state["optimiser"]), schedule.load_state_dict(state["schedule"])
+        step = state["step"]
+    began, running, until = time.time(), [], 0
+    for size, length in recipe["phases"]:
+        until += length
+        if step >= until:
+            continue
+        draw = prefetch(lambda size=size: batch(size), 3)
+        while step < until:
+            loss, shown = loss_of(net, draw())
+            optimiser.zero_grad(), loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+            optimiser.step(), schedule.step()
+            step += 1
+            average(kept, net, min(0.998, step / (step + 19)))
+            running.append(list(shown.values()))
+            if step % every == 0 or step == steps:
+                torch.save({"net": net.state_dict(), "kept": kept.state_dict(), "optimiser": optimiser.state_dict(),
+                            "schedule": schedule.state_dict(), "step": step}, checkpoint)
+                means = ", ".join(f"{name} {mean:.3f}" for name, mean in zip(shown, np.mean(running, 0)))
+                print(f"step {step}/{steps} at {size} px: {means}{report(kept, size)}; {time.time() - began:.0f} s", flush=True)
+                running = []
+    return kept
