@@ -20,6 +20,12 @@ const PATIENCE: u32 = 12;
 /// The least overlap of a detector's box with a track that makes them the same person.
 const SAME: f32 = 0.25;
 
+/// A track whose joints are less sure than this on average is believed only while the detector sees somebody there too:
+/// keypoint networks find a body in any crop.
+const DOUBTFUL: f32 = 0.4;
+/// How often in a row the detector may miss somebody whose joints are in doubt.
+const MISSES: u32 = 3;
+
 /// One person, followed.
 #[derive(Clone, Debug)]
 pub struct Track {
@@ -32,6 +38,8 @@ pub struct Track {
     next: Option<Region>,
     lost: u32,
     seen: u32,
+    /// Runs of the detector since it last saw them.
+    unconfirmed: u32,
     swaps: SwapFilter,
 }
 
@@ -59,6 +67,7 @@ impl Track {
             next: None,
             lost: 0,
             seen: 0,
+            unconfirmed: 0,
             swaps: SwapFilter::default(),
         }
     }
@@ -110,6 +119,16 @@ impl Track {
         self.seen += 1;
     }
 
+    /// Whether only the keypoint network says, and not surely, that somebody is there.
+    fn is_doubtful(&self) -> bool {
+        let (mut sum, mut count) = (0.0, 0);
+        for (_, point) in self.pose.iter().flat_map(Pose2d::present) {
+            sum += point.confidence.get();
+            count += 1;
+        }
+        self.unconfirmed > MISSES && sum < DOUBTFUL * count as f32
+    }
+
     /// The person, while they are seen.
     pub fn person(&self) -> Option<Person2d> {
         let pose = self.pose.as_ref().filter(|_| self.lost == 0)?;
@@ -149,6 +168,9 @@ impl Tracker {
     pub fn meet(&mut self, boxes: &[ScoredBox], most_people: usize) {
         // The limit may have been lowered since: whoever came last goes.
         self.tracks.truncate(most_people);
+        self.tracks
+            .iter_mut()
+            .for_each(|track| track.unconfirmed += 1);
         let mut taken = vec![false; boxes.len()];
         for (track, found) in assign(self.tracks.len(), boxes.len(), |t, b| {
             1.0 - overlap(self.tracks[t].bounds, boxes[b].bounds)
@@ -156,6 +178,7 @@ impl Tracker {
             if overlap(self.tracks[track].bounds, boxes[found].bounds) >= SAME {
                 taken[found] = true;
                 let track = &mut self.tracks[track];
+                track.unconfirmed = 0;
                 if track.lost > 0 {
                     (track.bounds, track.next) = (boxes[found].bounds, None);
                 } else {
@@ -196,12 +219,14 @@ impl Tracker {
         self.tracks.iter_mut()
     }
 
-    /// Ends tracks that lost their person, that left the picture, or that follow the same person as an older one.
+    /// Ends tracks that lost their person, that never had one, that left the picture, or that follow the same person as an older one.
     pub fn tidy(&mut self, width: u32, height: u32) {
         let picture = Rect::new(0.0, 0.0, width as f32, height as f32);
         self.tracks.retain(|track| {
             let patience = if track.seen < 3 { 0 } else { PATIENCE };
-            track.lost <= patience && !track.bounds.intersect(picture).is_empty()
+            track.lost <= patience
+                && !track.is_doubtful()
+                && !track.bounds.intersect(picture).is_empty()
         });
         let mut kept: Vec<Track> = Vec::new();
         for track in self.tracks.drain(..) {
@@ -259,6 +284,10 @@ mod tests {
     use crate::skeleton::{Confidence, Keypoint};
 
     fn person_at(x: f32) -> Estimate {
+        sure_person_at(x, 0.8)
+    }
+
+    fn sure_person_at(x: f32, confidence: f32) -> Estimate {
         let mut pose = Pose2d::default();
         use Joint::*;
         for (n, joint) in [
@@ -276,7 +305,7 @@ mod tests {
             let position = Vec2::new(x + 10.0 * (n % 2) as f32, 20.0 + 20.0 * n as f32);
             pose[joint] = Some(Keypoint {
                 position,
-                confidence: Confidence::new(0.8),
+                confidence: Confidence::new(confidence),
             });
         }
         Estimate {
@@ -383,6 +412,23 @@ mod tests {
         tracker.meet(&[box_at(100.0)], 8);
         assert_eq!(tracker.tracks[0].region(), Look::Box(box_at(100.0).bounds));
         assert_eq!(tracker.tracks.len(), 1);
+    }
+
+    #[test]
+    fn a_body_that_only_the_keypoint_network_half_believes_in_is_nobody() {
+        for (confidence, stays) in [(0.35, false), (0.8, true)] {
+            let mut tracker = Tracker::default();
+            for n in 0..10 {
+                let found = [box_at(100.0)];
+                tracker.meet(if n < 2 { &found } else { &[] }, 8);
+                for track in tracker.tracks_mut() {
+                    let estimate = sure_person_at(100.0, confidence);
+                    track.observe(estimate, f64::from(n) / 6.0, true);
+                }
+                tracker.tidy(640, 480);
+            }
+            assert_eq!(tracker.tracks().count(), usize::from(stays), "{confidence}");
+        }
     }
 
     #[test]

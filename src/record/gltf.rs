@@ -402,6 +402,27 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_the_file_stay_as_they_are_to_the_last_bit()
+    -> Result<(), Box<dyn std::error::Error>> {
+        // A bound of an accessor that differs by a bit is an error to validators.
+        let number = "-0.18815206736326218";
+        let json =
+            format!(r#"{{"asset": {{"version": "2.0"}}, "accessors": [{{"min": [{number}]}}]}}"#);
+        let glb = Glb {
+            header: Header {
+                magic: *b"glTF",
+                version: 2,
+                length: 0,
+            },
+            json: json.into_bytes().into(),
+            bin: None,
+        };
+        let file = AvatarFile::parse("a.glb", &glb.to_vec()?)?;
+        assert!(file.json.to_string().contains(number), "{}", file.json);
+        Ok(())
+    }
+
+    #[test]
     fn what_is_no_avatar_is_refused_in_one_sentence() {
         let text = AvatarFile::parse("notes.glb", b"hello, I am a text file, no model").err();
         assert!(text.is_some_and(|error| error.to_string().contains("notes.glb")));

@@ -61,8 +61,7 @@ pub struct TakeFrame {
 }
 
 impl TakeFrame {
-    /// The people of a frame who were lifted, at `time` seconds of the take, kept to the microsecond: so few digits come
-    /// back from the file bit by bit.
+    /// The people of a frame who were lifted, at `time` seconds of the take, kept to the microsecond.
     pub fn of(capture: &Capture, time: f64) -> Vec<TakeFrame> {
         let time = (time * 1e6).round() / 1e6;
         capture
