@@ -248,6 +248,8 @@ pub fn sharpen(points: &mut [Keypoint], maps: &Tensor, input: (usize, usize)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::crop::Region;
+    use crate::skeleton::{Joint, JointSet};
 
     fn tensor(shape: &[usize], data: Vec<f32>) -> Tensor {
         Tensor {
@@ -272,6 +274,132 @@ mod tests {
         );
         assert!((found[0].bounds.size() - Vec2::new(8.0, 16.0)).length() < 1e-4);
         assert!(found[1].bounds.center().distance(Vec2::new(7.5, 7.5)) < 1e-4);
+    }
+
+    /// What networks said of a frame of the sample clip, and where its joints are, in pixels of the picture; written by
+    /// `python -m posetrain.recorded`.
+    #[derive(serde::Deserialize)]
+    struct Recorded {
+        picture: (f32, f32),
+        joints: std::collections::BTreeMap<Joint, (f32, f32)>,
+        /// Of the square that the keypoint networks saw.
+        centre: (f32, f32),
+        side: f32,
+        movenet: Vec<f32>,
+        blazepose: Vec<f32>,
+        heatmaps: Sparse<f32>,
+        rows: Sparse<[f32; 6]>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Sparse<T> {
+        shape: Vec<usize>,
+        values: Vec<(usize, T)>,
+    }
+
+    fn recorded() -> Recorded {
+        serde_json::from_str(include_str!("recorded.json")).expect("the table is whole")
+    }
+
+    /// Asserts that points of a crop of `size` pixels lie on the limbs of the person in the picture, within `most` pixels.
+    fn assert_on_limbs(
+        recorded: &Recorded,
+        size: usize,
+        joints: &[Joint],
+        points: &[Keypoint],
+        most: f32,
+    ) {
+        let region = Region {
+            centre: recorded.centre.into(),
+            size: Vec2::splat(recorded.side),
+            angle: 0.0,
+        };
+        let picture_from_crop = region.picture_from_crop(size, size);
+        use Joint::*;
+        for joint in [
+            LeftWrist, RightWrist, LeftElbow, RightElbow, LeftKnee, RightKnee, LeftAnkle,
+            RightAnkle,
+        ] {
+            let point = joints.iter().position(|j| *j == joint).map(|n| points[n]);
+            let found = point.map(|point| picture_from_crop.transform_point2(point.position));
+            let off = found.map(|found| found.distance(recorded.joints[&joint].into()));
+            assert!(
+                off.is_some_and(|off| off < most),
+                "{joint:?} is off by {off:?}"
+            );
+            assert!(point.is_some_and(|point| point.confidence.get() > 0.3));
+        }
+    }
+
+    #[test]
+    fn what_movenet_and_blazepose_said_of_the_sample_lies_on_its_limbs() {
+        let recorded = recorded();
+        let movenet = RegressionRows {
+            row: 3,
+            x: 1,
+            y: 0,
+            fractions: true,
+            confidence: &[2],
+            logits: false,
+        };
+        let rows = tensor(&[1, 1, 17, 3], recorded.movenet.clone());
+        let points = regression(&rows, &movenet, (192, 192));
+        assert_on_limbs(&recorded, 192, JointSet::Coco17.joints(), &points, 14.0);
+        let blazepose = RegressionRows {
+            row: 5,
+            x: 0,
+            y: 1,
+            fractions: false,
+            confidence: &[3, 4],
+            logits: true,
+        };
+        let rows = tensor(&[1, 195], recorded.blazepose.clone());
+        let points = regression(&rows, &blazepose, (256, 256));
+        assert_on_limbs(
+            &recorded,
+            256,
+            JointSet::Blazepose33.joints(),
+            &points,
+            14.0,
+        );
+    }
+
+    #[test]
+    fn what_our_heat_maps_said_of_the_sample_lies_on_its_limbs() {
+        let recorded = recorded();
+        let Sparse { shape, values } = &recorded.heatmaps;
+        let mut maps = tensor(shape, vec![0.0; shape.iter().product()]);
+        for &(at, value) in values {
+            maps.data[at] = value;
+        }
+        let points = heatmap(&maps, (160, 160));
+        assert_on_limbs(&recorded, 160, JointSet::Body25.joints(), &points, 20.0);
+    }
+
+    #[test]
+    fn what_our_detector_said_of_the_sample_is_a_box_around_its_person() {
+        let recorded = recorded();
+        let Sparse { shape, values } = &recorded.rows;
+        let mut rows = tensor(shape, vec![0.0; shape.iter().product()]);
+        for (row, value) in values {
+            rows.data[row * 6..row * 6 + 6].copy_from_slice(value);
+        }
+        let boxes = yolox(&rows, (256, 256), &[8], 0, 0.4);
+        let scale = recorded.picture.0 / 256.0;
+        let corner = |point: Vec2| (point + 0.5) * scale - 0.5;
+        let found = boxes
+            .first()
+            .map(|found| Rect::from_corners(corner(found.bounds.min), corner(found.bounds.max)));
+        let spots = recorded.joints.values().map(|&spot| Vec2::from(spot));
+        let truth = spots.fold(None, |bounds: Option<Rect>, spot| {
+            Some(bounds.map_or(Rect::from_corners(spot, spot), |b| b.union_point(spot)))
+        });
+        let shared = found.zip(truth).map(|(found, truth)| overlap(found, truth));
+        assert!(
+            shared.is_some_and(|shared| shared > 0.5),
+            "{found:?} for {truth:?}"
+        );
+        assert_eq!(boxes.len(), 1);
     }
 
     #[test]

@@ -20,10 +20,11 @@ const PATIENCE: u32 = 12;
 /// The least overlap of a detector's box with a track that makes them the same person.
 const SAME: f32 = 0.25;
 
-/// A track whose joints are less sure than this on average is believed only while the detector sees somebody there too:
-/// keypoint networks find a body in any crop.
+/// Keypoint networks find a body in any crop: where joints are less sure than this on average, the detector is asked too.
 const DOUBTFUL: f32 = 0.4;
-/// How often in a row the detector may miss somebody whose joints are in doubt.
+/// A box with this score is clearly somebody.
+const CLEAR: f32 = 0.65;
+/// How often in a row the detector may not be clear about somebody whose joints are in doubt.
 const MISSES: u32 = 3;
 
 /// One person, followed.
@@ -38,8 +39,8 @@ pub struct Track {
     next: Option<Region>,
     lost: u32,
     seen: u32,
-    /// Runs of the detector since it last saw them.
-    unconfirmed: u32,
+    /// Runs of the detector since it was last clear about them.
+    unclear: u32,
     swaps: SwapFilter,
 }
 
@@ -57,17 +58,17 @@ fn bounds_of(pose: &Pose2d) -> Option<Rect> {
 }
 
 impl Track {
-    fn new(id: u32, bounds: Rect) -> Track {
+    fn new(id: u32, found: &ScoredBox) -> Track {
         Track {
             id,
-            bounds,
+            bounds: found.bounds,
             pose: None,
             velocity: vec![Vec2::ZERO; Joint::COUNT],
             time: 0.0,
             next: None,
             lost: 0,
             seen: 0,
-            unconfirmed: 0,
+            unclear: if found.score >= CLEAR { 0 } else { MISSES + 1 },
             swaps: SwapFilter::default(),
         }
     }
@@ -119,14 +120,14 @@ impl Track {
         self.seen += 1;
     }
 
-    /// Whether only the keypoint network says, and not surely, that somebody is there.
+    /// Whether neither network is sure that somebody is there.
     fn is_doubtful(&self) -> bool {
         let (mut sum, mut count) = (0.0, 0);
         for (_, point) in self.pose.iter().flat_map(Pose2d::present) {
             sum += point.confidence.get();
             count += 1;
         }
-        self.unconfirmed > MISSES && sum < DOUBTFUL * count as f32
+        self.unclear > MISSES && sum < DOUBTFUL * count as f32
     }
 
     /// The person, while they are seen.
@@ -168,9 +169,7 @@ impl Tracker {
     pub fn meet(&mut self, boxes: &[ScoredBox], most_people: usize) {
         // The limit may have been lowered since: whoever came last goes.
         self.tracks.truncate(most_people);
-        self.tracks
-            .iter_mut()
-            .for_each(|track| track.unconfirmed += 1);
+        self.tracks.iter_mut().for_each(|track| track.unclear += 1);
         let mut taken = vec![false; boxes.len()];
         for (track, found) in assign(self.tracks.len(), boxes.len(), |t, b| {
             1.0 - overlap(self.tracks[t].bounds, boxes[b].bounds)
@@ -178,7 +177,9 @@ impl Tracker {
             if overlap(self.tracks[track].bounds, boxes[found].bounds) >= SAME {
                 taken[found] = true;
                 let track = &mut self.tracks[track];
-                track.unconfirmed = 0;
+                if boxes[found].score >= CLEAR {
+                    track.unclear = 0;
+                }
                 if track.lost > 0 {
                     (track.bounds, track.next) = (boxes[found].bounds, None);
                 } else {
@@ -204,7 +205,7 @@ impl Tracker {
             });
             if self.tracks.len() < most_people && !within {
                 self.next_id += 1;
-                self.tracks.push(Track::new(self.next_id, found.bounds));
+                self.tracks.push(Track::new(self.next_id, found));
             }
         }
     }
@@ -415,12 +416,19 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_only_the_keypoint_network_half_believes_in_is_nobody() {
-        for (confidence, stays) in [(0.35, false), (0.8, true)] {
+    fn a_body_that_both_networks_only_half_believe_in_is_nobody() {
+        let unclear = |x| ScoredBox {
+            score: 0.5,
+            ..box_at(x)
+        };
+        for (confidence, found, stays) in [
+            (0.35, unclear(100.0), false),
+            (0.8, unclear(100.0), true),
+            (0.35, box_at(100.0), true),
+        ] {
             let mut tracker = Tracker::default();
             for n in 0..10 {
-                let found = [box_at(100.0)];
-                tracker.meet(if n < 2 { &found } else { &[] }, 8);
+                tracker.meet(&[found], 8);
                 for track in tracker.tracks_mut() {
                     let estimate = sure_person_at(100.0, confidence);
                     track.observe(estimate, f64::from(n) / 6.0, true);
