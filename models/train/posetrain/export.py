@@ -69,7 +69,7 @@ def image_input(size, fit):
             "type": "f32", "fit": fit}
 
 
-def export(recipe, recipe_name, net, out, metrics=()):
+def export(recipe, recipe_name, net, out):
     net.eval()
     name = recipe["name"]
     card = {"name": name, "task": {"lifting": "lift"}.get(recipe["task"], recipe["task"]), "file": f"{name}.onnx"}
@@ -100,7 +100,7 @@ def export(recipe, recipe_name, net, out, metrics=()):
     apart = np.abs(plain.run(None, probe)[0] - halved.run(None, probe)[0]).max()
     with torch.no_grad():
         torch_apart = np.abs(plain.run(None, probe)[0] - module(torch.from_numpy(probe[inputs])).numpy()).max()
-    card |= {"licence": "MIT OR Apache-2.0", "origin": f"models/train/recipes/{recipe_name}", "metrics": list(metrics),
+    card |= {"licence": "MIT OR Apache-2.0", "origin": f"models/train/recipes/{recipe_name}", "metrics": getattr(net, "metrics", []),
              "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     (Path(out) / f"{name}.json").write_text(json.dumps(card, indent=2) + "\n")
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB; half-precision weights move the output by {apart:.2g}, ONNX by {torch_apart:.2g}")
@@ -124,6 +124,6 @@ if __name__ == "__main__":
         net = KeypointNet() if recipe["task"] == "keypoints" else PersonNet()
     net.load_state_dict(state.get("kept", state["net"]))
     if recipe["task"] == "person":
-        from .train_person import Scenes, calibrate
-        net.calibration = calibrate(net, Scenes(recipe, 7, held=True), recipe["size"])
+        from .train_person import calibrate
+        calibrate(net, recipe)
     export(recipe, arguments.recipe.name, net, arguments.out)

@@ -104,12 +104,14 @@ def giou(a, b):
     return shared / union - (hull - union) / hull
 
 
-def calibrate(net, scenes, size, pictures=480):
-    """Slope and shift of the score's logit that make it the chance of a person (Platt scaling), from photos not trained on.
+def calibrate(net, recipe, pictures=480):
+    """Gives the net the slope and shift of the score's logit that make it the chance of a person (Platt scaling), and a line
+    for its card, from photos not trained on.
 
     A box is right where it overlaps a labelled one by half; boxes around people too unsure to say either way do not count.
     """
     net.eval()
+    scenes, size = Scenes(recipe, 7, held=True), recipe["size"]
     logits, right = [], []
     with torch.no_grad():
         for _ in range(pictures // 24):
@@ -133,12 +135,12 @@ def calibrate(net, scenes, size, pictures=480):
         loss.backward()
         return loss
     optimiser.step(step)
-    slope, shift = line.tolist()
+    net.calibration = slope, shift = line.tolist()
     chance = torch.sigmoid(slope * logit + shift)
     bins = [(chance >= low) & (chance < low + 0.2) for low in (0, .2, .4, .6, .8)]
-    table = "  ".join(f"{chance[b].mean():.2f} -> {right[b].mean():.2f} ({int(b.sum())})" for b in bins if b.any())
-    print(f"calibrated by {slope:.3f}, {shift:.3f} on {len(right)} boxes; told -> true: {table}", flush=True)
-    return slope, shift
+    table = ", ".join(f"{chance[b].mean():.2f} is {right[b].mean():.2f} ({int(b.sum())})" for b in bins if b.any())
+    net.metrics = [f"scores told and shares of right boxes, on photos kept from training: {table}"]
+    print(f"calibrated by {slope:.3f}, {shift:.3f}; {net.metrics[0]}", flush=True)
 
 
 def train(recipe, work):
@@ -156,5 +158,5 @@ def train(recipe, work):
         return found + 2 * located, {"found": found.item(), "located": located.item()}
 
     net = fit(PersonNet(), recipe, Path(work) / "person.pt", lambda size: scenes.batch(recipe["batch"], size), loss_of)
-    net.calibration = calibrate(net, Scenes(recipe, 7, held=True), recipe["size"])
+    calibrate(net, recipe)
     return net
