@@ -82,7 +82,7 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
         None => return Err("built without embedded models: say --models DIR".into()),
     };
     for name in &arguments.prefer {
-        models.prefer(name);
+        models.prefer(name)?;
     }
     let engine = if arguments.rten {
         Engine::rten("it was asked for")

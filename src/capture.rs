@@ -12,6 +12,7 @@ use bevy::platform::collections::HashMap;
 use bevy::prelude::*;
 
 use crate::camera::Intrinsics;
+use crate::inference::Task;
 use crate::pipeline::{Capture, StageTimes};
 use crate::plugin::{PoseCaptureSettings, PoseCaptureSystems, order_stages};
 use crate::retarget::contact::Ground;
@@ -72,8 +73,10 @@ pub struct CameraStatus {
     pub state: CameraState,
     /// Which engine runs its networks, and why.
     pub engine: String,
-    /// Names of its networks.
+    /// Names of its networks: for people, keypoints, lifting.
     pub models: Vec<String>,
+    /// All models that it could use, by task.
+    pub at_hand: Vec<(Task, String)>,
     /// Pictures thrown away because newer ones had come.
     pub dropped: u64,
     /// Times of the last frame's stages.
@@ -84,7 +87,7 @@ pub struct CameraStatus {
     pub rate: f32,
     /// Size of its pictures in pixels.
     pub size: UVec2,
-    last: Option<f64>,
+    pub(crate) last: Option<f64>,
 }
 
 /// Where a camera is in its life.
@@ -279,9 +282,13 @@ fn receive(
                 }
             };
             match event {
-                FeedEvent::Started { engine, models } => {
+                FeedEvent::Started {
+                    engine,
+                    models,
+                    at_hand,
+                } => {
                     info!("{}; models: {}", engine, models.join(", "));
-                    (status.engine, status.models) = (engine, models);
+                    (status.engine, status.models, status.at_hand) = (engine, models, at_hand);
                 }
                 FeedEvent::Frame {
                     capture,

@@ -60,6 +60,16 @@ pub enum ModelError {
         /// What the engine says.
         error: String,
     },
+    /// No model of that name is at hand.
+    #[error("there is no model {name} among {place}; at hand are {}", at_hand.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Where it was looked for.
+        place: String,
+        /// Those that are there.
+        at_hand: Vec<String>,
+    },
     /// No model of that task is at hand.
     #[error("no model for {task} among {place}; a card of that task and its .onnx file are needed")]
     Missing {
@@ -353,9 +363,26 @@ impl Models {
         self.models.iter()
     }
 
+    /// Adds a model, which is taken for its task.
+    pub fn add_first(&mut self, model: Model) {
+        self.models.insert(0, model);
+    }
+
     /// Puts a model first, so that it is taken for its task.
-    pub fn prefer(&mut self, name: &str) {
+    ///
+    /// # Errors
+    /// [`ModelError::Unknown`], with the names that there are.
+    pub fn prefer(&mut self, name: &str) -> Result<(), ModelError> {
+        if self.models.iter().all(|model| model.card.name != name) {
+            let at_hand = self.models.iter().map(|model| model.card.name.clone());
+            return Err(ModelError::Unknown {
+                name: name.into(),
+                place: self.place.clone(),
+                at_hand: at_hand.collect(),
+            });
+        }
         self.models.sort_by_key(|model| model.card.name != name);
+        Ok(())
     }
 
     /// The model for a task.
@@ -392,6 +419,17 @@ mod tests {
             .load("notes", b"hello, I am a text file", 1)
             .err();
         assert!(matches!(error, Some(ModelError::Load { .. })), "{error:?}");
+    }
+
+    #[test]
+    #[cfg(feature = "embedded-models")]
+    fn a_preferred_model_that_is_not_there_is_named_with_those_that_are() {
+        let error = Models::embedded().prefer("movenet").err();
+        let text = error.map(|error| error.to_string()).unwrap_or_default();
+        assert!(
+            text.contains("movenet") && text.contains("keypoints"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! It reads everything and changes settings only. Each part is a plain function of an [`egui::Ui`] and what it shows, so
 //! that it can be tested without an app.
 
+mod models;
 mod preview;
 mod record;
 mod settings;
@@ -17,6 +18,7 @@ use crate::plugin::PoseCaptureSettings;
 use crate::recording::{Recording, StartRecording, StopRecording};
 use crate::source::SourceSpec;
 
+pub use models::{ModelChoice, models_ui};
 pub use preview::preview_ui;
 pub use record::{RecordAction, record_ui};
 pub use settings::{SourcePick, settings_ui, source_ui};
@@ -47,6 +49,7 @@ pub struct PanelState {
     /// The file of the avatar whose skin takes get; our mannequin where it is `None`.
     pub avatar: Option<std::path::PathBuf>,
     source: SourcePick,
+    models_folder: String,
     history: TimesHistory,
     shown: Option<f64>,
 }
@@ -58,6 +61,7 @@ impl Default for PanelState {
             take: "takes/take".into(),
             avatar: None,
             source: SourcePick::default(),
+            models_folder: String::new(),
             history: default(),
             shown: None,
         }
@@ -111,6 +115,7 @@ fn show_panel(
     let context = contexts.ctx_mut()?;
     let state = &mut *state;
     let mut wanted_source = None;
+    let mut wanted_model = None;
     let mut wanted_settings = settings.clone();
     let mut action = None;
     egui::Window::new("Pose capture")
@@ -137,9 +142,9 @@ fn show_panel(
                 .default_open(true)
                 .show(ui, |ui| {
                     wanted_source = source_ui(ui, &mut state.source);
-                    if let Some((_, status, _)) = &first {
-                        ui.small(format!("{} · {}", status.models.join(", "), status.engine));
-                    }
+                    let status = first.as_ref().map(|(_, status, _)| status);
+                    wanted_model = models_ui(ui, &mut state.models_folder, status);
+                    ui.small(status.map_or("", |status| status.engine.as_str()));
                 });
             egui::CollapsingHeader::new("Settings")
                 .default_open(true)
@@ -148,6 +153,12 @@ fn show_panel(
                 .default_open(true)
                 .show(ui, |ui| times_ui(ui, &state.history));
         });
+    if let (Some(choice), Some((_, status, _))) = (wanted_model, &first) {
+        choice.apply(&mut wanted_settings, &status.at_hand);
+        cameras
+            .iter_mut()
+            .for_each(|(_, mut camera, ..)| camera.set_changed());
+    }
     settings.set_if_neq(wanted_settings);
     if let Some(text) = wanted_source
         && let Some((_, mut camera, ..)) = cameras.iter_mut().next()

@@ -9,7 +9,7 @@ use image::{RgbImage, Rgba, RgbaImage};
 
 use super::CaptureCamera;
 use crate::camera::Intrinsics;
-use crate::inference::{Engine, Models};
+use crate::inference::{Engine, Models, Task};
 use crate::pipeline::{Capture, Pipeline, PipelineSettings};
 use crate::plugin::PoseCaptureSettings;
 use crate::source::{CaptureEvent, capture};
@@ -51,8 +51,10 @@ pub(super) enum FeedEvent {
     Started {
         /// Which engine runs them, and why.
         engine: String,
-        /// Their names.
+        /// Names of those that are used.
         models: Vec<String>,
+        /// All that could be, by task.
+        at_hand: Vec<(Task, String)>,
     },
     /// A frame.
     Frame {
@@ -131,14 +133,30 @@ fn think(
 ) {
     let found = &mailboxes.found;
     let engine = Engine::find();
-    let mut pipeline = match load(chosen, &engine, intrinsics) {
-        Ok(pipeline) => pipeline,
+    let loaded = load(chosen).and_then(|models| {
+        let pipeline = Pipeline::new(
+            &models,
+            &engine,
+            chosen.threads,
+            intrinsics,
+            chosen.pipeline(),
+        );
+        Ok((models, pipeline.map_err(|error| error.to_string())?))
+    });
+    let (models, mut pipeline) = match loaded {
+        Ok(loaded) => loaded,
         Err(reason) => return found.tell(FeedEvent::Failed(reason)),
     };
     found.tell(FeedEvent::Started {
         engine: engine.describe(),
         models: pipeline.model_names(),
+        at_hand: models
+            .iter()
+            .map(|model| (model.card.task, model.card.name.clone()))
+            .collect(),
     });
+    // The files themselves are not needed any more.
+    drop(models);
     let mut preview = chosen.preview;
     let mut failures = 0;
     let mut shown = ShownPictures::default();
@@ -196,11 +214,8 @@ impl ShownPictures {
     }
 }
 
-fn load(
-    chosen: &PoseCaptureSettings,
-    engine: &Engine,
-    intrinsics: Option<Intrinsics>,
-) -> Result<Pipeline, String> {
+/// The models that the settings name, the preferred ones first.
+fn load(chosen: &PoseCaptureSettings) -> Result<Models, String> {
     let mut models = match &chosen.models {
         Some(folder) => Models::from_folder(folder).map_err(|error| error.to_string())?,
         #[cfg(feature = "embedded-models")]
@@ -208,15 +223,11 @@ fn load(
         #[cfg(not(feature = "embedded-models"))]
         None => Models::default(),
     };
-    chosen.prefer.iter().for_each(|name| models.prefer(name));
-    Pipeline::new(
-        &models,
-        engine,
-        chosen.threads,
-        intrinsics,
-        chosen.pipeline(),
-    )
-    .map_err(|error| error.to_string())
+    for name in &chosen.prefer {
+        // It may be of a folder that was left since.
+        models.prefer(name).unwrap_or_else(|error| warn!("{error}"));
+    }
+    Ok(models)
 }
 
 fn shrink_for_preview(picture: &RgbImage) -> Image {
