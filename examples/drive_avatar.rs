@@ -225,7 +225,7 @@ fn run_headless(arguments: &Arguments) -> Result<(), String> {
     support::hold_still_for_pictures(&mut app);
     support::finish(&mut app);
     let view = View {
-        eye: Vec3::new(0.0, 1.4, 3.6),
+        eye: Vec3::new(0.0, 1.5, 4.6),
         target: Vec3::new(0.0, 0.95, 0.0),
     };
     let target = support::spawn_headless_stage(&mut app, view, 540, 540)?;
