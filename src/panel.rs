@@ -49,7 +49,8 @@ pub struct PanelState {
     /// The file of the avatar whose skin takes get; our mannequin where it is `None`.
     pub avatar: Option<std::path::PathBuf>,
     source: SourcePick,
-    models_folder: String,
+    /// As typed; what the settings say until somebody types.
+    models_folder: Option<String>,
     history: TimesHistory,
     shown: Option<f64>,
 }
@@ -61,7 +62,7 @@ impl Default for PanelState {
             take: "takes/take".into(),
             avatar: None,
             source: SourcePick::default(),
-            models_folder: String::new(),
+            models_folder: None,
             history: default(),
             shown: None,
         }
@@ -121,6 +122,7 @@ fn show_panel(
     egui::Window::new("Pose capture")
         .default_width(340.0)
         .default_pos([8.0, 8.0])
+        .vscroll(true)
         .show(context, |ui| {
             if let Some((camera, status, _)) = &first {
                 let people: Vec<&Performer> = performers
@@ -143,7 +145,11 @@ fn show_panel(
                 .show(ui, |ui| {
                     wanted_source = source_ui(ui, &mut state.source);
                     let status = first.as_ref().map(|(_, status, _)| status);
-                    wanted_model = models_ui(ui, &mut state.models_folder, status);
+                    let folder = state.models_folder.get_or_insert_with(|| {
+                        let folder = wanted_settings.models.as_ref();
+                        folder.map_or_else(String::new, |folder| folder.display().to_string())
+                    });
+                    wanted_model = models_ui(ui, folder, status);
                     ui.small(status.map_or("", |status| status.engine.as_str()));
                 });
             egui::CollapsingHeader::new("Settings")

@@ -73,9 +73,10 @@ mod tests {
         let mut history = TimesHistory::default();
         for n in 0..SHOWN + 50 {
             let latency = Duration::from_millis(if n < 50 { 500 } else { 20 });
-            let mut status = CameraStatus::default();
-            status.latency = latency;
-            history.push(&status);
+            history.push(&CameraStatus {
+                latency,
+                ..CameraStatus::default()
+            });
         }
         let harness = Harness::new_ui(|ui| times_ui(ui, &history));
         assert!(
