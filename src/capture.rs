@@ -22,7 +22,8 @@ use crate::source::{Pace, SourceSpec};
 use crate::worker::Received;
 use feed::{Feed, FeedEvent};
 
-/// A camera, or a clip in its place. Spawn it and people before it become [`Performer`]s; change it and it starts anew.
+/// A camera, or a clip in its place. Spawn it and people before it become [`Performer`]s; change it and it starts anew;
+/// remove it and its threads end.
 #[derive(Component, Clone, Debug, PartialEq)]
 #[require(Transform, CameraStatus, CameraGround)]
 pub struct CaptureCamera {

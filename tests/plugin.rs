@@ -138,6 +138,21 @@ fn a_source_that_cannot_be_opened_is_told_and_ends_nothing() {
 }
 
 #[test]
+fn a_camera_that_is_taken_off_its_entity_leaves_nothing_behind() {
+    let mut app = app();
+    let camera = app.world_mut().spawn(CaptureCamera::video(sample())).id();
+    until(&mut app, 60, "somebody in the clip", |world| {
+        world.query::<&Performer>().iter(world).count() > 0
+    });
+    app.world_mut().entity_mut(camera).remove::<CaptureCamera>();
+    app.update();
+    assert!(app.world().get::<CameraStatus>(camera).is_none());
+    until(&mut app, 60, "nobody", |world| {
+        world.query::<&Performer>().iter(world).count() == 0
+    });
+}
+
+#[test]
 fn no_two_systems_of_the_plugin_are_in_doubt_about_their_order() {
     let mut app = app();
     for label in [PreUpdate.intern(), PostUpdate.intern(), Update.intern()] {

@@ -24,7 +24,8 @@ pub struct Video {
     first_time: Option<f64>,
     last_time: f64,
     given: u64,
-    complaints: Vec<String>,
+    /// What ffmpeg found wrong first.
+    complaint: Option<String>,
 }
 
 /// The time of a picture comes on another pipe than the picture. One that is still missing after so many more pictures
@@ -68,12 +69,14 @@ impl Video {
             first_time: None,
             last_time: 0.0,
             given: 0,
-            complaints: Vec::new(),
+            complaint: None,
         };
-        video.read_ahead()?;
+        video.read_ahead();
         if video.pictures.is_empty() {
-            let error = "ffmpeg finds no picture in it; is it a video, and whole?";
-            return Err(video.unreadable(error));
+            let why = video.complaint.as_deref().unwrap_or("no picture in it");
+            return Err(video.unreadable(&format!(
+                "it is no video, or not a whole one (ffmpeg: {why})"
+            )));
         }
         Ok(video)
     }
@@ -86,8 +89,9 @@ impl Video {
         }
     }
 
-    /// Reads on until the next picture and its time are there, or the end.
-    fn read_ahead(&mut self) -> Result<(), SourceError> {
+    /// Reads on until the next picture and its time are there, or the end. What was decoded before a fault is kept: a file that
+    /// was cut off is a shorter clip.
+    fn read_ahead(&mut self) {
         let mut seconds = None;
         while self.pictures.len() < LATEST && (self.pictures.is_empty() || self.times.is_empty()) {
             match self.events.next() {
@@ -96,7 +100,8 @@ impl Video {
                     FfmpegEvent::Log(LogLevel::Error | LogLevel::Fatal, text)
                     | FfmpegEvent::Error(text),
                 ) => {
-                    self.complaints.push(text);
+                    self.complaint
+                        .get_or_insert_with(|| without_origin(&text).to_owned());
                 }
                 Some(FfmpegEvent::Log(_, text)) => self.times.extend(time_in(&text)),
                 Some(FfmpegEvent::ParsedDuration(told)) if told.input_index == 0 => {
@@ -115,11 +120,6 @@ impl Video {
         if let Some(seconds) = seconds {
             self.length = Some((seconds * self.rate).round().max(1.0) as u64);
         }
-        // What was decoded before a fault is kept: a truncated file is a shorter clip.
-        if self.given == 0 && self.pictures.is_empty() && !self.complaints.is_empty() {
-            return Err(self.unreadable(&self.complaints.join("; ")));
-        }
-        Ok(())
     }
 
     /// Seconds since the first picture. Times that are missing or do not advance are made up from the rate.
@@ -140,6 +140,12 @@ impl Video {
     }
 }
 
+/// A line of the log without the part of ffmpeg that it came from: `[mov @ 0x55] [error] moov atom not found`.
+fn without_origin(line: &str) -> &str {
+    let end = line.rfind("] ").map_or(0, |bracket| bracket + 2);
+    &line[end..]
+}
+
 /// The time that a line of the filter `showinfo` tells: `… n:   3 pts:   1536 pts_time:0.1 …`; not a number where the file
 /// does not say.
 fn time_in(line: &str) -> Option<f64> {
@@ -150,7 +156,7 @@ fn time_in(line: &str) -> Option<f64> {
 
 impl FrameSource for Video {
     fn next_picture(&mut self) -> Result<Option<Picture>, SourceError> {
-        self.read_ahead()?;
+        self.read_ahead();
         let Some(picture) = self.pictures.pop_front() else {
             return Ok(None);
         };
@@ -293,6 +299,7 @@ mod tests {
                 .map(|error| error.to_string())
                 .unwrap_or_default();
             assert!(error.contains(name), "{name}: {error}");
+            assert!(!error.contains("0x"), "{name}: {error}");
         }
         Ok(())
     }
