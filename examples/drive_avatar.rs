@@ -143,8 +143,8 @@ fn run_window(arguments: &Arguments) -> Result<(), String> {
               mut meshes: ResMut<Assets<Mesh>>,
               mut materials: ResMut<Assets<StandardMaterial>>| {
             let view = View {
-                eye: Vec3::new(-0.5, 1.5, 4.2),
-                target: Vec3::new(-0.5, 0.95, 0.0),
+                eye: Vec3::new(-0.8, 1.5, 5.4),
+                target: Vec3::new(-0.8, 1.0, 0.0),
             };
             support::spawn_stage(&mut commands, &mut meshes, &mut materials, &view, None);
             commands.spawn(CaptureCamera::new(spec.clone()));

@@ -120,7 +120,7 @@ fn show_panel(
     let mut wanted_settings = settings.clone();
     let mut action = None;
     egui::Window::new("Pose capture")
-        .default_width(340.0)
+        .default_size([340.0, 690.0])
         .default_pos([8.0, 8.0])
         .vscroll(true)
         .show(context, |ui| {

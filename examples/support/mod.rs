@@ -105,12 +105,12 @@ pub fn spawn_stage(
     };
     let (floor, wall) = (material(0.46, 0.42, 0.38), material(0.62, 0.66, 0.68));
     commands.spawn((
-        Mesh3d(meshes.add(Plane3d::default().mesh().size(14.0, 14.0))),
+        Mesh3d(meshes.add(Plane3d::default().mesh().size(24.0, 24.0))),
         MeshMaterial3d(floor),
     ));
-    let back = Transform::from_xyz(0.0, 2.0, -3.5);
+    let back = Transform::from_xyz(0.0, 3.0, -3.5);
     commands.spawn((
-        Mesh3d(meshes.add(Cuboid::new(14.0, 4.0, 0.1))),
+        Mesh3d(meshes.add(Cuboid::new(24.0, 6.0, 0.1))),
         MeshMaterial3d(wall),
         back,
     ));
