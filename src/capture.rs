@@ -1,7 +1,7 @@
 //! Cameras as entities, and the people before them.
 //!
-//! Each [`CaptureCamera`] has two threads: one reads its source, one runs its [`Pipeline`]. What they find arrives in
-//! [`PoseCaptureSystems::Receive`] as [`Captured`] messages and as [`Performer`]s.
+//! Each [`CaptureCamera`] has two threads: one reads its source, one runs its [`Pipeline`](crate::pipeline::Pipeline).
+//! What they find arrives in [`PoseCaptureSystems::Receive`] as [`Captured`] messages and as [`Performer`]s.
 
 mod feed;
 
