@@ -18,7 +18,7 @@ use crate::plugin::{PoseCaptureSettings, PoseCaptureSystems, order_stages};
 use crate::retarget::contact::Ground;
 use crate::skeleton::convert::with_bevy_axes;
 use crate::skeleton::{Joint, Pose2d, Pose3d};
-use crate::source::{Pace, SourceSpec};
+use crate::source::{Pace, SourceSpec, WebcamPick};
 use crate::worker::Received;
 use feed::{Feed, FeedEvent};
 
@@ -52,7 +52,11 @@ impl CaptureCamera {
 
     /// The webcam whose name contains this.
     pub fn webcam_named(name: &str) -> Self {
-        Self::new(SourceSpec::parse(&format!("webcam:{name}")))
+        let mut camera = Self::webcam(0);
+        if let SourceSpec::Webcam { pick, .. } = &mut camera.source {
+            *pick = WebcamPick::Name(name.into());
+        }
+        camera
     }
 
     /// A video file, over and over.
@@ -137,7 +141,8 @@ pub struct Performer {
     pub camera: Entity,
     /// Their number in that view.
     pub id: u32,
-    /// Their joints in the world (Bevy's axes, metres, floor at y = 0 before the camera entity's own transform).
+    /// Their joints in the world (Bevy's axes, metres). Up and the floor, at y = 0, are told by the people themselves; the
+    /// camera entity's transform says where on that floor the camera stands and which way it faces.
     pub pose: Pose3d,
     /// Their joints in the camera's picture, in pixels.
     pub seen: Pose2d,
@@ -147,6 +152,8 @@ pub struct Performer {
     pub time: f64,
     /// When the picture arrived.
     pub captured_at: Instant,
+    epoch: u64,
+    entered: Instant,
     last_seen: Instant,
 }
 
@@ -163,10 +170,25 @@ impl Performer {
             bounds: Rect::default(),
             time,
             captured_at: now,
+            epoch: 0,
+            entered: now,
             last_seen: now,
         }
     }
+
+    /// When they came into view.
+    pub fn entered(&self) -> Instant {
+        self.entered
+    }
+
+    /// Whether they were seen just now, rather than waited for.
+    pub fn is_seen(&self) -> bool {
+        self.last_seen.elapsed() < MISSED
+    }
 }
+
+/// Performers who are not seen this long may be out of view; another is as good to follow.
+const MISSED: Duration = Duration::from_millis(300);
 
 /// Somebody came into view.
 #[derive(EntityEvent, Clone, Copy, Debug)]
@@ -214,15 +236,21 @@ const GONE: Duration = Duration::from_secs(1);
 fn start_cameras(
     mut commands: Commands,
     mut cameras: Query<
-        (Entity, &CaptureCamera, &mut CameraStatus, &mut CameraGround),
+        (
+            Entity,
+            &CaptureCamera,
+            &mut CameraStatus,
+            &mut CameraGround,
+            Option<&Feed>,
+        ),
         Changed<CaptureCamera>,
     >,
     settings: Res<PoseCaptureSettings>,
 ) {
-    for (entity, camera, mut status, mut ground) in &mut cameras {
+    for (entity, camera, mut status, mut ground, before) in &mut cameras {
         *status = CameraStatus::default();
         *ground = CameraGround::default();
-        match Feed::start(camera, &settings) {
+        match Feed::start(camera, &settings, before) {
             Ok(feed) => {
                 commands.entity(entity).insert(feed);
             }
@@ -257,7 +285,7 @@ fn receive(
         &Feed,
         &mut CameraStatus,
         &mut CameraGround,
-        &Transform,
+        &GlobalTransform,
         Option<&CameraPreview>,
     )>,
     mut performers: Query<(Entity, &mut Performer)>,
@@ -316,7 +344,12 @@ fn receive(
                     error!("{reason}");
                     status.state = CameraState::Failed(reason);
                 }
-                FeedEvent::Ended => status.state = CameraState::Ended,
+                FeedEvent::Ended(cut_short) => {
+                    if let Some(reason) = cut_short {
+                        warn!("{reason}");
+                    }
+                    status.state = CameraState::Ended;
+                }
             }
         }
         if let Some(capture) = newest {
@@ -325,7 +358,7 @@ fn receive(
                 camera,
                 &capture,
                 &ground.ground,
-                transform,
+                on_the_floor(transform),
                 &mut performers,
             );
         }
@@ -362,22 +395,46 @@ impl CameraStatus {
     }
 }
 
+/// What of a camera's place matters to people whose height over the floor is known: where on it, and which way it faces.
+pub(crate) fn on_the_floor(camera: &GlobalTransform) -> Transform {
+    let back = camera.back().as_vec3().with_y(0.0);
+    // A camera that looks straight down faces where its picture's top is.
+    let back = back
+        .try_normalize()
+        .or_else(|| (-camera.up().as_vec3()).with_y(0.0).try_normalize());
+    Transform {
+        translation: camera.translation().with_y(0.0),
+        rotation: Quat::from_rotation_arc(Vec3::Z, back.unwrap_or(Vec3::Z)),
+        scale: Vec3::ONE,
+    }
+}
+
 fn place_performers(
     commands: &mut Commands,
     camera: Entity,
     capture: &Capture,
     ground: &Ground,
-    transform: &Transform,
+    transform: Transform,
     performers: &mut Query<(Entity, &mut Performer)>,
 ) {
     let now = Instant::now();
-    let mut here: HashMap<u32, Entity> = performers
-        .iter()
-        .filter(|(_, p)| p.camera == camera)
-        .map(|(e, p)| (p.id, e))
-        .collect();
+    let mut here: HashMap<u32, Entity> = HashMap::default();
+    for (entity, performer) in performers.iter().filter(|(_, p)| p.camera == camera) {
+        if performer.epoch == capture.frame.epoch {
+            here.insert(performer.id, entity);
+        } else {
+            // The source started anew: whoever is there now is somebody else.
+            commands.trigger(PerformerLeft { entity });
+            commands.entity(entity).despawn();
+        }
+    }
     for person in &capture.people {
+        let known = here.remove(&person.seen.id);
         let Some(lifted) = &person.lifted else {
+            // Too little of them is seen to say where their joints are; they are there all the same.
+            if let Some((_, mut old)) = known.and_then(|entity| performers.get_mut(entity).ok()) {
+                old.last_seen = now;
+            }
             continue;
         };
         let mut pose = ground.place(&with_bevy_axes(&lifted.pose));
@@ -386,7 +443,7 @@ fn place_performers(
                 point.position = transform.transform_point(point.position);
             }
         }
-        let performer = Performer {
+        let mut performer = Performer {
             camera,
             id: person.seen.id,
             pose,
@@ -394,10 +451,12 @@ fn place_performers(
             bounds: person.seen.bounds,
             time: capture.frame.time,
             captured_at: capture.frame.captured_at,
+            epoch: capture.frame.epoch,
+            entered: now,
             last_seen: now,
         };
-        let known = here.remove(&person.seen.id);
         if let Some((_, mut old)) = known.and_then(|entity| performers.get_mut(entity).ok()) {
+            performer.entered = old.entered;
             *old = performer;
         } else {
             let entity = commands
@@ -440,5 +499,25 @@ fn show_preview(
                 texture: images.add(image),
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cameras_height_and_tilt_do_not_count_twice() {
+        let stands = Vec3::new(2.0, 1.6, -1.0);
+        let camera =
+            Transform::from_translation(stands).looking_at(Vec3::new(5.0, 0.2, -1.0), Vec3::Y);
+        let placed = on_the_floor(&GlobalTransform::from(camera));
+        // Three metres ahead of the camera, on the floor.
+        let point = placed.transform_point(Vec3::new(0.0, 0.0, -3.0));
+        assert!(point.distance(Vec3::new(5.0, 0.0, -1.0)) < 1e-4, "{point}");
+        let down =
+            Transform::from_translation(stands).looking_at(Vec3::new(2.0, 0.0, -1.0), Vec3::X);
+        let point = on_the_floor(&GlobalTransform::from(down)).transform_point(Vec3::NEG_Z);
+        assert!(point.distance(Vec3::new(3.0, 0.0, -1.0)) < 1e-4, "{point}");
     }
 }

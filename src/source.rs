@@ -12,8 +12,10 @@ pub mod webcam;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use bevy::log::warn_once;
 use image::RgbImage;
 
 use crate::worker::{Outbox, StopFlag};
@@ -21,15 +23,15 @@ use crate::worker::{Outbox, StopFlag};
 /// A picture and when it was taken.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// Grows by one whenever the source starts anew; results of older epochs are stale.
+    /// Another number whenever a source starts anew, unique in this process; results of older epochs are stale.
     pub epoch: u64,
     /// Number of the picture within its epoch, from 0.
     pub number: u64,
     /// Seconds since the first picture: of the file's own clock, or of the capture clock.
     pub time: f64,
-    /// When this process got hold of it; latency is counted from here.
+    /// When this process got hold of it, still encoded; latency is counted from here.
     pub captured_at: Instant,
-    /// How long fetching and decoding took.
+    /// How long decoding took; of a file, reading too.
     pub decoding: Duration,
     /// The picture, upright: rotation flags are obeyed.
     pub image: Arc<RgbImage>,
@@ -85,6 +87,16 @@ pub enum SourceError {
         /// What the driver says.
         error: String,
     },
+}
+
+impl SourceError {
+    /// Whether trying again may help: cameras come back, a program does not grow a feature.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            SourceError::NoWebcam { .. } | SourceError::Webcam { .. }
+        )
+    }
 }
 
 fn list_or_none(present: &[String]) -> String {
@@ -220,6 +232,8 @@ pub struct Picture {
     pub time: f64,
     /// The picture, upright.
     pub image: RgbImage,
+    /// Of a live picture: when it arrived, and how long decoding it took after that.
+    pub arrival: Option<(Instant, Duration)>,
 }
 
 /// Something that gives pictures, one after the other.
@@ -235,6 +249,11 @@ pub trait FrameSource {
 
     /// How many pictures there will be, where the source knows.
     fn length(&self) -> Option<u64> {
+        None
+    }
+
+    /// After the last picture: why there were fewer than there should have been.
+    fn cut_short(&self) -> Option<SourceError> {
         None
     }
 }
@@ -255,12 +274,16 @@ pub enum CaptureEvent {
     Lost(SourceError),
     /// The source cannot be used at all.
     Failed(SourceError),
-    /// The file is at its end.
-    Ended,
+    /// The file is at its end; why that came too early, where it did.
+    Ended(Option<SourceError>),
 }
 
 /// How long a camera that is gone is left alone before it is tried again.
 pub const RETRY: Duration = Duration::from_secs(1);
+/// A longer gap between the pictures of a file that is played at its own speed is skipped.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Counts the epochs of all sources.
+static EPOCHS: AtomicU64 = AtomicU64::new(0);
 
 /// Whether a file is played at its own speed (for people who watch) or as fast as it is taken (for conversion).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,75 +294,76 @@ pub enum Pace {
     AsFastAsPossible,
 }
 
-/// Reads a source until it ends or `stop` is raised. Runs on a thread of its own.
+/// Reads a source until it ends, nobody reads the mailbox any more, or `stop` is raised. Runs on a thread of its own.
 pub fn capture(spec: &SourceSpec, pace: Pace, outbox: &Outbox<CaptureEvent>, stop: &StopFlag) {
-    let mut epoch = 0;
-    let mut failures: u32 = 0;
-    while !stop.raised() {
-        let ended = spec.open().and_then(|mut source| {
+    let mut lost = false;
+    while !stop.raised() && !outbox.is_closed() {
+        let read = spec.open().and_then(|mut source| {
             let (rate, length) = (source.rate(), source.length());
             outbox.tell(CaptureEvent::Opened { rate, length });
             read_epoch(
                 source.as_mut(),
                 spec.is_live(),
                 pace,
-                epoch,
-                &mut failures,
+                &mut lost,
                 outbox,
                 stop,
-            )
+            )?;
+            Ok(source.cut_short())
         });
-        epoch += 1;
-        match ended {
-            Ok(()) if stop.raised() => return,
-            Ok(()) if !spec.is_live() && pace == Pace::Loop => {}
-            Ok(()) if !spec.is_live() => {
-                outbox.tell(CaptureEvent::Ended);
-                return;
+        match read {
+            Ok(_) if spec.is_live() => stop.sleep(RETRY),
+            Ok(cut_short) if pace == Pace::Loop => {
+                if let Some(error) = cut_short {
+                    warn_once!("{error}");
+                }
             }
-            Ok(()) => std::thread::sleep(RETRY),
-            Err(error) if spec.is_live() => {
-                failures += 1;
-                if failures == 1 {
+            Ok(cut_short) => return outbox.tell(CaptureEvent::Ended(cut_short)),
+            Err(error) if spec.is_live() && error.is_transient() => {
+                if !lost {
                     outbox.tell(CaptureEvent::Lost(error));
                 }
-                std::thread::sleep(RETRY);
+                lost = true;
+                stop.sleep(RETRY);
             }
-            Err(error) => {
-                outbox.tell(CaptureEvent::Failed(error));
-                return;
-            }
+            Err(error) => return outbox.tell(CaptureEvent::Failed(error)),
         }
     }
 }
 
+/// Reads a source from its beginning to its end.
 fn read_epoch(
     source: &mut dyn FrameSource,
     live: bool,
     pace: Pace,
-    epoch: u64,
-    failures: &mut u32,
+    lost: &mut bool,
     outbox: &Outbox<CaptureEvent>,
     stop: &StopFlag,
 ) -> Result<(), SourceError> {
-    let began = Instant::now();
+    let epoch = EPOCHS.fetch_add(1, Ordering::Relaxed);
+    let mut began = Instant::now();
     let mut number = 0;
     loop {
         let asked = Instant::now();
         let Some(picture) = source.next_picture()? else {
             return Ok(());
         };
-        let decoding = asked.elapsed();
-        *failures = 0;
+        let read_in = asked.elapsed();
+        *lost = false;
         if !live && pace == Pace::Loop {
-            let due = Duration::from_secs_f64(picture.time.max(0.0));
-            std::thread::sleep(due.saturating_sub(began.elapsed()));
+            let due = Duration::try_from_secs_f64(picture.time).unwrap_or_default();
+            let wait = due.saturating_sub(began.elapsed());
+            stop.sleep(wait.min(LONGEST_WAIT));
+            if let Some(earlier) = began.checked_sub(wait.saturating_sub(LONGEST_WAIT)) {
+                began = earlier;
+            }
         }
+        let (captured_at, decoding) = picture.arrival.unwrap_or((Instant::now(), read_in));
         let frame = Frame {
             epoch,
             number,
             time: picture.time,
-            captured_at: Instant::now(),
+            captured_at,
             decoding,
             image: Arc::new(picture.image),
         };
@@ -399,7 +423,36 @@ mod tests {
             }
         }
         assert_eq!(opened, 2);
-        assert_eq!(epochs, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]);
+        let numbers: Vec<u64> = epochs.iter().map(|(_, number)| *number).collect();
+        assert_eq!(numbers, [0, 1, 2, 0, 1, 2]);
+        assert!(epochs[..3].iter().all(|(epoch, _)| *epoch == epochs[0].0));
+        assert!(epochs[3..].iter().all(|(epoch, _)| *epoch > epochs[0].0));
+        Ok(())
+    }
+
+    #[test]
+    fn a_source_that_nobody_reads_any_more_is_not_opened_again() -> std::io::Result<()> {
+        for live in [false, true] {
+            let script = Script {
+                frames: 3,
+                rate: 1000.0,
+                live,
+                ..Script::default()
+            };
+            let (outbox, inbox) = mailbox(2, WhenFull::Wait);
+            let (done, ended) = mailbox(1, WhenFull::Wait);
+            let spec = SourceSpec::Scripted(script);
+            let _worker = Worker::spawn("test capture", move |stop| {
+                capture(&spec, Pace::Loop, &outbox, stop);
+                done.tell(());
+            })?;
+            drop(inbox);
+            assert_eq!(
+                ended.receive(Duration::from_secs(10)),
+                Received::Item(()),
+                "live: {live}"
+            );
+        }
         Ok(())
     }
 
@@ -416,7 +469,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(2));
             match inbox.receive(Duration::from_secs(10)) {
                 Received::Item(CaptureEvent::Frame(frame)) => numbers.push(frame.number),
-                Received::Item(CaptureEvent::Ended) => break,
+                Received::Item(CaptureEvent::Ended(None)) => break,
                 Received::Item(CaptureEvent::Opened { .. }) => {}
                 other => panic!("unexpected: {other:?}"),
             }

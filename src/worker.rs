@@ -119,11 +119,21 @@ impl<T> Outbox<T> {
 
     /// Sends what must arrive: it is never thrown away, and does not wait for room. For rare news, in the order of the rest.
     pub fn tell(&self, item: T) {
-        self.shared
-            .post()
-            .items
-            .push_back(Posted { item, told: true });
-        self.shared.changed.notify_all();
+        let mut post = self.shared.post();
+        if !post.receiver_gone {
+            post.items.push_back(Posted { item, told: true });
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Whether nobody will ever read what is sent.
+    pub fn is_closed(&self) -> bool {
+        self.shared.post().receiver_gone
+    }
+
+    /// How many items wait to be read.
+    pub fn waiting(&self) -> usize {
+        self.shared.post().items.len()
     }
 }
 
@@ -197,6 +207,19 @@ impl StopFlag {
     /// Asks the thread to end.
     pub fn raise(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Sleeps, but no longer than until the flag is raised.
+    pub fn sleep(&self, duration: Duration) {
+        const SLICE: Duration = Duration::from_millis(50);
+        let began = Instant::now();
+        while !self.raised() {
+            let left = duration.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(left.min(SLICE));
+        }
     }
 }
 
@@ -282,6 +305,16 @@ mod tests {
         }
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
         Ok(())
+    }
+
+    #[test]
+    fn what_nobody_will_read_is_not_kept() {
+        let (outbox, inbox) = mailbox(1, WhenFull::Wait);
+        outbox.tell(1);
+        assert_eq!((outbox.waiting(), outbox.is_closed()), (1, false));
+        drop(inbox);
+        outbox.tell(2);
+        assert_eq!((outbox.waiting(), outbox.is_closed()), (1, true));
     }
 
     #[test]

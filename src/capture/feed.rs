@@ -1,6 +1,6 @@
 //! A camera's two threads: one reads its source, one runs its pipeline. The main thread only empties their mailbox.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bevy::asset::RenderAssetUsages;
@@ -17,6 +17,9 @@ use crate::worker::{Inbox, Outbox, Received, StopFlag, WhenFull, Worker, mailbox
 
 /// Widest preview, in pixels.
 const PREVIEW_WIDTH: u32 = 640;
+/// Frames that wait for a main thread that is busy keep their pictures up to this many; what was found in them is kept for
+/// half a minute.
+const MOST_PICTURES: usize = 8;
 /// Frames in a row that may fail before the camera counts as unusable.
 const MOST_FAILURES: u32 = 30;
 
@@ -27,6 +30,8 @@ pub(super) struct Feed {
     pub inbox: Inbox<FeedEvent>,
     settings: Outbox<FeedSettings>,
     sent: FeedSettings,
+    /// Held by the thread that reads the source, so that a camera that starts anew does not open its device twice.
+    device: Arc<Mutex<()>>,
     _workers: [Worker; 2],
 }
 
@@ -69,13 +74,18 @@ pub(super) enum FeedEvent {
     Lost(String),
     /// The camera or its networks cannot be used; why.
     Failed(String),
-    /// The file is at its end.
-    Ended,
+    /// The file is at its end; why that came too early, where it did.
+    Ended(Option<String>),
 }
 
 impl Feed {
-    /// Starts the threads of a camera.
-    pub fn start(camera: &CaptureCamera, settings: &PoseCaptureSettings) -> std::io::Result<Feed> {
+    /// Starts the threads of a camera. Those of `before`, if there were any, may still hold the device: the new ones wait for
+    /// their end, which comes with the removal of `before`.
+    pub fn start(
+        camera: &CaptureCamera,
+        settings: &PoseCaptureSettings,
+        before: Option<&Feed>,
+    ) -> std::io::Result<Feed> {
         let when_full = if camera.source.is_live() {
             WhenFull::DropOldest
         } else {
@@ -83,12 +93,15 @@ impl Feed {
         };
         let (pictures_out, pictures) = mailbox(1, when_full);
         // A live camera's results may wait while a game loads a level; a file's thread waits itself.
-        let depth = if camera.source.is_live() { 8 } else { 2 };
+        let depth = if camera.source.is_live() { 900 } else { 2 };
         let (found_out, inbox) = mailbox(depth, when_full);
         let (settings_out, settings_in) = mailbox(1, WhenFull::DropOldest);
         let (source, pace) = (camera.source.clone(), camera.pace);
+        let device = before.map_or_else(Arc::default, |before| before.device.clone());
+        let held = device.clone();
         let reader = Worker::spawn("pose capture: source", move |stop| {
-            capture(&source, pace, &pictures_out, stop)
+            let _held = held.lock().unwrap_or_else(PoisonError::into_inner);
+            capture(&source, pace, &pictures_out, stop);
         })?;
         let (intrinsics, chosen) = (camera.intrinsics, settings.clone());
         let thinker = Worker::spawn("pose capture: inference", move |stop| {
@@ -103,6 +116,7 @@ impl Feed {
             inbox,
             settings: settings_out,
             sent: FeedSettings::of(settings),
+            device,
             _workers: [reader, thinker],
         })
     }
@@ -166,11 +180,15 @@ fn think(
         }
         match mailboxes.pictures.receive(Duration::from_millis(100)) {
             Received::Item(CaptureEvent::Frame(frame)) => match pipeline.process(frame) {
-                Ok(capture) => {
+                Ok(mut capture) => {
                     failures = 0;
                     shown.keep(&capture.frame.image);
-                    let preview =
-                        preview.then(|| Box::new(shrink_for_preview(&capture.frame.image)));
+                    let is_read = found.waiting() < MOST_PICTURES;
+                    let preview = (preview && is_read)
+                        .then(|| Box::new(shrink_for_preview(&capture.frame.image)));
+                    if !is_read {
+                        capture.frame.image = Arc::default();
+                    }
                     let event = FeedEvent::Frame {
                         capture: Arc::new(capture),
                         preview,
@@ -182,7 +200,7 @@ fn think(
                     failures += 1;
                     warn_once!("{error}; frames like this are left out");
                 }
-                Err(error) => found.tell(FeedEvent::Failed(error.to_string())),
+                Err(error) => return found.tell(FeedEvent::Failed(error.to_string())),
             },
             Received::Item(CaptureEvent::Opened { .. }) => {}
             Received::Item(CaptureEvent::Lost(error)) => {
@@ -191,7 +209,9 @@ fn think(
             Received::Item(CaptureEvent::Failed(error)) => {
                 found.tell(FeedEvent::Failed(error.to_string()))
             }
-            Received::Item(CaptureEvent::Ended) => found.tell(FeedEvent::Ended),
+            Received::Item(CaptureEvent::Ended(cut_short)) => {
+                found.tell(FeedEvent::Ended(cut_short.map(|error| error.to_string())));
+            }
             Received::Empty => shown.free(),
             Received::Closed => return,
         }

@@ -41,7 +41,7 @@ impl Images {
             .collect();
         files.sort();
         let rate = if rate.is_finite() && rate > 0.0 {
-            rate
+            rate.clamp(0.01, 1000.0)
         } else {
             30.0
         };
@@ -90,6 +90,7 @@ impl FrameSource for Images {
         Ok(Some(Picture {
             time,
             image: read_picture(path)?,
+            arrival: None,
         }))
     }
 

@@ -90,7 +90,11 @@ impl FrameSource for ScriptedCamera {
             count => self.pictures[self.given as usize % count].clone(),
         };
         self.given += 1;
-        Ok(Some(Picture { time, image }))
+        Ok(Some(Picture {
+            time,
+            image,
+            arrival: None,
+        }))
     }
 
     fn rate(&self) -> Option<f64> {

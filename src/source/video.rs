@@ -164,7 +164,11 @@ impl FrameSource for Video {
         self.given += 1;
         let image = RgbImage::from_raw(picture.width, picture.height, picture.data)
             .ok_or_else(|| self.unreadable("ffmpeg gave a picture of an odd size"))?;
-        Ok(Some(Picture { time, image }))
+        Ok(Some(Picture {
+            time,
+            image,
+            arrival: None,
+        }))
     }
 
     fn rate(&self) -> Option<f64> {
@@ -173,6 +177,16 @@ impl FrameSource for Video {
 
     fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// A file that was cut off in the middle still has its whole length in its head.
+    fn cut_short(&self) -> Option<SourceError> {
+        let complaint = self.complaint.as_deref()?;
+        let expected = self.length.filter(|length| self.given + 2 < *length)?;
+        Some(self.unreadable(&format!(
+            "only {} of its {expected} pictures are there (ffmpeg: {complaint})",
+            self.given
+        )))
     }
 }
 
@@ -281,6 +295,48 @@ mod tests {
         }
         let expected: Vec<u32> = (0..10).chain((10..25).step_by(2)).collect();
         assert_eq!(times, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_gives_what_is_there_and_says_so()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("cut.mp4");
+        let made = ffmpeg(
+            &[
+                "-f",
+                "lavfi",
+                "-i",
+                "testsrc=size=320x240:rate=25:duration=4",
+                "-pix_fmt",
+                "yuv420p",
+                "-movflags",
+                "faststart",
+            ],
+            &path,
+        );
+        if !made {
+            eprintln!("skipped: no ffmpeg here that can encode");
+            return Ok(());
+        }
+        for part in [1.0, 0.5] {
+            let whole = std::fs::read(&path)?;
+            std::fs::write(&path, &whole[..(whole.len() as f64 * part) as usize])?;
+            let mut video = Video::open(&path)?;
+            let mut count = 0;
+            while video.next_picture()?.is_some() {
+                count += 1;
+            }
+            let told = video.cut_short().map(|error| error.to_string());
+            if part == 1.0 {
+                assert_eq!((count, told), (100, None));
+            } else {
+                assert!((1..100).contains(&count), "{count}");
+                let says = format!("only {count} of its 100");
+                assert!(told.is_some_and(|told| told.contains("cut.mp4") && told.contains(&says)));
+            }
+        }
         Ok(())
     }
 

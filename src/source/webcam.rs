@@ -16,11 +16,21 @@ const MOST_BROKEN: u32 = 15;
 pub struct Webcam {
     name: String,
     camera: Option<Camera>,
-    began: Instant,
+    first: Option<Instant>,
+}
+
+/// Linux lists a camera's nodes for metadata beside the one for pictures, which is each device's first.
+fn gives_pictures(camera: &CameraInfo) -> bool {
+    let Ok(number) = camera.index().as_index() else {
+        return true;
+    };
+    let place = format!("/sys/class/video4linux/video{number}/index");
+    std::fs::read_to_string(place).map_or(true, |index| index.trim() == "0")
 }
 
 fn cameras() -> Vec<CameraInfo> {
     let mut found = nokhwa::query(ApiBackend::Auto).unwrap_or_default();
+    found.retain(gives_pictures);
     found.sort_by_key(|camera| camera.index().as_index().unwrap_or(u32::MAX));
     found
 }
@@ -80,7 +90,7 @@ impl Webcam {
         Ok(Webcam {
             name,
             camera: Some(camera),
-            began: Instant::now(),
+            first: None,
         })
     }
 
@@ -100,12 +110,17 @@ impl FrameSource for Webcam {
         // Cheap cameras send a broken picture now and then; those that send nothing else are of no use.
         for _ in 0..MOST_BROKEN {
             // A broken JPEG picture unwinds out of the decoder; it must not end the thread.
-            let began = self.began;
+            let first = &mut self.first;
             let read = catch_unwind(AssertUnwindSafe(|| {
                 let buffer = camera.frame()?;
-                let time = began.elapsed().as_secs_f64();
+                let arrived = Instant::now();
+                let time = arrived.duration_since(*first.get_or_insert(arrived));
                 let image = buffer.decode_image::<RgbFormat>().ok();
-                Ok::<_, nokhwa::NokhwaError>(image.map(|image| Picture { time, image }))
+                Ok::<_, nokhwa::NokhwaError>(image.map(|image| Picture {
+                    time: time.as_secs_f64(),
+                    image,
+                    arrival: Some((arrived, arrived.elapsed())),
+                }))
             }));
             match read {
                 Ok(Ok(Some(picture))) => return Ok(Some(picture)),
