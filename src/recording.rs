@@ -11,6 +11,7 @@ use crate::plugin::{PoseCaptureSystems, order_stages};
 use crate::record::bake::bake;
 use crate::record::gltf::{AvatarFile, GltfError};
 use crate::record::take::{Take, TakeError, TakeFrame, TakeHeader, TakeWriter};
+use crate::retarget::solve::Rig;
 use crate::worker::{Inbox, Outbox, Received, StopFlag, WhenFull, Worker, mailbox};
 
 /// Begins a take. A running one is stopped first.
@@ -30,11 +31,11 @@ pub struct StartRecording {
 #[derive(Message, Clone, Copy, Debug, Default)]
 pub struct StopRecording;
 
-/// A take is saved.
+/// A take has ended and is saved. Not triggered for a take that the app's own end ended; that is saved all the same.
 #[derive(Event, Clone, Debug)]
 pub struct TakeSaved {
-    /// The take itself.
-    pub take: PathBuf,
+    /// The take itself, or why it is not on the disk.
+    pub take: Result<PathBuf, String>,
     /// The glTF file, or why there is none.
     pub glb: Result<PathBuf, String>,
 }
@@ -72,8 +73,44 @@ struct Running {
     /// Added to a source's clock, which starts anew with each epoch.
     shift: f64,
     camera: Option<Entity>,
+    /// Numbers in the take of those seen, by epoch and number in the view: views count anew when they start anew.
+    people: Vec<(u64, u32)>,
+    /// Whether the thread said its last.
+    saved: bool,
     /// Ends the thread with the take; it writes what it still has first.
     _worker: Worker,
+}
+
+impl Running {
+    fn number_in_take(&mut self, epoch: u64, id: u32) -> u32 {
+        let known = self.people.iter().position(|known| *known == (epoch, id));
+        let index = known.unwrap_or_else(|| {
+            self.people.push((epoch, id));
+            self.people.len() - 1
+        });
+        index as u32 + 1
+    }
+
+    /// Takes what the thread said; a thread that ended without a word is trouble too.
+    fn outcomes(&mut self) -> (Vec<Outcome>, bool) {
+        let mut outcomes = Vec::new();
+        loop {
+            match self.results.try_receive() {
+                Received::Item(outcome) => {
+                    self.saved |= matches!(outcome, Outcome::Saved(_));
+                    outcomes.push(outcome);
+                }
+                Received::Empty => return (outcomes, true),
+                Received::Closed => {
+                    if !self.saved {
+                        let text = "the thread that records ended; the log says why".into();
+                        outcomes.push(Outcome::Trouble(text));
+                    }
+                    return (outcomes, false);
+                }
+            }
+        }
+    }
 }
 
 enum Line {
@@ -97,15 +134,14 @@ impl Plugin for RecordingPlugin {
             .add_message::<StartRecording>()
             .add_message::<StopRecording>()
             .add_message::<Captured>()
-            .add_systems(PostUpdate, record.in_set(PoseCaptureSystems::Record))
-            .add_systems(Last, finish_before_exit);
+            .add_systems(PostUpdate, record.in_set(PoseCaptureSystems::Record));
     }
 }
 
 /// Seconds between the last frame of a source and the first after it started anew.
 const SEAM: f64 = 1.0 / 30.0;
-/// Frames that may wait for a slow disk: half a minute.
-const PATIENCE: usize = 1024;
+/// Lines, one for each person in each frame, that may wait for a slow disk: half a minute of eight people.
+const PATIENCE: usize = 8192;
 
 fn record(
     mut commands: Commands,
@@ -140,7 +176,8 @@ fn record(
         let now = frame.time + running.shift;
         let first = *running.first.get_or_insert(now);
         running.last = now;
-        for frame in TakeFrame::of(capture, now - first) {
+        for mut frame in TakeFrame::of(capture, now - first) {
+            frame.id = running.number_in_take(capture.frame.epoch, frame.id);
             running
                 .frames
                 .send(Line::Frame(frame), &StopFlag::default());
@@ -160,17 +197,16 @@ fn record(
         }
     }
     let mut outcomes = Vec::new();
-    let mut drain = |running: &Running| loop {
-        match running.results.try_receive() {
-            Received::Item(outcome) => outcomes.push(outcome),
-            Received::Empty => break true,
-            Received::Closed => break false,
-        }
-    };
-    if let Some(running) = &recording.running {
-        drain(running);
+    if let Some(mut running) = recording.running.take() {
+        let (said, goes_on) = running.outcomes();
+        outcomes.extend(said);
+        recording.running = goes_on.then_some(running);
     }
-    recording.finishing.retain(|running| drain(running));
+    recording.finishing.retain_mut(|running| {
+        let (said, goes_on) = running.outcomes();
+        outcomes.extend(said);
+        goes_on
+    });
     for outcome in outcomes {
         match outcome {
             Outcome::Trouble(text) => {
@@ -178,11 +214,13 @@ fn record(
                 recording.trouble = Some(text);
             }
             Outcome::Saved(saved) => {
-                match &saved.glb {
-                    Ok(glb) => info!("saved {} and {}", saved.take.display(), glb.display()),
-                    Err(error) => {
-                        error!("{error}");
-                        recording.trouble = Some(error.clone());
+                for file in [&saved.take, &saved.glb] {
+                    match file {
+                        Ok(path) => info!("saved {}", path.display()),
+                        Err(error) => {
+                            error!("{error}");
+                            recording.trouble = Some(error.clone());
+                        }
                     }
                 }
                 commands.trigger(saved);
@@ -194,22 +232,23 @@ fn record(
 /// Longest that a closing app waits for its takes.
 const LAST_WAIT: Duration = Duration::from_secs(20);
 
-/// An app that closes ends its take first: threads end with the process, whatever they are writing.
-fn finish_before_exit(mut exits: MessageReader<AppExit>, mut recording: ResMut<Recording>) {
-    if exits.read().count() == 0 {
-        return;
-    }
-    stop(&mut recording);
-    let began = std::time::Instant::now();
-    for running in recording.finishing.drain(..) {
-        loop {
-            match running
-                .results
-                .receive(LAST_WAIT.saturating_sub(began.elapsed()))
-            {
-                Received::Item(Outcome::Trouble(text)) => error!("{text}"),
-                Received::Item(Outcome::Saved(saved)) => info!("saved {}", saved.take.display()),
-                Received::Empty | Received::Closed => break,
+/// An app that closes ends its take first: threads end with the process, whatever they are writing. However an app ends, its
+/// resources are dropped.
+impl Drop for Recording {
+    fn drop(&mut self) {
+        stop(self);
+        let began = std::time::Instant::now();
+        for running in self.finishing.drain(..) {
+            loop {
+                let left = LAST_WAIT.saturating_sub(began.elapsed());
+                match running.results.receive(left) {
+                    Received::Item(Outcome::Trouble(text)) => error!("{text}"),
+                    Received::Item(Outcome::Saved(saved)) => match saved.glb {
+                        Ok(glb) => info!("saved {}", glb.display()),
+                        Err(error) => error!("{error}"),
+                    },
+                    Received::Empty | Received::Closed => break,
+                }
             }
         }
     }
@@ -258,6 +297,8 @@ fn begin(start: StartRecording) -> std::io::Result<Running> {
         epoch: None,
         shift: 0.0,
         camera: None,
+        people: Vec::new(),
+        saved: false,
         _worker: worker,
     })
 }
@@ -267,24 +308,26 @@ fn write(start: &StartRecording, lines: &Inbox<Line>, results: &Outbox<Outcome>,
     let path = with_added(&start.file, "take");
     // What stays where no camera ran.
     let mut take = Take::new("nothing", (0, 0));
-    let mut writer = None;
-    let mut failed = false;
-    match TakeWriter::create(&path) {
-        Ok(created) => writer = Some(created),
-        Err(error) => {
-            failed = true;
-            results.send(Outcome::Trouble(error.to_string()), stop);
-        }
-    }
+    let mut failed: Option<String> = None;
     // A disk that fails says so with every line; the user is told once.
     let mut tell = |written: Option<Result<(), TakeError>>| {
-        if let Some(Err(error)) = written
-            && !failed
-        {
-            failed = true;
+        if let (Some(Err(error)), None) = (written, &failed) {
             results.send(Outcome::Trouble(error.to_string()), stop);
+            failed = Some(error.to_string());
         }
     };
+    let created = TakeWriter::create(&path);
+    let mut writer = match created {
+        Ok(writer) => Some(writer),
+        Err(error) => {
+            tell(Some(Err(error)));
+            None
+        }
+    };
+    if let Err(error) = rig_of(start.avatar.as_deref(), &start.bone_table) {
+        let text = format!("{error}; the take runs, but this avatar cannot get it");
+        results.send(Outcome::Trouble(text), stop);
+    }
     let mut begun = false;
     // A raised flag means that the app is ending: what was sent is still written.
     loop {
@@ -320,7 +363,18 @@ fn write(start: &StartRecording, lines: &Inbox<Line>, results: &Outbox<Outcome>,
         &with_added(&start.file, "glb"),
     )
     .map_err(|error| error.to_string());
-    results.send(Outcome::Saved(TakeSaved { take: path, glb }), stop);
+    let take = failed.map_or(Ok(path), Err);
+    results.send(Outcome::Saved(TakeSaved { take, glb }), stop);
+}
+
+/// The avatar's file and its bones; our mannequin's where none is named.
+fn rig_of(
+    avatar: Option<&Path>,
+    bone_table: &HashMap<String, String>,
+) -> Result<(AvatarFile, Rig), GltfError> {
+    let file = avatar.map_or_else(AvatarFile::mannequin, AvatarFile::open)?;
+    let rig = file.rig(bone_table)?;
+    Ok((file, rig))
 }
 
 /// Puts the person whom a take is about on an avatar and writes the `.glb`. `bone_table` names the avatar's bones where
@@ -334,10 +388,12 @@ pub fn export(
     bone_table: &HashMap<String, String>,
     out: &Path,
 ) -> Result<PathBuf, GltfError> {
-    let file = avatar.map_or_else(AvatarFile::mannequin, AvatarFile::open)?;
-    let mut rig = file.rig(bone_table)?;
-    let person = take.main_person().ok_or(GltfError::Nobody)?;
-    let animation = bake(take, person, &mut rig);
+    let (file, mut rig) = rig_of(avatar, bone_table)?;
+    let person = take.main_person();
+    if person.is_empty() {
+        return Err(GltfError::Nobody);
+    }
+    let animation = bake(take, &person, &mut rig);
     let bytes = file.with_animation("take", &animation, &rig)?;
     std::fs::write(out, bytes).map_err(|error| GltfError::Write {
         path: out.into(),

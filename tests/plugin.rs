@@ -98,7 +98,7 @@ fn the_sample_clip_moves_the_mannequin_and_becomes_a_take() -> Result<(), Box<dy
         !world.resource::<Saved>().0.is_empty()
     });
     let saved = app.world().resource::<Saved>().0[0].clone();
-    let take = Take::read(&saved.take)?;
+    let take = Take::read(&saved.take?)?;
     assert_eq!(
         (take.header.source.as_str(), take.header.size),
         ("sample", (640, 480))

@@ -16,7 +16,7 @@ pub struct KeypointsFile {
     height: u32,
     fps: f64,
     #[serde(rename = "K")]
-    k: Option<[[f32; 3]; 3]>,
+    k: Option<[[f64; 3]; 3]>,
     joint_names: Vec<&'static str>,
     frames: Vec<KeypointsFrame>,
 }
@@ -109,9 +109,10 @@ impl JointsFile {
         }
     }
 
-    /// Adds a frame of the person with that id, if they are in it.
-    pub fn push(&mut self, capture: &Capture, id: u32) {
-        let person = capture.people.iter().find(|person| person.seen.id == id);
+    /// Adds a frame of the person who has one of those numbers, if they are in it.
+    pub fn push(&mut self, capture: &Capture, ids: &[u32]) {
+        let mut people = capture.people.iter();
+        let person = people.find(|person| ids.contains(&person.seen.id));
         if let Some(lifted) = person.and_then(|person| person.lifted.as_ref()) {
             self.frames.push(JointsFrame {
                 frame: capture.frame.number,

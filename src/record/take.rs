@@ -1,6 +1,7 @@
 //! A take on disk: one JSON line that says what it is, then one line per frame. A line is whole or not there, so a take
 //! whose program was killed is the same take, a moment shorter.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -197,15 +198,53 @@ impl Take {
 
     /// Whom the take is about: who fills the most of the picture over the most frames. Bystanders are seen as long, but
     /// smaller.
-    pub fn main_person(&self) -> Option<u32> {
-        let mut shown = std::collections::BTreeMap::<u32, f32>::new();
+    ///
+    /// Somebody who was lost for a moment, or whose clip began anew, has another number after that; so these are the numbers
+    /// of one person after the other, in the order of time, no two of them at the same time. Empty where nobody was seen.
+    pub fn main_person(&self) -> Vec<u32> {
+        let mut shown = BTreeMap::<u32, Shown>::new();
         for frame in &self.frames {
-            *shown.entry(frame.id).or_default() += frame.apparent_size();
+            let size = frame.apparent_size();
+            let person = shown.entry(frame.id).or_insert(Shown {
+                first: frame.time,
+                last: frame.time,
+                total: 0.0,
+                frames: 0,
+            });
+            person.first = person.first.min(frame.time);
+            person.last = person.last.max(frame.time);
+            person.total += size;
+            person.frames += 1;
         }
-        shown
-            .into_iter()
-            .max_by(|a, b| a.1.total_cmp(&b.1))
-            .map(|(id, _)| id)
+        let mut candidates: Vec<(u32, Shown)> = shown.into_iter().collect();
+        candidates.sort_by(|a, b| b.1.total.total_cmp(&a.1.total));
+        let mut chosen: Vec<(u32, Shown)> = Vec::new();
+        for (id, person) in candidates {
+            let apart = |other: &Shown| person.first > other.last || person.last < other.first;
+            let is_large = |main: &Shown| person.mean() > 0.4 * main.mean();
+            if chosen.first().is_none_or(|(_, main)| is_large(main))
+                && chosen.iter().all(|(_, other)| apart(other))
+            {
+                chosen.push((id, person));
+            }
+        }
+        chosen.sort_by(|a, b| a.1.first.total_cmp(&b.1.first));
+        chosen.into_iter().map(|(id, _)| id).collect()
+    }
+}
+
+/// When and how large somebody was seen.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    first: f64,
+    last: f64,
+    total: f32,
+    frames: u32,
+}
+
+impl Shown {
+    fn mean(&self) -> f32 {
+        self.total / self.frames.max(1) as f32
     }
 }
 
@@ -388,8 +427,32 @@ pub(crate) mod tests {
                 });
             }
         }
-        assert_eq!(take.main_person(), Some(1));
-        assert_eq!(Take::new("test", (1, 1)).main_person(), None);
+        assert_eq!(take.main_person(), [1]);
+        assert!(Take::new("test", (1, 1)).main_person().is_empty());
+    }
+
+    #[test]
+    fn who_was_lost_for_a_moment_is_the_same_person_and_a_bystander_is_not() {
+        let mut take = Take::new("test", (640, 480));
+        for (id, first, count, size) in [
+            (4, 0, 20, 200.0),
+            (9, 30, 40, 180.0),
+            (5, 21, 8, 30.0),
+            (6, 10, 30, 60.0),
+        ] {
+            for n in first..first + count {
+                let seen = vec![
+                    (Joint::Nose, 0.0, 0.0, 0.9),
+                    (Joint::LeftAnkle, 5.0, size, 0.9),
+                ];
+                take.frames.push(TakeFrame {
+                    id,
+                    seen,
+                    ..frame(n)
+                });
+            }
+        }
+        assert_eq!(take.main_person(), [4, 9]);
     }
 
     #[test]
