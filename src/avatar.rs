@@ -13,7 +13,7 @@ use bevy::mesh::skinning::{SkinnedMesh, SkinnedMeshInverseBindposes};
 use bevy::prelude::*;
 use bevy::world_serialization::WorldInstanceReady;
 
-use crate::capture::{CameraStatus, Performer};
+use crate::capture::{CameraStatus, Performer, on_the_floor};
 use crate::plugin::{PoseCaptureSettings, PoseCaptureSystems, order_stages};
 use crate::retarget::humanoid::{Humanoid, vrm_of};
 use crate::retarget::rest_pose::RestSkeleton;
@@ -25,7 +25,7 @@ use crate::skeleton::Pose3d;
 #[derive(Component, Clone, Debug, Default)]
 #[require(Transform, Visibility)]
 pub struct Avatar {
-    /// Whom it follows; where this is `None`, whoever entered first.
+    /// Whom it follows, as long as they are there; where this is `None`, whoever entered first and is seen.
     pub performer: Option<Entity>,
     /// Bone name (VRM's) → node name, where guessing fails.
     pub bone_table: HashMap<String, String>,
@@ -73,8 +73,13 @@ impl Plugin for RetargetPlugin {
         order_stages(app);
         app.register_type::<GltfNodeIndex>()
             .register_type::<VrmExtension>()
-            .add_observer(find_bones)
-            .add_systems(PostUpdate, retarget.in_set(PoseCaptureSystems::Retarget));
+            .add_observer(read_skeleton)
+            .add_systems(
+                PostUpdate,
+                (find_bones, retarget)
+                    .chain()
+                    .in_set(PoseCaptureSystems::Retarget),
+            );
     }
 
     /// After every plugin's `finish`, so that the order in which they were added does not matter.
@@ -173,7 +178,18 @@ impl GltfExtensionHandler for KeepHumanoid {
     }
 }
 
-fn find_bones(
+/// What was loaded: a model's nodes as its file has them, before anything moves them. Inserted with [`Avatar`]s and skinned
+/// models, so that an [`Avatar`] may come, or its bone table change, after the model.
+#[derive(Component)]
+struct LoadedModel {
+    skeleton: RestSkeleton,
+    nodes: Vec<Entity>,
+    vrm: Option<serde_json::Value>,
+    /// The bone table with which its bones were looked for.
+    searched: Option<HashMap<String, String>>,
+}
+
+fn read_skeleton(
     ready: On<WorldInstanceReady>,
     mut commands: Commands,
     avatars: Query<&Avatar>,
@@ -183,9 +199,13 @@ fn find_bones(
     bind_poses: Res<Assets<SkinnedMeshInverseBindposes>>,
     extensions: Query<&VrmExtension>,
 ) {
-    let Ok(avatar) = avatars.get(ready.entity) else {
-        return;
+    let is_skinned = || {
+        let mut all = children.iter_descendants(ready.entity);
+        all.any(|entity| skins.contains(entity))
     };
+    if !avatars.contains(ready.entity) && !is_skinned() {
+        return;
+    }
     let mut skeleton = RestSkeleton::default();
     let mut entities: Vec<Entity> = Vec::new();
     let mut index_of: HashMap<Entity, usize> = HashMap::new();
@@ -222,54 +242,94 @@ fn find_bones(
     let vrm = entities
         .iter()
         .find_map(|entity| extensions.get(*entity).ok());
-    let vrm: Option<serde_json::Value> = vrm.and_then(|vrm| serde_json::from_str(&vrm.0).ok());
-    let rig = Humanoid::find(&skeleton, vrm.as_ref(), &avatar.bone_table)
-        .and_then(|humanoid| Rig::new(skeleton, humanoid));
-    match rig {
-        Ok(rig) => {
-            commands
-                .entity(ready.entity)
-                .remove::<AvatarRefused>()
-                .insert(AvatarRig {
-                    rig,
-                    nodes: entities,
-                    following: None,
-                });
+    commands.entity(ready.entity).insert(LoadedModel {
+        skeleton,
+        nodes: entities,
+        vrm: vrm.and_then(|vrm| serde_json::from_str(&vrm.0).ok()),
+        searched: None,
+    });
+}
+
+fn find_bones(
+    mut commands: Commands,
+    mut models: Query<
+        (Entity, &Avatar, &mut LoadedModel),
+        Or<(Changed<Avatar>, Added<LoadedModel>)>,
+    >,
+) {
+    for (entity, avatar, mut model) in &mut models {
+        if model.searched.as_ref() == Some(&avatar.bone_table) {
+            continue;
         }
-        Err(error) => {
-            error!("{error}");
-            commands
-                .entity(ready.entity)
-                .remove::<AvatarRig>()
-                .insert(AvatarRefused(error.to_string()));
+        model.searched = Some(avatar.bone_table.clone());
+        let rig = Humanoid::find(&model.skeleton, model.vrm.as_ref(), &avatar.bone_table)
+            .and_then(|humanoid| Rig::new(model.skeleton.clone(), humanoid));
+        match rig {
+            Ok(rig) => {
+                let rig = AvatarRig {
+                    rig,
+                    nodes: model.nodes.clone(),
+                    following: None,
+                };
+                commands
+                    .entity(entity)
+                    .remove::<AvatarRefused>()
+                    .insert(rig);
+            }
+            Err(error) => {
+                error!("{error}");
+                let refused = AvatarRefused(error.to_string());
+                commands
+                    .entity(entity)
+                    .remove::<AvatarRig>()
+                    .insert(refused);
+            }
         }
     }
 }
 
-/// A pose with its sides exchanged, as in a mirror that stands across x.
-fn mirrored(pose: &Pose3d) -> Pose3d {
+/// A pose with its sides exchanged, as in a mirror through the world's origin; `across` is the mirror's normal.
+fn mirrored(pose: &Pose3d, across: Vec3) -> Pose3d {
     let mut mirrored = Pose3d::default();
     for (joint, point) in pose.present() {
         let mut point = *point;
-        point.position.x = -point.position.x;
+        point.position = point.position.reflect(across);
         mirrored[joint.mirror()] = Some(point);
     }
     mirrored
+}
+
+/// Whom an avatar follows: whoever it did, as long as they are seen; else whoever is seen and entered first.
+fn choose<'a>(
+    avatar: &Avatar,
+    before: Option<Entity>,
+    performers: &'a Query<(Entity, &Performer)>,
+) -> Option<(Entity, &'a Performer)> {
+    if let Some(wanted) = avatar.performer {
+        return performers.get(wanted).ok();
+    }
+    let followed = before.and_then(|entity| performers.get(entity).ok());
+    let seen = || {
+        performers
+            .iter()
+            .filter(|(_, performer)| performer.is_seen())
+    };
+    followed
+        .filter(|(_, performer)| performer.is_seen())
+        .or_else(|| seen().min_by_key(|(_, performer)| (performer.entered(), performer.id)))
+        .or(followed)
 }
 
 fn retarget(
     mut avatars: Query<(&Avatar, &mut AvatarRig)>,
     performers: Query<(Entity, &Performer)>,
     mut bones: Query<&mut Transform, Without<Avatar>>,
-    mut cameras: Query<&mut CameraStatus>,
+    mut cameras: Query<(&mut CameraStatus, &GlobalTransform)>,
     settings: Res<PoseCaptureSettings>,
 ) {
     for (avatar, mut rigged) in &mut avatars {
-        let chosen = match avatar.performer {
-            Some(entity) => performers.get(entity).ok(),
-            None => performers.iter().min_by_key(|(_, performer)| performer.id),
-        };
-        let Some((entity, performer)) = chosen else {
+        let before = rigged.following.map(|following| following.performer);
+        let Some((entity, performer)) = choose(avatar, before, &performers) else {
             continue;
         };
         let before = rigged
@@ -278,8 +338,12 @@ fn retarget(
         if before.is_some_and(|before| before.time == performer.time) {
             continue;
         }
+        // The mirror stands where the camera does.
+        let across = cameras
+            .get(performer.camera)
+            .map_or(Vec3::X, |(_, place)| on_the_floor(place).rotation * Vec3::X);
         let pose = if settings.mirror {
-            mirrored(&performer.pose)
+            mirrored(&performer.pose, across)
         } else {
             performer.pose.clone()
         };
@@ -297,7 +361,7 @@ fn retarget(
             |mut following| {
                 if following.mirror != settings.mirror {
                     // The place where they stood is mirrored with them, so that the avatar does not jump.
-                    following.origin.x = -following.origin.x;
+                    following.origin = following.origin.reflect(across);
                     following.mirror = settings.mirror;
                 }
                 following.time = performer.time;
@@ -320,7 +384,7 @@ fn retarget(
         {
             bone.translation = translation;
         }
-        if let Ok(mut status) = cameras.get_mut(performer.camera) {
+        if let Ok((mut status, _)) = cameras.get_mut(performer.camera) {
             status.latency = performer.captured_at.elapsed();
         }
     }
@@ -339,11 +403,12 @@ mod tests {
             sigma: 0.0,
             origin: Origin::Lifted,
         });
-        let mirrored = mirrored(&pose);
-        assert_eq!(mirrored[Joint::LeftWrist], None);
-        assert_eq!(
-            mirrored[Joint::RightWrist].map(|p| p.position),
-            Some(Vec3::new(-0.5, 1.0, 0.2))
-        );
+        let seen = mirrored(&pose, Vec3::X);
+        assert_eq!(seen[Joint::LeftWrist], None);
+        let wrist = |pose: &Pose3d| pose[Joint::RightWrist].map(|p| p.position);
+        assert_eq!(wrist(&seen), Some(Vec3::new(-0.5, 1.0, 0.2)));
+        // Before a camera that looks along +x, left and right are along z; how near somebody is stays.
+        let turned = mirrored(&pose, Vec3::Z);
+        assert_eq!(wrist(&turned), Some(Vec3::new(0.5, 1.0, -0.2)));
     }
 }

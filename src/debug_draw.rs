@@ -9,26 +9,28 @@ use crate::skeleton::{BONES, Side, side_of};
 #[derive(Default, Reflect, GizmoConfigGroup)]
 pub struct PoseCaptureGizmos;
 
-/// Draws every performer's skeleton, left green and right orange, beside the avatars.
+/// Draws every performer's skeleton, left green and right orange, where they are in the world.
 #[derive(Default)]
-pub struct PoseCaptureDebugPlugin;
+pub struct PoseCaptureDebugPlugin {
+    /// Added to where they are, in metres: away from an avatar that would hide them.
+    pub aside: Vec3,
+}
 
-/// Skeletons stand this far to the side (metres), where no avatar hides them.
-const ASIDE: Vec3 = Vec3::new(1.3, 0.0, 0.0);
+/// The plugin's field.
+#[derive(Resource)]
+struct Aside(Vec3);
 
 impl Plugin for PoseCaptureDebugPlugin {
     fn build(&self, app: &mut App) {
         app.init_gizmo_group::<PoseCaptureGizmos>()
+            .insert_resource(Aside(self.aside))
             .add_systems(Update, draw);
     }
 }
 
-fn draw(mut gizmos: Gizmos<PoseCaptureGizmos>, performers: Query<&Performer>) {
+fn draw(mut gizmos: Gizmos<PoseCaptureGizmos>, performers: Query<&Performer>, aside: Res<Aside>) {
+    let aside = aside.0;
     for performer in &performers {
-        let Some(hips) = crate::retarget::solve::hips_of(&performer.pose) else {
-            continue;
-        };
-        let aside = ASIDE - hips.with_y(0.0);
         for &(a, b) in BONES {
             if let (Some(from), Some(to)) = (performer.pose[a], performer.pose[b]) {
                 let colour = match side_of(a, b) {

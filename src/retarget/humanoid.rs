@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bevy::math::Vec3;
 use serde_json::Value;
 
 use super::rest_pose::RestSkeleton;
@@ -57,6 +58,33 @@ pub enum HumanoidError {
     /// Some of the bones that are needed were not found.
     #[error("the avatar's skeleton lacks {}; name the nodes in a bone table", .0.join(", "))]
     Missing(Vec<&'static str>),
+    /// The bone table names a bone that nobody has.
+    #[error("the bone table names a bone {name:?}, which is none of {}", HumanBone::ALL.iter().map(|bone| bone.name()).collect::<Vec<_>>().join(", "))]
+    NoSuchBone {
+        /// As in the table.
+        name: String,
+    },
+    /// The bone table names a node that the model lacks.
+    #[error(
+        "the bone table names a node {name:?} for {bone}, which the avatar lacks; {}",
+        near_or_all(near)
+    )]
+    NoSuchNode {
+        /// The bone.
+        bone: &'static str,
+        /// As in the table.
+        name: String,
+        /// Nodes with names like it.
+        near: Vec<String>,
+    },
+}
+
+fn near_or_all(near: &[String]) -> String {
+    if near.is_empty() {
+        "its nodes are named otherwise".into()
+    } else {
+        format!("is it {}?", near.join(" or "))
+    }
 }
 
 /// The node of each bone.
@@ -83,6 +111,7 @@ impl Humanoid {
         if skeleton.nodes.len() < REQUIRED.len() {
             return Err(HumanoidError::NoSkeleton);
         }
+        check_table(skeleton, table)?;
         let by_its_own_table = vrm.map(|vrm| by_vrm(vrm, skeleton));
         let guesses = [by_names, by_shape]
             .into_iter()
@@ -124,6 +153,44 @@ impl Humanoid {
             }
         }
     }
+}
+
+/// Reads an entry of a bone table as users type it: `leftHand=NODE`.
+///
+/// # Errors
+/// A sentence on how to say it.
+pub fn table_entry(text: &str) -> Result<(String, String), String> {
+    let (bone, node) = text.split_once('=').ok_or("say it as leftHand=NODE")?;
+    Ok((bone.trim().into(), node.trim().into()))
+}
+
+/// A table with a slip of the pen is told so, rather than left half unread.
+fn check_table(
+    skeleton: &RestSkeleton,
+    table: &HashMap<String, String>,
+) -> Result<(), HumanoidError> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort();
+    for (name, node) in entries {
+        let known = HumanBone::ALL.iter().find(|bone| bone.name() == name);
+        let Some(bone) = known else {
+            return Err(HumanoidError::NoSuchBone { name: name.clone() });
+        };
+        if !skeleton.nodes.iter().any(|there| there.name == *node) {
+            let wanted = node.to_lowercase();
+            let is_near = |name: &&str| {
+                let name = name.to_lowercase();
+                !name.is_empty() && (name.contains(&wanted) || wanted.contains(&name))
+            };
+            let names = skeleton.nodes.iter().map(|node| node.name.as_str());
+            return Err(HumanoidError::NoSuchNode {
+                bone: bone.name(),
+                name: node.clone(),
+                near: names.filter(is_near).take(3).map(String::from).collect(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The VRM extension among a file's extensions, 1.0 or 0.x.
@@ -199,7 +266,11 @@ const NAMES: &[(&str, &[&str])] = &[
 
 fn by_names(skeleton: &RestSkeleton) -> Humanoid {
     let mut nodes = HashMap::new();
-    for (index, node) in skeleton.nodes.iter().enumerate() {
+    // A mesh may be called as a bone is: nodes that move a skin come first.
+    let (joints, others): (Vec<usize>, Vec<usize>) =
+        (0..skeleton.nodes.len()).partition(|&index| skeleton.nodes[index].moves_skin);
+    for index in joints.into_iter().chain(others) {
+        let node = &skeleton.nodes[index];
         let mut words = words(&node.name);
         let mut side = "";
         words.retain(|word| match word.as_str() {
@@ -317,12 +388,14 @@ fn by_shape(skeleton: &RestSkeleton) -> Humanoid {
         if leg_one.len() < 3 || leg_two.len() < 3 {
             continue;
         }
-        // Toes lie ahead of the ankles; where there are none, models face +z as glTF asks for.
+        // The legs stand side by side. Toes lie ahead of the ankles; where there are none, models face +z as glTF asks for.
+        let apart = (place(one) - place(two)).with_y(0.0).normalize_or(Vec3::X);
         let ahead = leg_one
             .get(3)
-            .map_or(1.0, |&toe| place(toe).z - place(leg_one[2]).z);
-        let side = if ahead < 0.0 { -1.0 } else { 1.0 };
-        let is_left = |a: usize, b: usize| (place(a).x - place(b).x) * side > 0.0;
+            .map_or(Vec3::Z, |&toe| (place(toe) - place(leg_one[2])).with_y(0.0));
+        // Left is where up and ahead make it.
+        let left = apart * apart.dot(Vec3::Y.cross(ahead)).signum();
+        let is_left = |a: usize, b: usize| (place(a) - place(b)).dot(left) > 0.0;
         let (left_leg, right_leg) = if is_left(one, two) {
             (leg_one, leg_two)
         } else {
@@ -349,7 +422,7 @@ fn by_shape(skeleton: &RestSkeleton) -> Humanoid {
             skeleton
                 .subtree(n)
                 .into_iter()
-                .map(|m| place(m).x - place(hips).x)
+                .map(|m| (place(m) - place(hips)).dot(left))
         };
         let mut arms: Vec<usize> = branches.clone();
         arms.sort_by(|&a, &b| {
@@ -357,7 +430,7 @@ fn by_shape(skeleton: &RestSkeleton) -> Humanoid {
             wide(b).total_cmp(&wide(a))
         });
         if let [one, two, ..] = arms[..] {
-            let (left, right) = if reach(one).sum::<f32>() * side > 0.0 {
+            let (left, right) = if reach(one).sum::<f32>() > 0.0 {
                 (one, two)
             } else {
                 (two, one)
@@ -396,6 +469,212 @@ mod tests {
         assert_eq!(words("upperarm.l"), ["upperarm", "l"]);
         assert_eq!(words("spine_01"), ["spine", "01"]);
         assert_eq!(words("mixamorig:Spine2"), ["spine", "2"]);
+    }
+
+    use bevy::math::Quat;
+    use bevy::transform::components::Transform;
+
+    /// A figure in T-pose that faces +z, turned about y: bone, parent, place.
+    const FIGURE: &[(HumanBone, Option<HumanBone>, [f32; 3])] = {
+        use HumanBone::*;
+        &[
+            (Hips, None, [0.0, 1.0, 0.0]),
+            (Spine, Some(Hips), [0.0, 1.1, 0.0]),
+            (Chest, Some(Spine), [0.0, 1.3, 0.0]),
+            (Neck, Some(Chest), [0.0, 1.5, 0.0]),
+            (Head, Some(Neck), [0.0, 1.6, 0.0]),
+            (LeftShoulder, Some(Chest), [0.05, 1.45, 0.0]),
+            (LeftUpperArm, Some(LeftShoulder), [0.2, 1.45, 0.0]),
+            (LeftLowerArm, Some(LeftUpperArm), [0.5, 1.45, 0.0]),
+            (LeftHand, Some(LeftLowerArm), [0.75, 1.45, 0.0]),
+            (RightShoulder, Some(Chest), [-0.05, 1.45, 0.0]),
+            (RightUpperArm, Some(RightShoulder), [-0.2, 1.45, 0.0]),
+            (RightLowerArm, Some(RightUpperArm), [-0.5, 1.45, 0.0]),
+            (RightHand, Some(RightLowerArm), [-0.75, 1.45, 0.0]),
+            (LeftUpperLeg, Some(Hips), [0.1, 0.95, 0.0]),
+            (LeftLowerLeg, Some(LeftUpperLeg), [0.1, 0.5, 0.0]),
+            (LeftFoot, Some(LeftLowerLeg), [0.1, 0.08, 0.0]),
+            (LeftToes, Some(LeftFoot), [0.1, 0.02, 0.12]),
+            (RightUpperLeg, Some(Hips), [-0.1, 0.95, 0.0]),
+            (RightLowerLeg, Some(RightUpperLeg), [-0.1, 0.5, 0.0]),
+            (RightFoot, Some(RightLowerLeg), [-0.1, 0.08, 0.0]),
+            (RightToes, Some(RightFoot), [-0.1, 0.02, 0.12]),
+        ]
+    };
+
+    /// The figure with its nodes named by `name`, after a mesh that is called as a bone is.
+    fn figure(turn: f32, name: impl Fn(HumanBone) -> String) -> RestSkeleton {
+        let mut skeleton = RestSkeleton::default();
+        let turn = Quat::from_rotation_y(turn);
+        let root = skeleton.push("Armature", None, Transform::IDENTITY, None);
+        skeleton.push(
+            &name(HumanBone::Head),
+            Some(root),
+            Transform::IDENTITY,
+            None,
+        );
+        let mut places: HashMap<HumanBone, (usize, Vec3)> = HashMap::new();
+        for (bone, parent, at) in FIGURE {
+            let at = turn * Vec3::from_array(*at);
+            let (above, from) = parent.map_or((root, Vec3::ZERO), |parent| places[&parent]);
+            let local = Transform::from_translation(at - from);
+            let node = skeleton.push(&name(*bone), Some(above), local, None);
+            skeleton.nodes[node].moves_skin = true;
+            places.insert(*bone, (node, at));
+        }
+        skeleton
+    }
+
+    fn expect_all(skeleton: &RestSkeleton, guess: &Humanoid, but: &[HumanBone], what: &str) {
+        for (index, (bone, ..)) in FIGURE.iter().enumerate() {
+            if !but.contains(bone) {
+                let found = guess
+                    .node(*bone)
+                    .map(|node| skeleton.nodes[node].name.clone());
+                assert_eq!(
+                    guess.node(*bone),
+                    Some(index + 2),
+                    "{what}: {bone:?} is {found:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn bones_are_known_by_the_names_that_tools_give_them() {
+        use HumanBone::*;
+        let sided = |bone: HumanBone, names: [&str; 8]| {
+            let kinds = [
+                "Shoulder", "UpperArm", "LowerArm", "Hand", "UpperLeg", "LowerLeg", "Foot", "Toes",
+            ];
+            let kind = kinds.iter().position(|kind| bone.name().ends_with(kind));
+            kind.map(|kind| names[kind].to_owned())
+        };
+        let is_left = |bone: HumanBone| bone.name().starts_with("left");
+        let mixamo = |bone: HumanBone| {
+            let side = if is_left(bone) { "Left" } else { "Right" };
+            let part = sided(
+                bone,
+                [
+                    "Shoulder", "Arm", "ForeArm", "Hand", "UpLeg", "Leg", "Foot", "ToeBase",
+                ],
+            );
+            let middle = match bone {
+                Hips => "Hips",
+                Spine => "Spine",
+                Chest => "Spine1",
+                Neck => "Neck",
+                _ => "Head",
+            };
+            part.map_or(format!("mixamorig:{middle}"), |part| {
+                format!("mixamorig:{side}{part}")
+            })
+        };
+        let unreal = |bone: HumanBone| {
+            let side = if is_left(bone) { "l" } else { "r" };
+            let part = sided(
+                bone,
+                [
+                    "clavicle", "upperarm", "lowerarm", "hand", "thigh", "calf", "foot", "ball",
+                ],
+            );
+            let middle = match bone {
+                Hips => "pelvis",
+                Spine => "spine_01",
+                Chest => "spine_02",
+                Neck => "neck_01",
+                _ => "head",
+            };
+            part.map_or(middle.into(), |part| format!("{part}_{side}"))
+        };
+        let blender = |bone: HumanBone| {
+            let side = if is_left(bone) { "L" } else { "R" };
+            let part = sided(
+                bone,
+                [
+                    "shoulder",
+                    "upper_arm",
+                    "forearm",
+                    "hand",
+                    "thigh",
+                    "shin",
+                    "foot",
+                    "toe",
+                ],
+            );
+            let middle = match bone {
+                Hips => "hips",
+                Spine => "spine",
+                Chest => "chest",
+                Neck => "neck",
+                _ => "head",
+            };
+            part.map_or(middle.into(), |part| format!("{part}.{side}"))
+        };
+        for (what, skeleton) in [
+            ("Mixamo", figure(0.0, mixamo)),
+            ("Unreal", figure(0.0, unreal)),
+            ("Blender", figure(0.0, blender)),
+        ] {
+            expect_all(&skeleton, &by_names(&skeleton), &[], what);
+        }
+    }
+
+    #[test]
+    fn bones_without_names_are_known_by_shape_whichever_way_the_model_faces() {
+        for quarter in 0..4 {
+            let turn = quarter as f32 * std::f32::consts::FRAC_PI_2 + 0.1;
+            let skeleton = figure(turn, |bone| format!("node {}", bone as u32));
+            expect_all(
+                &skeleton,
+                &by_shape(&skeleton),
+                &[],
+                &format!("turned {turn}"),
+            );
+        }
+    }
+
+    #[test]
+    fn vrms_own_table_is_read_in_both_versions() {
+        let mut skeleton = figure(0.0, |bone| format!("node {}", bone as u32));
+        for (index, node) in skeleton.nodes.iter_mut().enumerate() {
+            node.gltf_node = Some(index + 100);
+        }
+        let bones = || {
+            FIGURE
+                .iter()
+                .enumerate()
+                .map(|(n, (bone, ..))| (bone.name(), n + 102))
+        };
+        let new = serde_json::json!({"humanoid": {"humanBones": bones()
+            .map(|(name, node)| (name.to_owned(), serde_json::json!({"node": node})))
+            .collect::<serde_json::Map<_, _>>()}});
+        let old = serde_json::json!({"humanoid": {"humanBones": bones()
+            .map(|(name, node)| serde_json::json!({"bone": name, "node": node}))
+            .collect::<Vec<_>>()}});
+        for vrm in [new, old] {
+            expect_all(&skeleton, &by_vrm(&vrm, &skeleton), &[], "VRM");
+        }
+    }
+
+    #[test]
+    fn a_slip_in_the_bone_table_is_named() {
+        let skeleton = figure(0.0, |bone| bone.name().to_owned());
+        let find = |bone: &str, node: &str| {
+            let table = HashMap::from([(bone.to_owned(), node.to_owned())]);
+            let found = Humanoid::find(&skeleton, None, &table);
+            found
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default()
+        };
+        assert!(find("leftHnd", "leftHand").contains("\"leftHnd\""));
+        let told = find("leftHand", "LeftHand.001");
+        assert!(
+            told.contains("LeftHand.001") && told.contains("is it leftHand?"),
+            "{told}"
+        );
+        assert_eq!(find("leftHand", "leftHand"), "");
     }
 
     #[test]

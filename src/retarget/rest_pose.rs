@@ -19,6 +19,8 @@ pub struct RestNode {
     pub rest: Transform,
     /// Its index in the glTF file, where known.
     pub gltf_node: Option<usize>,
+    /// Whether a skin moves with it.
+    pub moves_skin: bool,
 }
 
 /// All nodes of a model, parents first.
@@ -49,6 +51,7 @@ impl RestSkeleton {
             local,
             rest,
             gltf_node,
+            moves_skin: false,
         });
         index
     }
@@ -72,6 +75,7 @@ impl RestSkeleton {
         };
         let common = Affine3A::from_mat4(self.nodes[first].rest.to_matrix() * first_inverse);
         for &(node, inverse) in skin {
+            self.nodes[node].moves_skin = true;
             if inverse.determinant().abs() < 1e-12 {
                 continue;
             }

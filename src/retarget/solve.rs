@@ -14,10 +14,13 @@ use super::rest_pose::RestSkeleton;
 use super::side::{SIDES, Side};
 use crate::skeleton::{Joint, Pose3d, between};
 
-/// Hinges bent less than this (sine) do not say where their axis is.
+/// Hinges bent less than this (radians) do not say where their axis is.
 const STRAIGHT: f32 = 0.12;
 /// Hinges bent more than this say it alone.
 const BENT: f32 = 0.4;
+/// Hinges that seem to bend backwards are straight ones with noise, unless they are bent more than this: shoulders and hips
+/// turn limbs far enough for that.
+const CLEARLY_BENT: f32 = 0.9;
 /// Hands and feet are turned only where the network is this sure of them (metres).
 const SURE: f32 = 0.09;
 /// The line from the ears' middle to the nose points this far below straight ahead (radians).
@@ -237,14 +240,11 @@ impl Rig {
     fn hinge(&mut self, bone: HumanBone, upper: Vec3, lower: Vec3, otherwise: Vec3) -> Vec3 {
         let (upper, lower) = (upper.normalize_or_zero(), lower.normalize_or_zero());
         let cross = upper.cross(lower);
-        let bend = cross.length();
+        let bend = cross.length().atan2(upper.dot(lower));
         let seen = cross.normalize_or_zero();
-        // A hinge that bends the wrong way is a straight one with noise.
-        let trust = if seen.dot(otherwise) < -0.3 {
-            0.0
-        } else {
-            smoothstep(STRAIGHT, BENT, bend)
-        };
+        let backwards = smoothstep(0.0, 0.3, -seen.dot(otherwise));
+        let trust = smoothstep(STRAIGHT, BENT, bend)
+            * (1.0 - backwards * (1.0 - smoothstep(BENT, CLEARLY_BENT, bend)));
         let before = self.memory.get(&bone).copied().unwrap_or(otherwise);
         let calm = (otherwise * 0.5 + before * 0.5).normalize_or(otherwise);
         let axis = calm.lerp(seen, trust).normalize_or(otherwise);
@@ -362,7 +362,12 @@ impl Rig {
         Some((left + right) * 0.5)
     }
 
-    /// How far the model's hips stand above its soles at rest, in metres.
+    /// Forgets the poses before: the next one is the first.
+    pub fn forget(&mut self) {
+        self.memory.clear();
+    }
+
+    /// How high the model's hips stand above its origin at rest, in metres.
     pub fn hips_height(&self) -> f32 {
         self.hips_height
     }

@@ -224,3 +224,61 @@ fn a_pose_without_a_body_moves_nothing_and_does_not_panic() {
             .all(|(_, q)| q.is_finite())
     );
 }
+
+/// What a solution turns a bone's node by, in model space, from its rest pose.
+fn turn_of(rig: &Rig, solution: &Solution, wanted: HumanBone) -> Quat {
+    let (skeleton, humanoid) = rig.skeleton();
+    let mut world: Vec<Quat> = Vec::new();
+    for (index, node) in skeleton.nodes.iter().enumerate() {
+        let turned = solution.rotations.iter().find(|(n, _)| *n == index);
+        let local = turned.map_or(node.local.rotation, |(_, rotation)| *rotation);
+        world.push(node.parent.map_or(local, |parent| world[parent] * local));
+    }
+    let node = humanoid.node(wanted).unwrap_or(0);
+    world[node] * skeleton.nodes[node].rest.rotation.inverse()
+}
+
+#[test]
+fn a_bent_elbow_keeps_its_axis_wherever_the_hand_goes_even_behind_the_head() {
+    let Some(mut rig) = model(Quat::IDENTITY, 1.0) else {
+        panic!("the model is whole")
+    };
+    use Joint::*;
+    let shoulder = Vec3::new(0.2, 1.45, 0.0);
+    let upper = Vec3::new(0.86, 0.51, 0.0).normalize();
+    let elbow = shoulder + upper * 0.3;
+    let mut before: Option<Quat> = None;
+    // The forearm, at a right angle to the upper arm, swings from straight ahead over upwards to behind the head.
+    for step in 0..=40 {
+        let swing = Quat::from_axis_angle(-upper, (step as f32 * 4.0).to_radians());
+        let lower = swing * (-Vec3::Z).cross(upper).cross(upper).normalize() * 0.25;
+        let mut posed = waving();
+        for (joint, at) in [
+            (LeftShoulder, shoulder),
+            (LeftElbow, elbow),
+            (LeftWrist, elbow + lower),
+        ] {
+            if let Some(point) = &mut posed[joint] {
+                point.position = at;
+            }
+        }
+        let solution = rig.solve(&posed, Vec3::Y);
+        // In T-pose the elbow's axis, across the arm and the way ahead, is up or down.
+        let rest_axis = Vec3::X.cross(Vec3::Z);
+        let turn = turn_of(&rig, &solution, HumanBone::LeftUpperArm);
+        let axis = upper.cross(lower).normalize();
+        let off = (turn * rest_axis).angle_between(axis).to_degrees();
+        assert!(
+            off < 15.0,
+            "step {step}: the axis is off by {off:.0} degrees"
+        );
+        if let Some(before) = before {
+            let jump = turn.angle_between(before).to_degrees();
+            assert!(
+                jump < 12.0,
+                "step {step}: the arm jumps by {jump:.0} degrees"
+            );
+        }
+        before = Some(turn);
+    }
+}
