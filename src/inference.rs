@@ -11,6 +11,9 @@ pub mod rten;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bevy::log::warn;
+use sha2::{Digest, Sha256};
+
 pub use card::*;
 
 /// What goes wrong with models. Every message names the file, what is wrong with it and what to do.
@@ -337,8 +340,21 @@ impl Models {
             })?;
             let path = folder.join(&card.file);
             if files.contains(&path) && !models.iter().any(|model| model.card.file == card.file) {
-                let onnx =
-                    std::fs::read(&path).map_err(|error| ModelError::Read { path, error })?;
+                let onnx = std::fs::read(&path).map_err(|error| ModelError::Read {
+                    path: path.clone(),
+                    error,
+                })?;
+                if card
+                    .sha256
+                    .as_ref()
+                    .is_some_and(|known| *known != sha256(&onnx))
+                {
+                    warn!(
+                        "{} is another file than the one of that name that this crate knows; where it is read wrongly, put a \
+                         card of its own beside it",
+                        path.display()
+                    );
+                }
                 models.push(Model {
                     card,
                     onnx: onnx.into(),
@@ -398,6 +414,12 @@ impl Models {
                 place: self.place.clone(),
             })
     }
+}
+
+/// SHA-256 in hexadecimal.
+fn sha256(bytes: &[u8]) -> String {
+    let sum = Sha256::digest(bytes);
+    sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Cards for third-party files that users may point at; the files themselves are not part of the crate.

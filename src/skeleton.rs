@@ -5,6 +5,7 @@
 pub mod convert;
 
 use std::ops::{Index, IndexMut};
+use std::sync::LazyLock;
 
 use bevy::math::{Vec2, Vec3};
 use serde::{Deserialize, Serialize};
@@ -62,13 +63,19 @@ impl Joint {
 
     /// The same joint on the other side of the body; joints of the middle are their own mirror.
     pub fn mirror(self) -> Joint {
-        let name = self.name();
-        let other = if name.contains("left") {
-            name.replace("left", "right")
-        } else {
-            name.replace("right", "left")
-        };
-        Joint::from_name(&other).unwrap_or(self)
+        static MIRRORS: LazyLock<Vec<Joint>> = LazyLock::new(|| {
+            let mirror = |joint: &Joint| {
+                let name = joint.name();
+                let other = if name.contains("left") {
+                    name.replace("left", "right")
+                } else {
+                    name.replace("right", "left")
+                };
+                Joint::from_name(&other).unwrap_or(*joint)
+            };
+            Joint::ALL.iter().map(mirror).collect()
+        });
+        MIRRORS[self as usize]
     }
 }
 
@@ -203,6 +210,29 @@ pub const BONES: &[(Joint, Joint)] = {
     ]
 };
 
+/// The left arm's joints. Networks exchange left and right of arms, of legs and of faces each as a whole.
+pub const ARMS: &[Joint] = {
+    use Joint::*;
+    &[
+        LeftShoulder,
+        LeftElbow,
+        LeftWrist,
+        LeftPinky,
+        LeftIndex,
+        LeftThumb,
+    ]
+};
+/// The left leg's joints.
+pub const LEGS: &[Joint] = {
+    use Joint::*;
+    &[LeftHip, LeftKnee, LeftAnkle, LeftHeel, LeftFootIndex]
+};
+/// The face's left joints.
+pub const FACE: &[Joint] = {
+    use Joint::*;
+    &[LeftEyeInner, LeftEye, LeftEyeOuter, LeftEar, MouthLeft]
+};
+
 /// The side of the body that something belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -248,15 +278,20 @@ impl Confidence {
     pub fn get(self) -> f32 {
         self.0
     }
+
+    /// The lesser of two.
+    pub fn least(self, other: Self) -> Self {
+        Confidence(self.0.min(other.0))
+    }
 }
 
 /// One value per joint.
 #[derive(Clone, Debug, PartialEq)]
-pub struct JointMap<T>(Vec<T>);
+pub struct JointMap<T>([T; Joint::COUNT]);
 
-impl<T: Clone + Default> Default for JointMap<T> {
+impl<T: Default> Default for JointMap<T> {
     fn default() -> Self {
-        JointMap(vec![T::default(); Joint::COUNT])
+        JointMap(std::array::from_fn(|_| T::default()))
     }
 }
 

@@ -112,8 +112,8 @@ struct FoundPerson {
 }
 
 impl FoundPerson {
-    fn new(pose: &Pose2d, score: f32) -> FoundPerson {
-        let keypoints = Joint::ALL
+    fn new(pose: &Pose2d, joints: &[Joint], score: f32) -> FoundPerson {
+        let keypoints = joints
             .iter()
             .map(|&joint| pose[joint].map(|p| [p.position.x, p.position.y, p.confidence.get()]));
         FoundPerson {
@@ -208,7 +208,7 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
         let mut people = Vec::with_capacity(looks.len());
         for (bounds, score) in looks {
             let pose = estimating.on(|| estimate(&mut keypoints, &image, bounds))?;
-            people.push(FoundPerson::new(&pose, score));
+            people.push(FoundPerson::new(&pose, keypoints.joints(), score));
         }
         images.push(FoundImage {
             file: labelled.file,
@@ -227,7 +227,12 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
         estimating.mean_ms()
     );
     let found = Found {
-        joint_names: Joint::ALL.iter().map(|joint| joint.name()).collect(),
+        // A joint that is named and never found counts as missed; one that is not named is derived from others.
+        joint_names: keypoints
+            .joints()
+            .iter()
+            .map(|joint| joint.name())
+            .collect(),
         images,
     };
     std::fs::write(&arguments.out, serde_json::to_vec(&found)?)

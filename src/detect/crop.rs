@@ -45,6 +45,7 @@ impl Region {
 pub struct Cutter {
     resizer: Resizer,
     pixels: Vec<u8>,
+    upright: RgbImage,
     part: Vec<u8>,
     numbers: Vec<f32>,
     form: InputForm,
@@ -56,6 +57,7 @@ impl Cutter {
         Cutter {
             resizer: Resizer::new(),
             pixels: Vec::new(),
+            upright: RgbImage::default(),
             part: Vec::new(),
             numbers: Vec::new(),
             form,
@@ -83,7 +85,7 @@ impl Cutter {
         if region.angle.abs() < 1e-3 {
             self.shrink(image, picture_from_crop, width, height);
         } else {
-            sample(image, picture_from_crop, width, &mut self.pixels);
+            self.turn(image, region, width, height, pad);
         }
         if channels == Channels::Bgr {
             self.pixels
@@ -116,6 +118,36 @@ impl Cutter {
             }
         }
         Data::F32(&self.numbers)
+    }
+
+    /// Fills a turned crop: the upright rectangle around it is shrunk with proper averaging first, and sampled then.
+    fn turn(&mut self, image: &RgbImage, region: &Region, width: usize, height: usize, pad: u8) {
+        let (sine, cosine) = (region.angle.sin().abs(), region.angle.cos().abs());
+        let around = Region {
+            centre: region.centre,
+            size: Vec2::new(
+                region.size.x * cosine + region.size.y * sine,
+                region.size.x * sine + region.size.y * cosine,
+            ),
+            angle: 0.0,
+        };
+        // As many pixels as the crop has on the same ground, and no more than the picture itself has.
+        let fine = (Vec2::new(width as f32, height as f32) / region.size)
+            .max_element()
+            .min(1.0);
+        let columns = (around.size.x * fine).ceil().clamp(1.0, 4096.0) as usize;
+        let rows = (around.size.y * fine).ceil().clamp(1.0, 4096.0) as usize;
+        let crop = std::mem::take(&mut self.pixels);
+        self.pixels = std::mem::take(&mut self.upright).into_raw();
+        self.pixels.clear();
+        self.pixels.resize(columns * rows * 3, pad);
+        let picture_from_upright = around.picture_from_crop(columns, rows);
+        self.shrink(image, picture_from_upright, columns, rows);
+        let upright = std::mem::replace(&mut self.pixels, crop);
+        self.upright = RgbImage::from_raw(columns as u32, rows as u32, upright).unwrap_or_default();
+        let upright_from_crop =
+            picture_from_upright.inverse() * region.picture_from_crop(width, height);
+        sample(&self.upright, upright_from_crop, width, &mut self.pixels);
     }
 
     /// Fills those pixels of the crop that show the picture, each with the average of what it covers.
@@ -172,49 +204,35 @@ impl Cutter {
     }
 }
 
-/// Fills a crop of any rotation by bilinear sampling, several samples to a pixel where the crop shrinks the picture.
+/// Fills a crop by bilinear sampling, one sample to a pixel; what lies beyond the picture stays as it is.
 fn sample(image: &RgbImage, picture_from_crop: Affine2, width: usize, pixels: &mut [u8]) {
     let (columns, rows) = (image.width() as i32, image.height() as i32);
     let data = image.as_raw();
-    let shrinking = picture_from_crop.matrix2.x_axis.length();
-    let samples = (shrinking / 1.5).ceil().clamp(1.0, 3.0) as usize;
-    let offsets: Vec<Vec2> = (0..samples * samples)
-        .map(|n| {
-            (Vec2::new((n % samples) as f32, (n / samples) as f32) + 0.5) / samples as f32 - 0.5
-        })
-        .map(|offset| picture_from_crop.matrix2 * offset)
-        .collect();
-    let share = 1.0 / offsets.len() as f32;
     for (n, pixel) in pixels.chunks_exact_mut(3).enumerate() {
         let at =
             picture_from_crop.transform_point2(Vec2::new((n % width) as f32, (n / width) as f32));
         if at.x < -0.5 || at.y < -0.5 || at.x > columns as f32 - 0.5 || at.y > rows as f32 - 0.5 {
             continue;
         }
-        let mut sum = [0.0; 3];
-        for offset in &offsets {
-            let point = at + offset;
-            let low = point.floor();
-            let mix = point - low;
-            let x0 = (low.x as i32).clamp(0, columns - 1) as usize;
-            let y0 = (low.y as i32).clamp(0, rows - 1) as usize;
-            let x1 = (x0 + 1).min(columns as usize - 1);
-            let y1 = (y0 + 1).min(rows as usize - 1);
-            let index = |x: usize, y: usize| (y * columns as usize + x) * 3;
-            let corners = [
-                (index(x0, y0), (1.0 - mix.x) * (1.0 - mix.y)),
-                (index(x1, y0), mix.x * (1.0 - mix.y)),
-                (index(x0, y1), (1.0 - mix.x) * mix.y),
-                (index(x1, y1), mix.x * mix.y),
-            ];
-            for (start, weight) in corners {
-                for c in 0..3 {
-                    sum[c] += f32::from(data[start + c]) * weight;
-                }
-            }
-        }
+        let low = at.floor();
+        let mix = at - low;
+        let x0 = (low.x as i32).clamp(0, columns - 1) as usize;
+        let y0 = (low.y as i32).clamp(0, rows - 1) as usize;
+        let x1 = (x0 + 1).min(columns as usize - 1);
+        let y1 = (y0 + 1).min(rows as usize - 1);
+        let index = |x: usize, y: usize| (y * columns as usize + x) * 3;
+        let corners = [
+            (index(x0, y0), (1.0 - mix.x) * (1.0 - mix.y)),
+            (index(x1, y0), mix.x * (1.0 - mix.y)),
+            (index(x0, y1), (1.0 - mix.x) * mix.y),
+            (index(x1, y1), mix.x * mix.y),
+        ];
         for c in 0..3 {
-            pixel[c] = (sum[c] * share).round() as u8;
+            let value: f32 = corners
+                .iter()
+                .map(|(start, weight)| f32::from(data[start + c]) * weight)
+                .sum();
+            pixel[c] = value.round() as u8;
         }
     }
 }
@@ -308,5 +326,38 @@ mod tests {
             (f32::from(pixel[0]) - up.x * 5.0).abs() < 4.0,
             "{pixel:?} at {up}"
         );
+    }
+
+    #[test]
+    fn a_turned_crop_that_shrinks_the_picture_averages_it_and_keeps_places() {
+        // Fine stripes over a slope: what is sampled without averaging is nearly black or nearly white.
+        let image = RgbImage::from_fn(400, 400, |x, y| {
+            image::Rgb([
+                (x / 2) as u8,
+                if x % 2 == 0 { 0 } else { 200 },
+                (y / 2) as u8,
+            ])
+        });
+        let region = Region {
+            centre: Vec2::new(199.5, 189.5),
+            size: Vec2::splat(200.0),
+            angle: 0.6,
+        };
+        let matrix = region.picture_from_crop(25, 25);
+        let mut cutter = Cutter::new(form(25));
+        let fed = cutter.cut(&image, &region, 7);
+        for (x, y) in [(3, 3), (12, 12), (21, 5), (6, 20)] {
+            let point = matrix.transform_point2(Vec2::new(x as f32, y as f32));
+            let pixel = at(&fed, 25, x, y).map(f32::from);
+            assert!(
+                (pixel[0] - point.x / 2.0).abs() < 3.0,
+                "{pixel:?} at {point}"
+            );
+            assert!(
+                (pixel[2] - point.y / 2.0).abs() < 3.0,
+                "{pixel:?} at {point}"
+            );
+            assert!((pixel[1] - 100.0).abs() < 25.0, "{pixel:?} at {point}");
+        }
     }
 }

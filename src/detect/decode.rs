@@ -16,16 +16,21 @@ pub struct ScoredBox {
 }
 
 /// Reads YOLOX's grids (Ge et al. 2021): `rows` of dx, dy, log w, log h, objectness and class scores, cell after cell.
+/// `None` where there are not as many rows as cells, or no column for the class.
 pub fn yolox(
     rows: &Tensor,
     input: (usize, usize),
     strides: &[usize],
     person: usize,
     least: f32,
-) -> Vec<ScoredBox> {
+) -> Option<Vec<ScoredBox>> {
     let columns = rows.shape.last().copied().unwrap_or(0);
-    if columns < 6 + person {
-        return Vec::new();
+    let expected: usize = strides
+        .iter()
+        .map(|stride| (input.0 / stride) * (input.1 / stride))
+        .sum();
+    if columns < 6 + person || rows.data.len() != expected * columns {
+        return None;
     }
     let cells = strides.iter().flat_map(|&stride| {
         let (across, down) = (input.0 / stride, input.1 / stride);
@@ -49,7 +54,7 @@ pub fn yolox(
             });
         }
     }
-    suppress(boxes, 0.55)
+    Some(suppress(boxes, 0.55))
 }
 
 /// Intersection over union of two boxes.
@@ -113,7 +118,7 @@ pub fn simcc(x: &Tensor, y: &Tensor, split: f32) -> Vec<Keypoint> {
             let ((x, sure_x), (y, sure_y)) = (peak(x), peak(y));
             Keypoint {
                 position: Vec2::new(x, y) / split,
-                confidence: Confidence::new(sure_x.min(sure_y)),
+                confidence: Confidence::new(sure_x).least(Confidence::new(sure_y)),
             }
         })
         .collect()
@@ -204,11 +209,11 @@ pub fn regression(rows: &Tensor, how: &RegressionRows, input: (usize, usize)) ->
             let confidence = how
                 .confidence
                 .iter()
-                .map(|&column| logistic(row[column]))
-                .fold(1.0, f32::min);
+                .map(|&column| Confidence::new(logistic(row[column])))
+                .fold(Confidence::FULL, Confidence::least);
             Keypoint {
                 position,
-                confidence: Confidence::new(confidence),
+                confidence,
             }
         })
         .collect()
@@ -264,7 +269,8 @@ mod tests {
         let mut rows = vec![0.0; 5 * 7];
         rows[3 * 7..4 * 7].copy_from_slice(&[0.5, 0.25, 0.0, 2f32.ln(), 0.9, 0.1, 0.8]);
         rows[4 * 7..].copy_from_slice(&[0.5, 0.5, 0.0, 0.0, 1.0, 0.0, 0.6]);
-        let found = yolox(&tensor(&[1, 5, 7], rows), (16, 16), &[8, 16], 1, 0.3);
+        let found =
+            yolox(&tensor(&[1, 5, 7], rows), (16, 16), &[8, 16], 1, 0.3).unwrap_or_default();
         assert_eq!(found.len(), 2);
         assert!((found[0].score - 0.72).abs() < 1e-5);
         assert!(
@@ -384,7 +390,7 @@ mod tests {
         for (row, value) in values {
             rows.data[row * 6..row * 6 + 6].copy_from_slice(value);
         }
-        let boxes = yolox(&rows, (256, 256), &[8], 0, 0.4);
+        let boxes = yolox(&rows, (256, 256), &[8], 0, 0.4).unwrap_or_default();
         let scale = recorded.picture.0 / 256.0;
         let corner = |point: Vec2| (point + 0.5) * scale - 0.5;
         let found = boxes

@@ -99,6 +99,11 @@ impl KeypointEstimator {
         &self.name
     }
 
+    /// The joints that it finds.
+    pub fn joints(&self) -> &'static [Joint] {
+        self.joints
+    }
+
     /// Finds the joints of the person in a region.
     ///
     /// # Errors
@@ -117,10 +122,13 @@ impl KeypointEstimator {
         };
         let tensors = self.session.run(&[input], &self.decoder.outputs())?;
         let (points, presence) = self.read(&tensors);
-        if points.len() < self.joints.len() {
+        let followed = self
+            .follow
+            .map_or(0, |follow| follow.centre.max(follow.top) + 1);
+        if points.len() < self.joints.len().max(followed) {
             return Err(mismatch(
                 &self.name,
-                "it gives fewer joints than its card names",
+                "it gives fewer landmarks than its card names",
             ));
         }
         let picture_from_crop = region.picture_from_crop(self.size.0, self.size.1);

@@ -73,7 +73,7 @@ impl PersonDetector {
     /// Boxes of people in pixels of the picture, best first.
     ///
     /// # Errors
-    /// [`ModelError::Run`].
+    /// [`ModelError::Run`], or [`ModelError::Mismatch`] when the output is not what the card says.
     pub fn detect(
         &mut self,
         image: &RgbImage,
@@ -95,7 +95,12 @@ impl PersonDetector {
             data: self.cutter.cut(image, &region, self.pad),
         };
         let rows = self.session.run(&[input], &[&self.output])?;
-        let boxes = decode::yolox(&rows[0], self.size, &self.strides, self.person, least_score);
+        let boxes = decode::yolox(&rows[0], self.size, &self.strides, self.person, least_score)
+            .ok_or_else(|| {
+                let shape = &rows[0].shape;
+                let error = format!("its output of {shape:?} is not the card's strides and class");
+                mismatch(&self.name, &error)
+            })?;
         let picture = Rect::from_corners(Vec2::splat(-0.5), extent - 0.5);
         Ok(boxes
             .into_iter()

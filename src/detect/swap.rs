@@ -7,28 +7,7 @@
 
 use bevy::math::Vec2;
 
-use crate::skeleton::{Joint, Pose2d};
-
-/// Joints that are exchanged together.
-const ARMS: &[Joint] = {
-    use Joint::*;
-    &[
-        LeftShoulder,
-        LeftElbow,
-        LeftWrist,
-        LeftPinky,
-        LeftIndex,
-        LeftThumb,
-    ]
-};
-const LEGS: &[Joint] = {
-    use Joint::*;
-    &[LeftHip, LeftKnee, LeftAnkle, LeftHeel, LeftFootIndex]
-};
-const FACE: &[Joint] = {
-    use Joint::*;
-    &[LeftEyeInner, LeftEye, LeftEyeOuter, LeftEar, MouthLeft]
-};
+use crate::skeleton::{ARMS, FACE, Joint, LEGS, Pose2d};
 
 /// How much better the exchanged reading must explain the motion.
 const CLEARLY: f32 = 0.6;

@@ -1,14 +1,13 @@
 //! Who is who from frame to frame in one view.
 
 use bevy::math::{Rect, Vec2};
-use pathfinding::kuhn_munkres::kuhn_munkres_min;
-use pathfinding::matrix::Matrix;
 
 use super::Person2d;
 use super::crop::Region;
 use super::decode::{ScoredBox, overlap};
 use super::keypoints::{Estimate, Look};
 use super::swap::SwapFilter;
+use crate::assignment::assign;
 use crate::skeleton::{Joint, Pose2d};
 
 /// Joints surer than this place the next crop and count as seen.
@@ -20,8 +19,13 @@ const PATIENCE: u32 = 12;
 /// The least overlap of a detector's box with a track that makes them the same person.
 const SAME: f32 = 0.25;
 
-/// Keypoint networks find a body in any crop: where joints are less sure than this on average, the detector is asked too.
+/// Keypoint networks find a body in any crop: where the surest joints are less sure than this on average, the detector is
+/// asked too.
 const DOUBTFUL: f32 = 0.4;
+/// How many joints those are: of somebody at a desk, no more may be in view.
+const SUREST: usize = 8;
+/// What is left of a box from one frame to the next where no sure joint holds it open.
+const SHRINK: f32 = 0.9;
 /// A box with this score is clearly somebody.
 const CLEAR: f32 = 0.65;
 /// How often in a row the detector may not be clear about somebody whose joints are in doubt.
@@ -85,7 +89,7 @@ impl Track {
             .present()
             .filter(|(_, point)| point.confidence.get() >= SURE)
             .count();
-        if estimate.presence < 0.5 || sure < LEAST_JOINTS {
+        if estimate.presence.is_nan() || estimate.presence < 0.5 || sure < LEAST_JOINTS {
             self.lost += 1;
             self.next = None;
             return;
@@ -110,8 +114,10 @@ impl Track {
             let velocity = &mut self.velocity[joint as usize];
             *velocity = velocity.lerp(moved, 0.5) * 0.8;
         }
-        if let Some(bounds) = bounds_of(&pose) {
-            self.bounds = bounds;
+        if let Some(tight) = bounds_of(&pose) {
+            // A joint that is unsure for a moment falls out of the tight box, and would be cut off by the next crop.
+            let held = self.held_open(&pose);
+            self.bounds = tight.union(held);
         }
         self.next = estimate.next_region;
         self.pose = Some(pose);
@@ -120,14 +126,27 @@ impl Track {
         self.seen += 1;
     }
 
+    /// The last box, somewhat smaller, moved as the joints did.
+    fn held_open(&self, pose: &Pose2d) -> Rect {
+        let moved: Vec<Vec2> = pose
+            .present()
+            .filter_map(|(joint, point)| {
+                let was = self.pose.as_ref()?[joint]?;
+                let sure = was.confidence.least(point.confidence).get() >= SURE;
+                sure.then(|| point.position - was.position)
+            })
+            .collect();
+        let shift = moved.iter().sum::<Vec2>() / moved.len().max(1) as f32;
+        Rect::from_center_size(self.bounds.center() + shift, self.bounds.size() * SHRINK)
+    }
+
     /// Whether neither network is sure that somebody is there.
     fn is_doubtful(&self) -> bool {
-        let (mut sum, mut count) = (0.0, 0);
-        for (_, point) in self.pose.iter().flat_map(Pose2d::present) {
-            sum += point.confidence.get();
-            count += 1;
-        }
-        self.unclear > MISSES && sum < DOUBTFUL * count as f32
+        let joints = self.pose.iter().flat_map(Pose2d::present);
+        let mut sure: Vec<f32> = joints.map(|(_, point)| point.confidence.get()).collect();
+        sure.sort_by(|a, b| b.total_cmp(a));
+        sure.truncate(SUREST);
+        self.unclear > MISSES && sure.iter().sum::<f32>() < DOUBTFUL * sure.len() as f32
     }
 
     /// The person, while they are seen.
@@ -172,7 +191,7 @@ impl Tracker {
         self.tracks.iter_mut().for_each(|track| track.unclear += 1);
         let mut taken = vec![false; boxes.len()];
         for (track, found) in assign(self.tracks.len(), boxes.len(), |t, b| {
-            1.0 - overlap(self.tracks[t].bounds, boxes[b].bounds)
+            1.0 - f64::from(overlap(self.tracks[t].bounds, boxes[b].bounds))
         }) {
             if overlap(self.tracks[track].bounds, boxes[found].bounds) >= SAME {
                 taken[found] = true;
@@ -255,34 +274,10 @@ fn same_person(a: &Track, b: &Track) -> bool {
     total >= 5 && near * 10 > total * 7
 }
 
-/// The assignment of rows to columns of the least total cost (Kuhn–Munkres).
-fn assign(rows: usize, columns: usize, cost: impl Fn(usize, usize) -> f32) -> Vec<(usize, usize)> {
-    if rows == 0 || columns == 0 {
-        return Vec::new();
-    }
-    // The solver wants whole numbers, and no more rows than columns.
-    let whole = |row, column| (f64::from(cost(row, column).clamp(-1e3, 1e3)) * 1e4) as i64;
-    if rows <= columns {
-        let (_, chosen) = kuhn_munkres_min(&Matrix::from_fn(rows, columns, |(row, column)| {
-            whole(row, column)
-        }));
-        chosen.into_iter().enumerate().collect()
-    } else {
-        let (_, chosen) = kuhn_munkres_min(&Matrix::from_fn(columns, rows, |(column, row)| {
-            whole(row, column)
-        }));
-        chosen
-            .into_iter()
-            .enumerate()
-            .map(|(column, row)| (row, column))
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::skeleton::{Confidence, Keypoint};
+    use crate::skeleton::{Confidence, JointSet, Keypoint};
 
     fn person_at(x: f32) -> Estimate {
         sure_person_at(x, 0.8)
@@ -413,6 +408,53 @@ mod tests {
         tracker.meet(&[box_at(100.0)], 8);
         assert_eq!(tracker.tracks[0].region(), Look::Box(box_at(100.0).bounds));
         assert_eq!(tracker.tracks.len(), 1);
+    }
+
+    #[test]
+    fn a_foot_that_is_unsure_for_a_moment_stays_in_the_box() {
+        let mut track = Track::new(1, &box_at(100.0));
+        track.observe(person_at(100.0), 0.0, true);
+        let before = track.bounds;
+        let mut unsure = person_at(104.0);
+        for joint in [Joint::LeftKnee, Joint::RightKnee] {
+            if let Some(point) = &mut unsure.pose[joint] {
+                point.confidence = Confidence::new(0.1);
+            }
+        }
+        track.observe(unsure.clone(), 0.033, true);
+        assert!(
+            track.bounds.contains(Vec2::new(109.0, 140.0)),
+            "{:?}",
+            track.bounds
+        );
+        for n in 2..60 {
+            track.observe(unsure.clone(), f64::from(n) * 0.033, true);
+        }
+        assert!(
+            track.bounds.height() < 0.85 * before.height(),
+            "but not for ever"
+        );
+    }
+
+    #[test]
+    fn somebody_at_a_desk_is_believed_by_the_joints_in_view() {
+        let mut track = Track::new(
+            1,
+            &ScoredBox {
+                score: 0.5,
+                ..box_at(100.0)
+            },
+        );
+        let mut seated = person_at(100.0);
+        for &joint in JointSet::Body25.joints() {
+            let hidden = Keypoint {
+                position: Vec2::new(110.0, 150.0),
+                confidence: Confidence::new(0.05),
+            };
+            seated.pose[joint].get_or_insert(hidden);
+        }
+        track.observe(seated, 0.0, true);
+        assert!(!track.is_doubtful());
     }
 
     #[test]

@@ -81,7 +81,26 @@ impl ModelCard {
         {
             return Err("`std` must not be 0".into());
         }
+        if let InputForm::Image {
+            number: Number::U8,
+            layout,
+            mean,
+            std,
+            ..
+        } = card.input.form
+            && (layout == Layout::Nchw || mean != [0.0; 3] || std != ones())
+        {
+            return Err(
+                "an input of type `u8` has layout `nhwc` and neither `mean` nor `std`".into(),
+            );
+        }
+        if let InputForm::Sequence { frames: 0, .. } = card.input.form {
+            return Err("the input's `frames` must not be 0".into());
+        }
         match &card.decoder {
+            Decoder::Regression { confidence, .. } if confidence.is_empty() => {
+                Err("`confidence` names no column".into())
+            }
             Decoder::Yolox {
                 strides, person, ..
             } if strides.contains(&0) || *person > 10_000 => {

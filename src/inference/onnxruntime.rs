@@ -66,7 +66,7 @@ fn search() -> Result<(Environment, Arc<str>), String> {
                 return Ok((environment, format!("{version}{place}").into()));
             }
             // The system's is a bare name that is always tried: its absence is no news.
-            Err(_) if !path.is_absolute() => {}
+            Err(_) if !path.is_absolute() && place != FROM_VARIABLE => {}
             Err(error) => refused.push(format!("{} cannot be used ({error})", path.display())),
         }
     }

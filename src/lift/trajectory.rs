@@ -46,7 +46,10 @@ pub fn root(sightings: &[Sighting]) -> Option<Vec3> {
                 right += row * value * weight;
             }
         }
-        let solved = normal.cholesky()?.solve(&right);
+        let Some(factors) = normal.cholesky() else {
+            return translation;
+        };
+        let solved = factors.solve(&right);
         let found = Vec3::new(solved.x as f32, solved.y as f32, solved.z as f32);
         if !found.is_finite() || found.z < 0.2 || found.z > 60.0 {
             return translation;
@@ -56,11 +59,14 @@ pub fn root(sightings: &[Sighting]) -> Option<Vec3> {
     translation
 }
 
+/// What a joint behind the camera is off by: more than any that is seen.
+const BEHIND: f32 = 100.0;
+
 /// Distance between where a joint was seen and where it would be.
 fn off_by(sighting: &Sighting, translation: Vec3) -> f32 {
     let point = sighting.place + translation;
     if point.z < 0.05 {
-        f32::MAX
+        BEHIND
     } else {
         (point.truncate() / point.z).distance(sighting.ray)
     }

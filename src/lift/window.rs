@@ -174,7 +174,7 @@ mod tests {
         let table: Table = serde_json::from_str(include_str!("features.json"))?;
         assert_eq!(table.joints, JointSet::Lift23.joints());
         let mut camera = Intrinsics::assumed(table.size.0, table.size.1);
-        camera.focal = Vec2::splat(table.focal);
+        camera.focal = bevy::math::DVec2::splat(table.focal.into());
         for (number, person) in table.people.iter().enumerate() {
             let mut last: Option<Features> = None;
             for frame in &person.frames {

@@ -57,6 +57,7 @@ def main():
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--most", type=int, default=10**9)
     arguments = parser.parse_args()
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
     teachers = Teachers(arguments.models)
     files = sorted(p for p in arguments.photos.rglob("*") if p.suffix in (".webp", ".jpg", ".png"))
