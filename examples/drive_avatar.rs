@@ -8,11 +8,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bevy::prelude::*;
+use bevy::render::RenderPlugin;
 use bevy::render::view::screenshot::{Screenshot, ScreenshotCaptured, save_to_disk};
+use bevy_pose_capture::avatar::AvatarRefused;
 use bevy_pose_capture::capture::{CameraState, CameraStatus, Captured};
 use bevy_pose_capture::panel::PanelState;
 use bevy_pose_capture::prelude::*;
+use bevy_pose_capture::record::gltf::AvatarFile;
 use bevy_pose_capture::record::overlay::overlay;
+use bevy_pose_capture::retarget::humanoid::table_entry;
 use bevy_pose_capture::source::SourceSpec;
 use clap::Parser;
 use support::View;
@@ -27,6 +31,9 @@ struct Arguments {
     /// A .glb, .gltf or .vrm humanoid; ours where it is left out.
     #[arg(long)]
     avatar: Option<PathBuf>,
+    /// `BONE=NODE`: a bone of the avatar (VRM's name, such as leftHand) whose node is not found by itself.
+    #[arg(long, value_parser = table_entry)]
+    bone: Vec<(String, String)>,
     /// Folder of models to use before the embedded ones.
     #[arg(long)]
     models: Option<PathBuf>,
@@ -88,17 +95,48 @@ fn avatar(arguments: &Arguments, assets: &AssetServer) -> impl Bundle + use<> {
         file
     };
     let path = bevy::asset::AssetPath::from(file).with_label("Scene0");
-    (WorldAssetRoot(assets.load(path)), Avatar::default())
+    let avatar = Avatar {
+        bone_table: arguments.bone.iter().cloned().collect(),
+        ..default()
+    };
+    (WorldAssetRoot(assets.load(path)), avatar)
 }
 
-/// A missing file would only be logged once the app runs.
+/// Where the performers' skeletons are drawn: beside the avatar, as far from the camera entity as people usually stand.
+const SKELETONS_ASIDE: Vec3 = Vec3::new(1.3, 0.0, 3.0);
+
+/// What is wrong with the avatar's file is said at once, and not only logged once the app runs.
 fn check_avatar(arguments: &Arguments) -> Result<(), String> {
-    match &arguments.avatar {
-        Some(file) if !file.exists() => Err(format!(
+    let Some(file) = &arguments.avatar else {
+        return Ok(());
+    };
+    if !file.exists() {
+        return Err(format!(
             "the avatar {} does not exist; check the path",
             file.display()
-        )),
-        _ => Ok(()),
+        ));
+    }
+    if file
+        .extension()
+        .is_some_and(|extension| extension == "gltf")
+    {
+        return Ok(());
+    }
+    let table = arguments.bone.iter().cloned().collect();
+    AvatarFile::open(file)
+        .and_then(|file| file.rig(&table))
+        .map(|_| ())
+        .map_err(|error| error.to_string())
+}
+
+/// An avatar that cannot be driven ends the app: there would be nothing to see.
+fn end_on_refusal(
+    refused: Query<&AvatarRefused, Added<AvatarRefused>>,
+    mut exit: MessageWriter<AppExit>,
+) {
+    for refused in &refused {
+        eprintln!("drive_avatar: {}", refused.0);
+        exit.write(AppExit::error());
     }
 }
 
@@ -109,6 +147,7 @@ fn run_window(arguments: &Arguments) -> Result<(), String> {
             "there is no display to open a window on; --headless writes pictures instead".into(),
         );
     }
+    let render_creation = support::renderer()?;
     let spec = source(arguments);
     if !spec.is_live() {
         spec.open().map_err(|error| error.to_string())?;
@@ -120,17 +159,24 @@ fn run_window(arguments: &Arguments) -> Result<(), String> {
     };
     let mut app = App::new();
     app.add_plugins((
-        support::default_plugins().set(WindowPlugin {
-            primary_window: Some(Window {
-                title: "bevy_pose_capture".into(),
-                resolution: (1280, 720).into(),
+        support::default_plugins()
+            .set(WindowPlugin {
+                primary_window: Some(Window {
+                    title: "bevy_pose_capture".into(),
+                    resolution: (1280, 720).into(),
+                    ..default()
+                }),
+                ..default()
+            })
+            .set(RenderPlugin {
+                render_creation,
                 ..default()
             }),
-            ..default()
-        }),
         PoseCapturePlugin::default(),
         PoseCapturePanelPlugin,
-        PoseCaptureDebugPlugin,
+        PoseCaptureDebugPlugin {
+            aside: SKELETONS_ASIDE,
+        },
     ))
     .insert_resource(settings)
     .insert_resource(arguments.clone())
@@ -151,7 +197,7 @@ fn run_window(arguments: &Arguments) -> Result<(), String> {
             commands.spawn(avatar(&arguments, &assets));
         },
     )
-    .add_systems(Update, take_screenshot);
+    .add_systems(Update, (take_screenshot, end_on_refusal));
     app.world_mut()
         .resource_mut::<PanelState>()
         .avatar
@@ -192,6 +238,11 @@ struct Newest(Option<Captured>);
 
 fn run_headless(arguments: &Arguments) -> Result<(), String> {
     let spec = source(arguments);
+    if spec.is_live() {
+        return Err(
+            "a webcam has no end; --headless takes a video file or a folder of pictures".into(),
+        );
+    }
     check_avatar(arguments)?;
     let length = spec
         .open()

@@ -13,6 +13,7 @@ use bevy_pose_capture::record::gltf::AvatarFile;
 use bevy_pose_capture::record::overlay::{contact_sheet, overlay};
 use bevy_pose_capture::record::take::{Take, TakeFrame, TakeWriter};
 use bevy_pose_capture::recording::export;
+use bevy_pose_capture::retarget::humanoid::table_entry;
 use bevy_pose_capture::source::{CaptureEvent, Pace, SourceSpec, capture};
 use bevy_pose_capture::worker::{Received, WhenFull, Worker, mailbox};
 use clap::Parser;
@@ -35,6 +36,9 @@ struct Arguments {
     /// The .glb or .vrm whose skin capture.glb gets; our mannequin where it is left out.
     #[arg(long)]
     avatar: Option<PathBuf>,
+    /// `BONE=NODE`: a bone of the avatar (VRM's name, such as leftHand) whose node is not found by itself.
+    #[arg(long, value_parser = table_entry)]
+    bone: Vec<(String, String)>,
     /// Name of the camera in keypoints.json and joints.json; the clip's name where it is left out.
     #[arg(long)]
     camera: Option<String>,
@@ -64,6 +68,14 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let spec = SourceSpec::parse(&arguments.input);
+    if spec.is_live() {
+        return Err(format!(
+            "{} has no end; this example takes a video file or a folder of pictures (drive_avatar records webcams)",
+            arguments.input
+        )
+        .into());
+    }
+    let bone_table: HashMap<String, String> = arguments.bone.iter().cloned().collect();
     std::fs::create_dir_all(&arguments.out).map_err(|error| {
         format!(
             "cannot make the folder {}: {error}",
@@ -72,7 +84,7 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
     })?;
     if let Some(avatar) = &arguments.avatar {
         // Known to be of use before minutes are spent on the clip.
-        AvatarFile::open(avatar)?.rig(&HashMap::new())?;
+        AvatarFile::open(avatar)?.rig(&bone_table)?;
     }
     let mut models = match &arguments.models {
         Some(folder) => Models::from_folder(folder)?,
@@ -127,7 +139,12 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let camera = arguments.camera.as_ref().unwrap_or(&name);
     let mut keypoints = KeypointsFile::new(camera, rate.unwrap_or(30.0));
     let tile_every = (length.unwrap_or(100) / 24).max(1);
-    while let CaptureEvent::Frame(frame) = next()? {
+    let cut_short = loop {
+        let frame = match next()? {
+            CaptureEvent::Frame(frame) => frame,
+            CaptureEvent::Ended(cut_short) => break cut_short,
+            _ => continue,
+        };
         let mut capture = pipeline.process(frame)?;
         if captures.is_empty() {
             take.header.size = (capture.camera.width, capture.camera.height);
@@ -145,17 +162,20 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
         capture.frame.image = Default::default();
         captures.push(capture);
         bar.inc(1);
-    }
+    };
     bar.finish();
     drop(reader);
 
     writer.flush()?;
     report(&captures);
-    let Some(id) = take.main_person() else {
+    let person = take.main_person();
+    if person.is_empty() {
         return Err(format!("nobody was found in {name}").into());
-    };
+    }
     let mut joints = JointsFile::new(camera);
-    captures.iter().for_each(|capture| joints.push(capture, id));
+    for capture in &captures {
+        joints.push(capture, &person);
+    }
     write_json(&arguments.out.join("keypoints.json"), &keypoints)?;
     write_json(&arguments.out.join("joints.json"), &joints)?;
     if !sheets.is_empty() {
@@ -164,11 +184,12 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let glb = export(
         &take,
         arguments.avatar.as_deref(),
-        &HashMap::new(),
+        &bone_table,
         &arguments.out.join("capture.glb"),
     )?;
     println!("saved {}", glb.display());
-    Ok(())
+    // All that is there was captured; whoever counts on the whole clip must know all the same.
+    cut_short.map_or(Ok(()), |error| Err(error.into()))
 }
 
 fn write_json(path: &std::path::Path, value: &impl serde::Serialize) -> Result<(), AnyError> {

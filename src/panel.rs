@@ -9,11 +9,16 @@ mod record;
 mod settings;
 mod times;
 
+use std::path::PathBuf;
+
+use bevy::asset::io::file::FileAssetReader;
 use bevy::prelude::*;
 use bevy_egui::{EguiContexts, EguiPlugin, EguiPrimaryContextPass, EguiTextureHandle, egui};
 
 use crate::avatar::Avatar;
-use crate::capture::{CameraPreview, CameraState, CameraStatus, CaptureCamera, Performer};
+use crate::capture::{
+    CameraPreview, CameraState, CameraStatus, CaptureCamera, Captured, Performer,
+};
 use crate::plugin::PoseCaptureSettings;
 use crate::recording::{Recording, StartRecording, StopRecording};
 use crate::source::SourceSpec;
@@ -33,7 +38,11 @@ impl Plugin for PoseCapturePanelPlugin {
         if !app.is_plugin_added::<EguiPlugin>() {
             app.add_plugins(EguiPlugin::default());
         }
+        // Recording may be left out; its messages then go nowhere.
         app.init_resource::<PanelState>()
+            .add_message::<StartRecording>()
+            .add_message::<StopRecording>()
+            .add_message::<Captured>()
             .add_systems(Update, remember_times)
             .add_systems(EguiPrimaryContextPass, show_panel);
     }
@@ -46,13 +55,13 @@ pub struct PanelState {
     pub open: bool,
     /// Name of the next take's files, without extension.
     pub take: String,
-    /// The file of the avatar whose skin takes get; our mannequin where it is `None`.
-    pub avatar: Option<std::path::PathBuf>,
+    /// The file of the avatar whose skin takes get. Where it is `None`, that of the first [`Avatar`], or our mannequin where
+    /// there is none or it came from elsewhere than a file.
+    pub avatar: Option<PathBuf>,
     source: SourcePick,
     /// As typed; what the settings say until somebody types.
     models_folder: Option<String>,
     history: TimesHistory,
-    shown: Option<f64>,
 }
 
 impl Default for PanelState {
@@ -64,26 +73,32 @@ impl Default for PanelState {
             source: SourcePick::default(),
             models_folder: None,
             history: default(),
-            shown: None,
         }
     }
 }
 
 fn remember_times(
     mut state: ResMut<PanelState>,
+    mut captured: MessageReader<Captured>,
     cameras: Query<&CameraStatus>,
-    performers: Query<&Performer>,
 ) {
-    let newest = performers
-        .iter()
-        .map(|performer| performer.time)
-        .reduce(f64::max);
-    if newest != state.shown {
-        state.shown = newest;
-        if let Some(status) = cameras.iter().next() {
-            state.history.push(status);
-        }
+    let Some(status) = cameras.iter().next() else {
+        return;
+    };
+    if captured.read().count() > 0 {
+        state.history.push(status);
     }
+}
+
+/// The file of a model that was loaded from the game's `assets` folder or from an absolute path.
+fn file_of(model: &WorldAssetRoot) -> Option<PathBuf> {
+    let path = model.0.path()?.path().to_owned();
+    let file = if path.is_absolute() {
+        path
+    } else {
+        FileAssetReader::get_base_path().join("assets").join(path)
+    };
+    file.exists().then_some(file)
 }
 
 fn show_panel(
@@ -97,8 +112,8 @@ fn show_panel(
         Option<&CameraPreview>,
     )>,
     performers: Query<&Performer>,
-    avatars: Query<&Avatar>,
-    recording: Res<Recording>,
+    avatars: Query<(&Avatar, Option<&WorldAssetRoot>)>,
+    recording: Option<Res<Recording>>,
     mut starts: MessageWriter<StartRecording>,
     mut stops: MessageWriter<StopRecording>,
 ) -> Result {
@@ -133,13 +148,15 @@ fn show_panel(
             } else {
                 ui.label("No camera yet: spawn a CaptureCamera.");
             }
-            action = record_ui(
-                ui,
-                &mut state.take,
-                recording.is_running(),
-                recording.seconds(),
-                recording.trouble.as_deref(),
-            );
+            if let Some(recording) = &recording {
+                action = record_ui(
+                    ui,
+                    &mut state.take,
+                    recording.is_running(),
+                    recording.seconds(),
+                    recording.trouble.as_deref(),
+                );
+            }
             egui::CollapsingHeader::new("Source and models")
                 .default_open(true)
                 .show(ui, |ui| {
@@ -173,14 +190,14 @@ fn show_panel(
     }
     match action {
         Some(RecordAction::Start) => {
+            let (avatar, model) = avatars.iter().next().unzip();
             starts.write(StartRecording {
                 file: state.take.clone().into(),
-                avatar: state.avatar.clone(),
-                bone_table: avatars
-                    .iter()
-                    .next()
-                    .map(|avatar| avatar.bone_table.clone())
-                    .unwrap_or_default(),
+                avatar: state
+                    .avatar
+                    .clone()
+                    .or_else(|| model.flatten().and_then(file_of)),
+                bone_table: avatar.map_or_else(default, |avatar| avatar.bone_table.clone()),
             });
         }
         Some(RecordAction::Stop) => {

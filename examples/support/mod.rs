@@ -15,7 +15,7 @@ use bevy::render::RenderPlugin;
 use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
 use bevy::render::render_resource::TextureFormat;
 use bevy::render::renderer::initialize_renderer;
-use bevy::render::settings::{Backends, WgpuSettings};
+use bevy::render::settings::{Backends, RenderCreation, WgpuSettings};
 use bevy::render::view::screenshot::{Screenshot, ScreenshotCaptured};
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
@@ -38,11 +38,11 @@ pub fn default_plugins() -> PluginGroupBuilder {
     })
 }
 
-/// The same without a window: pictures are rendered into an image.
+/// What renders: Bevy itself would panic where there is nothing that can.
 ///
 /// # Errors
 /// A sentence when there is nothing that can render.
-pub fn headless_plugins() -> Result<PluginGroupBuilder, String> {
+pub fn renderer() -> Result<RenderCreation, String> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let renderer = std::panic::catch_unwind(|| {
@@ -56,6 +56,14 @@ pub fn headless_plugins() -> Result<PluginGroupBuilder, String> {
     let renderer = renderer.map_err(|_| {
         "there is no GPU adapter, not even a software one; install a Vulkan driver (Debian: mesa-vulkan-drivers)".to_owned()
     })?;
+    Ok(renderer.into())
+}
+
+/// [`default_plugins`] without a window: pictures are rendered into an image.
+///
+/// # Errors
+/// As [`renderer`].
+pub fn headless_plugins() -> Result<PluginGroupBuilder, String> {
     Ok(default_plugins()
         .set(WindowPlugin {
             primary_window: None,
@@ -63,7 +71,7 @@ pub fn headless_plugins() -> Result<PluginGroupBuilder, String> {
             ..default()
         })
         .set(RenderPlugin {
-            render_creation: renderer.into(),
+            render_creation: renderer()?,
             synchronous_pipeline_compilation: true,
             ..default()
         })
@@ -241,12 +249,10 @@ pub fn wait_for_avatar(app: &mut App) -> Result<Entity, String> {
     Err("the avatar was not loaded within a minute; is its file whole?".into())
 }
 
-/// Whether windows can be opened.
+/// Whether windows can be opened; on Linux through X11, which Wayland's desktops offer too.
 pub fn has_display() -> bool {
     cfg!(not(target_os = "linux"))
-        || ["DISPLAY", "WAYLAND_DISPLAY"]
-            .iter()
-            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+        || std::env::var_os("DISPLAY").is_some_and(|value| !value.is_empty())
 }
 
 /// The clip that comes with the crate.

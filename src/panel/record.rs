@@ -25,7 +25,7 @@ pub fn record_ui(
             if ui.button("⏹ Stop").clicked() {
                 action = Some(RecordAction::Stop);
             }
-            ui.label(format!("{seconds:.1} s on disk"));
+            ui.label(format!("{seconds:.1} s recorded"));
         } else {
             if ui.button("⏺ Record").clicked() {
                 action = Some(RecordAction::Start);

@@ -109,9 +109,7 @@ fn main() -> ExitCode {
 
 fn has_display() -> bool {
     cfg!(not(target_os = "linux"))
-        || ["DISPLAY", "WAYLAND_DISPLAY"]
-            .iter()
-            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+        || std::env::var_os("DISPLAY").is_some_and(|value| !value.is_empty())
 }
 
 fn demo(

@@ -10,6 +10,7 @@ const PACKAGES: &[(Probe, &str)] = &[
     (Probe::Program("cc"), "build-essential"),
     (Probe::Program("pkg-config"), "pkg-config"),
     (Probe::Program("ffmpeg"), "ffmpeg"),
+    (Probe::Module("pip"), "python3-pip"),
     (Probe::Library("libclang"), "libclang-dev"),
     (Probe::Library("libxkbcommon-x11.so"), "libxkbcommon-x11-0"),
     (Probe::Library("libX11-xcb.so"), "libx11-xcb1"),
@@ -25,6 +26,8 @@ const PACKAGES: &[(Probe, &str)] = &[
 
 enum Probe {
     Program(&'static str),
+    /// Of Python.
+    Module(&'static str),
     Library(&'static str),
     File(&'static str),
 }
@@ -33,6 +36,11 @@ impl Probe {
     fn present(&self) -> bool {
         match self {
             Probe::Program(name) => on_path(name),
+            Probe::Module(name) => Command::new("python3")
+                .args(["-c", &format!("import {name}")])
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success()),
             Probe::File(path) => Path::new(path).exists(),
             Probe::Library(name) => library_folders().iter().any(|folder| {
                 let entries = std::fs::read_dir(folder).into_iter().flatten();
