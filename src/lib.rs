@@ -59,17 +59,22 @@
 //! whose bones are not found says which ([`AvatarRefused`](avatar::AvatarRefused)), and
 //! [`Avatar::bone_table`](avatar::Avatar::bone_table) names them by hand.
 
+pub mod assignment;
+pub mod associate;
 pub mod avatar;
+pub mod calibrate;
 pub mod camera;
 pub mod capture;
 pub mod debug_draw;
 pub mod detect;
 pub mod inference;
 pub mod lift;
+pub mod multiview;
 #[cfg(feature = "panel")]
 pub mod panel;
 pub mod pipeline;
 pub mod plugin;
+pub mod reconstruct;
 pub mod record;
 pub mod recording;
 pub mod refine;

@@ -1,0 +1,362 @@
+//! The way of one moment through several views, as a plain function: who is seen in each → who is who → where they are.
+//!
+//! What [`Pipeline`](crate::pipeline::Pipeline) is for one camera, [`MultiView`] is for a room of calibrated ones. It knows
+//! nothing of pictures: it takes 2D poses, from any network or file.
+
+use nalgebra::DMatrix;
+
+use crate::assignment::assign;
+use crate::associate::{Sighting, appearance, cycle, epipolar, identity};
+use crate::camera::View;
+use crate::reconstruct::figure::{Figure, Joints, Sights};
+use crate::reconstruct::triangulate::{Noise, Sight};
+use crate::skeleton::JointMap;
+
+/// How people are followed in a room.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MultiViewSettings {
+    /// How far off 2D networks usually are.
+    pub noise: Noise,
+    /// Seconds for which somebody whom nobody sees is still told.
+    pub patience: f64,
+    /// Seconds after which somebody whom nobody sees is forgotten, and would come back as somebody new.
+    pub memory: f64,
+}
+
+impl Default for MultiViewSettings {
+    fn default() -> Self {
+        MultiViewSettings {
+            noise: Noise::default(),
+            patience: 0.4,
+            memory: 3.0,
+        }
+    }
+}
+
+/// Somebody in the room.
+#[derive(Clone, Debug)]
+pub struct RoomPerson {
+    /// The same number for the same person, as long as the room remembers them.
+    pub id: u32,
+    /// Where their joints are.
+    pub joints: Joints,
+    /// In which views they are seen now: the number of the view and of the sighting in the list that was given.
+    pub seen: Vec<(usize, usize)>,
+}
+
+/// People in a room of calibrated cameras.
+#[derive(Clone, Debug)]
+pub struct MultiView {
+    views: Vec<View>,
+    people: Vec<Followed>,
+    next_id: u32,
+    /// May be changed between moments.
+    pub settings: MultiViewSettings,
+}
+
+#[derive(Clone, Debug)]
+struct Followed {
+    id: u32,
+    figure: Figure,
+    last_seen: f64,
+    looks: Option<Vec<f32>>,
+    seen: Vec<(usize, usize)>,
+    /// At how many moments two views or more agreed on them.
+    agreed: u32,
+}
+
+/// At how many moments views must have agreed on somebody before one view is enough to go on with.
+const TRUSTED: u32 = 10;
+/// Figures nearer to one another than this, in metres, are one person.
+const SAME_PERSON: f64 = 0.2;
+/// The least number of joints on which views must agree for somebody to count as seen.
+const LEAST_JOINTS: usize = 4;
+/// How far from where they were last seen somebody may turn up at once, in metres, and how fast they may go on from there,
+/// in metres a second.
+const ARMS_LENGTH: f64 = 0.7;
+const WALKING: f64 = 1.5;
+/// How fast remembered looks follow what is seen.
+const LOOKS_RATE: f32 = 0.1;
+
+impl MultiView {
+    /// For a room.
+    pub fn new(views: Vec<View>, settings: MultiViewSettings) -> MultiView {
+        MultiView {
+            views,
+            people: Vec::new(),
+            next_id: 0,
+            settings,
+        }
+    }
+
+    /// The cameras.
+    pub fn views(&self) -> &[View] {
+        &self.views
+    }
+
+    /// Takes in what all views see at a moment, `time` in seconds, later than the last; says who is where.
+    ///
+    /// Sightings of views that the room does not have are left out.
+    pub fn advance(&mut self, time: f64, sightings: &[Sighting]) -> Vec<RoomPerson> {
+        let mut sightings: Vec<Sighting> = sightings.to_vec();
+        let mut owner = self.find_known(time, &mut sightings);
+        let noise = self.settings.noise;
+        let patience = self.settings.patience;
+        for (person, followed) in self.people.iter_mut().enumerate() {
+            if followed.is_lost(time, patience) {
+                continue;
+            }
+            let sights = sights_of(&sightings, |n| owner[n] == Some(person));
+            followed.figure.advance(time, &sights, &noise);
+        }
+        self.begin_new(time, &sightings, &mut owner);
+        for (person, followed) in self.people.iter_mut().enumerate() {
+            let mine = (0..sightings.len()).filter(|&n| owner[n] == Some(person));
+            followed.seen = mine.map(|n| (sightings[n].view, n)).collect();
+            followed.remember(time, &sightings);
+        }
+        self.tidy(time);
+        let patience = self.settings.patience;
+        let told = self
+            .people
+            .iter()
+            .filter(|person| !person.is_lost(time, patience));
+        told.map(|person| RoomPerson {
+            id: person.id,
+            joints: person.figure.joints().clone(),
+            seen: person.seen.clone(),
+        })
+        .collect()
+    }
+
+    /// Looks for everybody who is known in every view; says whose each sighting is.
+    fn find_known(&self, time: f64, sightings: &mut [Sighting]) -> Vec<Option<usize>> {
+        let mut owner = vec![None; sightings.len()];
+        let patience = self.settings.patience;
+        let predict = |person: &Followed| match person.is_lost(time, patience) {
+            // Who was out of sight for long may be anywhere: they are known again once it is clear who is new.
+            true => identity::Prediction::default(),
+            false => person.figure.predict(time),
+        };
+        let predicted: Vec<_> = self.people.iter().map(predict).collect();
+        for view in 0..self.views.len() {
+            let here: Vec<usize> = (0..sightings.len())
+                .filter(|&n| sightings[n].view == view)
+                .collect();
+            let seen: Vec<&Sighting> = here.iter().map(|&n| &sightings[n]).collect();
+            let looks = |person: usize, n: usize| {
+                let (known, seen) = (&self.people[person].looks, &seen[n].appearance);
+                appearance::affinity(known.as_deref()?, seen.as_deref()?)
+            };
+            for (person, n) in identity::find(&predicted, &seen, looks) {
+                owner[here[n]] = Some(person);
+            }
+        }
+        for (n, sighting) in sightings.iter_mut().enumerate() {
+            if let Some(person) = owner[n] {
+                identity::mend_exchange(&predicted[person], sighting);
+            }
+        }
+        owner
+    }
+
+    /// Matches the sightings that are nobody's with one another; those that make a body are somebody new.
+    fn begin_new(&mut self, time: f64, sightings: &[Sighting], owner: &mut [Option<usize>]) {
+        let rest: Vec<usize> = (0..sightings.len())
+            .filter(|&n| {
+                owner[n].is_none()
+                    && sightings[n].view < self.views.len()
+                    && sightings[n].count() >= LEAST_JOINTS
+            })
+            .collect();
+        let several_views = rest
+            .windows(2)
+            .any(|pair| sightings[pair[0]].view != sightings[pair[1]].view);
+        if !several_views {
+            return;
+        }
+        let affinity = DMatrix::from_fn(rest.len(), rest.len(), |a, b| {
+            let (a, b) = (&sightings[rest[a.min(b)]], &sightings[rest[a.max(b)]]);
+            if a.view == b.view {
+                return 0.0;
+            }
+            let places = epipolar::affinity(a, b, &self.views).unwrap_or(0.0);
+            let looks = a.appearance.as_deref().zip(b.appearance.as_deref());
+            // Both together, as Dong et al. 2019, equation 4.
+            match looks.and_then(|(a, b)| appearance::affinity(a, b)) {
+                Some(looks) => (places * looks).sqrt(),
+                None => places,
+            }
+        });
+        let view: Vec<usize> = rest.iter().map(|&n| sightings[n].view).collect();
+        let mut groups = cycle::groups(&affinity, &view);
+        groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
+        let mut newcomers: Vec<(Figure, Vec<usize>)> = Vec::new();
+        for group in groups.iter().filter(|group| group.len() >= 2) {
+            let is_theirs = |n: usize| group.iter().any(|&member| rest[member] == n);
+            let sights = sights_of(sightings, is_theirs);
+            let Some(figure) = Figure::begin(time, &sights, &self.settings.noise) else {
+                continue;
+            };
+            if !is_plausible(figure.joints()) {
+                continue;
+            }
+            let members: Vec<usize> = group.iter().map(|&member| rest[member]).collect();
+            let patience = self.settings.patience;
+            let twin = self.people.iter().position(|known| {
+                let apart = known.figure.distance(&figure);
+                !known.is_lost(time, patience) && apart.is_some_and(|apart| apart < SAME_PERSON)
+            });
+            match twin {
+                Some(person) => members.iter().for_each(|&n| owner[n] = Some(person)),
+                None => newcomers.push((figure, members)),
+            }
+        }
+        let again = self.find_lost(time, sightings, &newcomers);
+        for ((mut figure, members), known) in newcomers.into_iter().zip(again) {
+            let person = known.unwrap_or_else(|| {
+                self.next_id += 1;
+                self.people.push(Followed {
+                    id: self.next_id,
+                    figure: Figure::default(),
+                    last_seen: time,
+                    looks: None,
+                    seen: Vec::new(),
+                    agreed: 0,
+                });
+                self.people.len() - 1
+            });
+            let followed = &mut self.people[person];
+            if known.is_some() {
+                figure.take_lengths_of(&followed.figure);
+            }
+            (followed.figure, followed.last_seen) = (figure, time);
+            members.iter().for_each(|&n| owner[n] = Some(person));
+        }
+    }
+
+    /// Who of those out of sight each newcomer is, if anybody: whoever could have walked there and looks like them.
+    fn find_lost(
+        &self,
+        time: f64,
+        sightings: &[Sighting],
+        newcomers: &[(Figure, Vec<usize>)],
+    ) -> Vec<Option<usize>> {
+        let patience = self.settings.patience;
+        let lost: Vec<usize> = (0..self.people.len())
+            .filter(|&person| self.people[person].is_lost(time, patience))
+            .collect();
+        let cost = |newcomer: usize, lost: usize| {
+            let (figure, members) = &newcomers[newcomer];
+            let known = &self.people[lost];
+            let walked = figure.centre()?.distance(known.figure.centre()?);
+            let reach = ARMS_LENGTH + WALKING * (time - known.last_seen);
+            let looks = members.iter().filter_map(|&n| {
+                let seen = sightings[n].appearance.as_deref()?;
+                appearance::affinity(known.looks.as_deref()?, seen)
+            });
+            let looks: Vec<f64> = looks.collect();
+            let alike = looks.iter().sum::<f64>() / looks.len().max(1) as f64;
+            let unlike = if looks.is_empty() { 0.0 } else { 1.0 - alike };
+            (walked < reach).then_some(walked / reach + unlike)
+        };
+        let costs: Vec<Vec<Option<f64>>> = (0..newcomers.len())
+            .map(|newcomer| lost.iter().map(|&lost| cost(newcomer, lost)).collect())
+            .collect();
+        let mut found = vec![None; newcomers.len()];
+        for (newcomer, n) in assign(newcomers.len(), lost.len(), |a, b| {
+            costs[a][b].unwrap_or(10.0)
+        }) {
+            if costs[newcomer][n].is_some() {
+                found[newcomer] = Some(lost[n]);
+            }
+        }
+        found
+    }
+
+    /// Forgets who is gone, and who turned out to be somebody else.
+    fn tidy(&mut self, time: f64) {
+        let memory = self.settings.memory;
+        self.people
+            .retain(|person| time - person.last_seen <= memory);
+        let mut kept: Vec<Followed> = Vec::with_capacity(self.people.len());
+        for person in self.people.drain(..) {
+            let twin = kept.iter_mut().find(|older| {
+                older
+                    .figure
+                    .distance(&person.figure)
+                    .is_some_and(|apart| apart < SAME_PERSON)
+            });
+            match twin {
+                Some(older) if older.last_seen < person.last_seen => {
+                    // The older one was lost, and found again as somebody new: the name stays.
+                    let id = older.id;
+                    *older = Followed { id, ..person };
+                }
+                Some(_) => {}
+                None => kept.push(person),
+            }
+        }
+        self.people = kept;
+    }
+}
+
+impl Followed {
+    /// Whether nobody saw them for so long that they may be anywhere.
+    fn is_lost(&self, time: f64, patience: f64) -> bool {
+        time - self.last_seen > patience
+    }
+
+    /// Takes in whether they were seen, and what they look like. Whoever views agreed on for long goes on with one view that
+    /// sees them; a newcomer wants two, as any two sightings may meet somewhere by chance.
+    fn remember(&mut self, time: f64, sightings: &[Sighting]) {
+        if self.seen.is_empty() {
+            return;
+        }
+        let seen_by = |views: u32| {
+            let joints = self.figure.joints().present();
+            joints.filter(|(_, joint)| joint.views >= views).count() >= LEAST_JOINTS
+        };
+        let agreed = seen_by(2);
+        if agreed || (self.agreed >= TRUSTED && seen_by(1)) {
+            self.last_seen = time;
+        }
+        self.agreed += u32::from(agreed);
+        for seen in self
+            .seen
+            .iter()
+            .filter_map(|&(_, n)| sightings[n].appearance.as_ref())
+        {
+            match &mut self.looks {
+                Some(looks) if looks.len() == seen.len() => {
+                    for (mean, value) in looks.iter_mut().zip(seen) {
+                        *mean += (value - *mean) * LOOKS_RATE;
+                    }
+                }
+                looks => *looks = Some(seen.clone()),
+            }
+        }
+    }
+}
+
+fn sights_of(sightings: &[Sighting], is_theirs: impl Fn(usize) -> bool) -> Sights {
+    let mut sights = Sights::default();
+    for (_, seen) in sightings.iter().enumerate().filter(|(n, _)| is_theirs(*n)) {
+        for (joint, &(ray, weight)) in seen.rays.present() {
+            sights[joint].push(Sight {
+                ray,
+                weight,
+                pixel: seen.pixel,
+            });
+        }
+    }
+    sights
+}
+
+fn is_plausible(joints: &Joints) -> bool {
+    let mut places = JointMap::default();
+    for (joint, found) in joints.present() {
+        places[joint] = Some(found.position);
+    }
+    crate::reconstruct::bones::plausibility(&places).is_none_or(|share| share > 0.6)
+}
