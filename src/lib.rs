@@ -79,6 +79,7 @@ pub mod record;
 pub mod recording;
 pub mod refine;
 pub mod retarget;
+pub mod room;
 pub mod skeleton;
 pub mod source;
 pub mod worker;

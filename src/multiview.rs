@@ -7,10 +7,10 @@ use nalgebra::DMatrix;
 
 use crate::assignment::assign;
 use crate::associate::{Sighting, appearance, cycle, epipolar, identity};
-use crate::camera::View;
+use crate::camera::{Intrinsics, View};
 use crate::reconstruct::figure::{Figure, Joints, Sights};
 use crate::reconstruct::triangulate::{Noise, Sight};
-use crate::skeleton::JointMap;
+use crate::skeleton::{Joint3d, JointMap, Origin, Pose3d, derive_middle};
 
 /// How people are followed in a room.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,6 +42,26 @@ pub struct RoomPerson {
     pub joints: Joints,
     /// In which views they are seen now: the number of the view and of the sighting in the list that was given.
     pub seen: Vec<(usize, usize)>,
+}
+
+impl RoomPerson {
+    /// Their joints as the later stages take them, in the room's own world.
+    pub fn pose(&self) -> Pose3d {
+        let mut pose = Pose3d::default();
+        for (joint, found) in self.joints.present() {
+            pose[joint] = Some(Joint3d {
+                position: found.position.as_vec3(),
+                sigma: found.sigma as f32,
+                origin: match found.views {
+                    0 => Origin::Predicted,
+                    1 => Origin::Lifted,
+                    _ => Origin::Triangulated,
+                },
+            });
+        }
+        derive_middle(&mut pose);
+        pose
+    }
 }
 
 /// People in a room of calibrated cameras.
@@ -92,6 +112,11 @@ impl MultiView {
     /// The cameras.
     pub fn views(&self) -> &[View] {
         &self.views
+    }
+
+    /// Gives a camera another lens, such as the same one for pictures of another size.
+    pub fn set_lens(&mut self, view: usize, lens: Intrinsics) {
+        self.views[view].intrinsics = lens;
     }
 
     /// Takes in what all views see at a moment, `time` in seconds, later than the last; says who is where.

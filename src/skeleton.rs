@@ -333,7 +333,9 @@ pub type Pose2d = JointMap<Option<Keypoint>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// Seen in one view and lifted by a network.
+    /// Two views or more agree on it.
+    Triangulated,
+    /// Seen in one view; how far away it is follows from the body (by a network, or by its bones).
     Lifted,
     /// Not seen in this frame; the network's guess from the other joints and from time.
     Predicted,

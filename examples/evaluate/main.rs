@@ -1,6 +1,7 @@
 //! Scores what ships, on pictures and motions that nobody trained on: `cargo run --example evaluate -- keypoints --help`.
 
 mod keypoints;
+mod multiview;
 
 use std::process::ExitCode;
 
@@ -19,11 +20,14 @@ struct Arguments {
 enum What {
     /// Joints of people in photos.
     Keypoints(keypoints::Arguments),
+    /// People seen by several calibrated cameras, in space.
+    Multiview(multiview::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Keypoints(arguments) => keypoints::run(&arguments),
+        What::Multiview(arguments) => multiview::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

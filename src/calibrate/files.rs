@@ -12,7 +12,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use bevy::math::{DMat3, DVec2, DVec3};
+use bevy::math::{DMat3, DQuat, DVec2, DVec3};
 use serde::{Deserialize, Serialize};
 
 use crate::camera::{Distortion, Extrinsics, Intrinsics, View};
@@ -56,12 +56,15 @@ pub struct CameraFile {
 }
 
 impl CameraFile {
+    /// What turns the file's world into Bevy's: its up into +y.
+    pub fn bevy_from_file(&self) -> DMat3 {
+        let up = self.up.normalize_or(DVec3::Y);
+        DMat3::from_quat(DQuat::from_rotation_arc(up, DVec3::Y))
+    }
+
     /// The cameras in Bevy's world, y up. A world that is z up is turned about x.
     pub fn into_bevy(self) -> Vec<View> {
-        let turn = DMat3::from_quat(bevy::math::DQuat::from_rotation_arc(
-            self.up.normalize_or(DVec3::Y),
-            DVec3::Y,
-        ));
+        let turn = self.bevy_from_file();
         let turned = |mut view: View| {
             view.extrinsics = view.extrinsics.in_moved_world(1.0, turn, DVec3::ZERO);
             view
@@ -376,12 +379,12 @@ pub fn write(path: &Path, views: &[View]) -> Result<(), CameraFileError> {
 /// # Errors
 /// [`CameraFileError::Write`].
 pub fn write_anipose(path: &Path, views: &[View]) -> Result<(), CameraFileError> {
-    let turn = DMat3::from_quat(bevy::math::DQuat::from_rotation_arc(DVec3::Y, DVec3::Z));
+    let turn = DMat3::from_quat(DQuat::from_rotation_arc(DVec3::Y, DVec3::Z));
     let mut text = String::new();
     for (n, view) in views.iter().enumerate() {
         let lens = &view.intrinsics;
         let pose = view.extrinsics.in_moved_world(1.0, turn, DVec3::ZERO);
-        let (axis, angle) = bevy::math::DQuat::from_mat3(&pose.rotation).to_axis_angle();
+        let (axis, angle) = DQuat::from_mat3(&pose.rotation).to_axis_angle();
         let (r, t, d) = (axis * angle, pose.translation, lens.distortion);
         // Writing to a string does not fail.
         let _ = write!(

@@ -21,7 +21,7 @@ const SAME: f32 = 0.25;
 
 /// Keypoint networks find a body in any crop: where the surest joints are less sure than this on average, the detector is
 /// asked too.
-const DOUBTFUL: f32 = 0.4;
+const DOUBTFUL: f32 = 0.55;
 /// How many joints those are: of somebody at a desk, no more may be in view.
 const SUREST: usize = 8;
 /// What is left of a box from one frame to the next where no sure joint holds it open.

@@ -3,10 +3,44 @@
 //! Pixels with (0, 0) at the centre of the top-left one; metres in OpenCV's camera axes; joints by name, left and right
 //! being the person's own.
 
+use bevy::math::DMat3;
 use serde::Serialize;
 
+use crate::multiview::RoomPerson;
 use crate::pipeline::Capture;
+use crate::room::RoomCapture;
 use crate::skeleton::{Joint, JointSet};
+
+/// The joint that a keypoint of another program's name is: `r_shoulder`, `RShoulder`, `right_shoulder`; `big_toe`, `mid_hip`,
+/// `neck` (which keypoint networks mark between the shoulders). `None` for points that are no joint of ours.
+pub fn keypoint_named(name: &str) -> Option<Joint> {
+    let flat: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let spelled = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    let flat = flat.to_lowercase();
+    match flat.as_str() {
+        "neck" => return Some(Joint::Thorax),
+        "midhip" | "pelvis" | "root" => return Some(Joint::Pelvis),
+        "nose" => return Some(Joint::Nose),
+        _ => {}
+    }
+    if let Some(joint) = Joint::from_name(&spelled.to_lowercase()) {
+        return Some(joint);
+    }
+    let (side, part) = [
+        ("left", "left"),
+        ("right", "right"),
+        ("l", "left"),
+        ("r", "right"),
+    ]
+    .iter()
+    .find_map(|(prefix, side)| Some((*side, flat.strip_prefix(prefix)?)))?;
+    let part = match part {
+        "bigtoe" => "foot_index",
+        "eye" | "ear" | "shoulder" | "elbow" | "wrist" | "hip" | "knee" | "ankle" | "heel" => part,
+        _ => return None,
+    };
+    Joint::from_name(&format!("{side}_{part}"))
+}
 
 /// All keypoints of one view.
 #[derive(Clone, Debug, Serialize)]
@@ -122,6 +156,85 @@ impl JointsFile {
                     .collect(),
                 root: lifted.root.to_array(),
             });
+        }
+    }
+}
+
+/// Several people in space, in the world of a calibration.
+#[derive(Clone, Debug, Serialize)]
+pub struct PeopleFile {
+    joint_names: Vec<&'static str>,
+    frames: Vec<PeopleFrame>,
+    #[serde(skip)]
+    file_from_bevy: DMat3,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct PeopleFrame {
+    frame: u64,
+    time: f64,
+    people: Vec<PersonInSpace>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct PersonInSpace {
+    id: u32,
+    joints: Vec<Option<[f64; 3]>>,
+}
+
+impl PeopleFile {
+    /// An empty file, for the world that `bevy_from_file` turns into Bevy's.
+    pub fn new(bevy_from_file: DMat3) -> Self {
+        PeopleFile {
+            joint_names: JointSet::Blazepose33
+                .joints()
+                .iter()
+                .map(|joint| joint.name())
+                .collect(),
+            frames: Vec::new(),
+            file_from_bevy: bevy_from_file.transpose(),
+        }
+    }
+
+    /// Adds a moment.
+    pub fn push(&mut self, capture: &RoomCapture) {
+        let place = |person: &RoomPerson, joint: Joint| {
+            let found = person.joints[joint]?;
+            Some((self.file_from_bevy * found.position).to_array())
+        };
+        let people = capture.people.iter().map(|person| PersonInSpace {
+            id: person.id,
+            joints: JointSet::Blazepose33
+                .joints()
+                .iter()
+                .map(|&joint| place(person, joint))
+                .collect(),
+        });
+        self.frames.push(PeopleFrame {
+            frame: self.frames.len() as u64,
+            time: capture.time,
+            people: people.collect(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keypoints_are_known_by_the_names_that_programs_give_them() {
+        for (name, joint) in [
+            ("r_shoulder", Some(Joint::RightShoulder)),
+            ("LKnee", Some(Joint::LeftKnee)),
+            ("left_foot_index", Some(Joint::LeftFootIndex)),
+            ("l_big_toe", Some(Joint::LeftFootIndex)),
+            ("l_small_toe", None),
+            ("MidHip", Some(Joint::Pelvis)),
+            ("neck", Some(Joint::Thorax)),
+            ("background", None),
+        ] {
+            assert_eq!(keypoint_named(name), joint, "{name}");
         }
     }
 }

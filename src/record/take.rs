@@ -11,7 +11,10 @@ use bevy::log::warn;
 use bevy::math::{Vec2, Vec3};
 use serde::{Deserialize, Serialize};
 
+use crate::multiview::RoomPerson;
 use crate::pipeline::Capture;
+use crate::room::RoomCapture;
+use crate::skeleton::convert::with_bevy_axes;
 use crate::skeleton::{Confidence, Joint, Joint3d, JointMap, Keypoint, Origin, Pose2d, Pose3d};
 
 /// What is wrong with a take.
@@ -96,6 +99,33 @@ impl TakeFrame {
                 })
             })
             .collect()
+    }
+
+    /// The people of a room at a moment. Takes are kept in OpenCV's axes (see
+    /// [`convert`](crate::skeleton::convert)): here those of a camera that stands level in the room's origin.
+    pub fn of_room(capture: &RoomCapture) -> Vec<TakeFrame> {
+        let frame = |person: &RoomPerson| {
+            let pose = with_bevy_axes(&person.pose());
+            let lifted = pose.present().map(|(joint, p)| {
+                let [x, y, z] = p.position.to_array();
+                (joint, x, y, z, p.sigma, p.origin)
+            });
+            // Seen where the first view that sees them does.
+            let seen = person
+                .seen
+                .first()
+                .and_then(|&(view, n)| capture.seen.get(view)?.get(n));
+            let seen = seen.iter().flat_map(|seen| seen.pose.present());
+            TakeFrame {
+                time: (capture.time * 1e6).round() / 1e6,
+                id: person.id,
+                seen: seen
+                    .map(|(j, p)| (j, p.position.x, p.position.y, p.confidence.get()))
+                    .collect(),
+                lifted: lifted.collect(),
+            }
+        };
+        capture.people.iter().map(frame).collect()
     }
 
     /// The joints in the camera frame (OpenCV), in metres.

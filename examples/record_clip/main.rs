@@ -1,5 +1,8 @@
 //! Turns a clip into a take, without a window and without a GPU:
-//! `cargo run --example record_clip -- --input CLIP.mp4 --out DIR`.
+//! `cargo run --example record_clip -- --input CLIP.mp4 --out DIR`; or several clips of one room, with their cameras:
+//! `--input A.mp4 B.mp4 --calibration cameras.toml`.
+
+mod room;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -24,9 +27,12 @@ type AnyError = Box<dyn std::error::Error>;
 /// Captures the person in a clip: keypoints, joints in space, a glTF animation, pictures to look at, a table of times.
 #[derive(Parser)]
 struct Arguments {
-    /// A video file or a folder of pictures.
+    /// A video file or a folder of pictures; several of them, taken at the same time, with --calibration.
+    #[arg(long, required = true, num_args = 1..)]
+    input: Vec<String>,
+    /// The cameras of several clips, as `calibrate` writes them; also aniposelib's TOML, Qualisys' .qca.txt, or JSON.
     #[arg(long)]
-    input: String,
+    calibration: Option<PathBuf>,
     /// Folder for capture.glb, capture.take, keypoints.json, joints.json and the pictures; made where it is missing.
     #[arg(long)]
     out: PathBuf,
@@ -67,13 +73,13 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), AnyError> {
-    let spec = SourceSpec::parse(&arguments.input);
-    if spec.is_live() {
-        return Err(format!(
-            "{} has no end; this example takes a video file or a folder of pictures (drive_avatar records webcams)",
-            arguments.input
-        )
-        .into());
+    for input in &arguments.input {
+        if SourceSpec::parse(input).is_live() {
+            return Err(format!(
+                "{input} has no end; this example takes a video file or a folder of pictures (drive_avatar records webcams)"
+            )
+            .into());
+        }
     }
     let bone_table: HashMap<String, String> = arguments.bone.iter().cloned().collect();
     std::fs::create_dir_all(&arguments.out).map_err(|error| {
@@ -102,9 +108,24 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
         Engine::find()
     };
     println!("engine: {}", engine.describe());
+    match (&arguments.calibration, arguments.input.as_slice()) {
+        (Some(calibration), _) => room::run(arguments, calibration, &models, &engine),
+        (None, [input]) => single(arguments, input, &models, &engine),
+        (None, _) => Err("several clips need the cameras that took them: --calibration cameras.toml (see the example calibrate)".into()),
+    }
+}
+
+/// Captures the person in one clip.
+fn single(
+    arguments: &Arguments,
+    input: &str,
+    models: &Models,
+    engine: &Engine,
+) -> Result<(), AnyError> {
+    let spec = SourceSpec::parse(input);
     let mut pipeline = Pipeline::new(
-        &models,
-        &engine,
+        models,
+        engine,
         arguments.threads,
         None,
         PipelineSettings::default(),
@@ -127,9 +148,7 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let CaptureEvent::Opened { rate, length } = next()? else {
         return Err("the source gave pictures before it was open".into());
     };
-    let bar = ProgressBar::new(length.unwrap_or(0)).with_style(ProgressStyle::with_template(
-        "{msg} {bar:40} {pos}/{len} frames, {per_sec}, {eta} left",
-    )?);
+    let bar = ProgressBar::new(length.unwrap_or(0)).with_style(bar_style()?);
     bar.set_message(name.clone());
 
     let mut take = Take::new(&name, (0, 0));
@@ -181,15 +200,24 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
     if !sheets.is_empty() {
         contact_sheet(&sheets, 4).save(arguments.out.join("overlay.png"))?;
     }
-    let glb = export(
-        &take,
-        arguments.avatar.as_deref(),
-        &bone_table,
-        &arguments.out.join("capture.glb"),
-    )?;
-    println!("saved {}", glb.display());
+    save_glb(arguments, &take)?;
     // All that is there was captured; whoever counts on the whole clip must know all the same.
     cut_short.map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn bar_style() -> Result<ProgressStyle, AnyError> {
+    Ok(ProgressStyle::with_template(
+        "{msg} {bar:40} {pos}/{len} frames, {per_sec}, {eta} left",
+    )?)
+}
+
+/// Puts a take on the avatar.
+fn save_glb(arguments: &Arguments, take: &Take) -> Result<(), AnyError> {
+    let table = arguments.bone.iter().cloned().collect();
+    let out = arguments.out.join("capture.glb");
+    let glb = export(take, arguments.avatar.as_deref(), &table, &out)?;
+    println!("saved {}", glb.display());
+    Ok(())
 }
 
 fn write_json(path: &std::path::Path, value: &impl serde::Serialize) -> Result<(), AnyError> {

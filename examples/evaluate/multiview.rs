@@ -1,0 +1,210 @@
+//! `evaluate -- multiview`: people seen by several calibrated cameras, in space, for scorers; and how long that takes.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use bevy::math::Vec2;
+use bevy_pose_capture::associate::Sighting;
+use bevy_pose_capture::calibrate::files;
+use bevy_pose_capture::camera::View;
+use bevy_pose_capture::multiview::{MultiView, MultiViewSettings, RoomPerson};
+use bevy_pose_capture::record::exchange::keypoint_named;
+use bevy_pose_capture::skeleton::{Confidence, Joint, Keypoint, Pose2d};
+use serde::{Deserialize, Serialize};
+
+use super::AnyError;
+
+/// Follows people through several views, from 2D keypoints.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The cameras: JSON with K, R, t, or any form that `calibrate` writes.
+    #[arg(long)]
+    cameras: PathBuf,
+    /// 2D people by frame and view, `.json` or `.json.gz`.
+    #[arg(long)]
+    detections: PathBuf,
+    /// Where the people in space go, in the cameras' own world.
+    #[arg(long)]
+    out: PathBuf,
+    /// Frames a second.
+    #[arg(long, default_value_t = 25.0)]
+    rate: f64,
+    /// Views to leave out, by number: how much is lost with a camera.
+    #[arg(long, value_delimiter = ',')]
+    drop_views: Vec<usize>,
+    /// Share of the keypoints to leave out at random.
+    #[arg(long, default_value_t = 0.0)]
+    drop_joints: f64,
+    /// Standard deviation, in pixels, of noise to add.
+    #[arg(long, default_value_t = 0.0)]
+    noise: f64,
+}
+
+#[derive(Deserialize)]
+struct Detections {
+    joint_names: Vec<String>,
+    frames: Vec<Frame>,
+}
+
+#[derive(Deserialize)]
+struct Frame {
+    frame: i64,
+    views: Vec<InView>,
+}
+
+#[derive(Deserialize)]
+struct InView {
+    people: Vec<Person>,
+}
+
+#[derive(Deserialize)]
+struct Person {
+    keypoints: Vec<Option<[f64; 3]>>,
+}
+
+#[derive(Serialize)]
+struct Found {
+    joint_names: Vec<String>,
+    frames: Vec<FoundFrame>,
+}
+
+#[derive(Serialize)]
+struct FoundFrame {
+    frame: i64,
+    people: Vec<FoundPerson>,
+}
+
+#[derive(Serialize)]
+struct FoundPerson {
+    id: u32,
+    joints: Vec<Option<[f64; 3]>>,
+}
+
+/// Numbers that look random and are the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as f64 / (1_u64 << 31) as f64
+    }
+
+    /// A sum of twelve uniform numbers, which is nearly normal.
+    fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
+    }
+}
+
+/// Follows the people of a file through its views.
+pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
+    let views = files::read(&arguments.cameras)?.views;
+    let detections: Detections = read(&arguments.detections)?;
+    let joints: Vec<Option<Joint>> = detections
+        .joint_names
+        .iter()
+        .map(|name| keypoint_named(name))
+        .collect();
+    let mut room = MultiView::new(views, MultiViewSettings::default());
+    let mut random = Random(1);
+    let mut times = Vec::with_capacity(detections.frames.len());
+    let mut frames = Vec::with_capacity(detections.frames.len());
+    for frame in &detections.frames {
+        if frame.views.len() > room.views().len() {
+            let (given, known) = (frame.views.len(), room.views().len());
+            return Err(format!(
+                "frame {} has {given} views, and {known} cameras are known",
+                frame.frame
+            )
+            .into());
+        }
+        let mut seen: Vec<(usize, Pose2d)> = Vec::new();
+        for (view, people) in frame.views.iter().enumerate() {
+            for person in &people.people {
+                let pose = pose(person, &joints, arguments, &mut random);
+                if !arguments.drop_views.contains(&view) {
+                    seen.push((view, pose));
+                }
+            }
+        }
+        let began = Instant::now();
+        let sightings: Vec<Sighting> = seen
+            .iter()
+            .map(|(view, pose)| Sighting::new(*view, &room.views()[*view], pose, None))
+            .collect();
+        let people = room.advance(frame.frame as f64 / arguments.rate, &sightings);
+        times.push(began.elapsed().as_secs_f64() * 1e3);
+        frames.push(FoundFrame {
+            frame: frame.frame,
+            people: people.iter().map(|person| found(person, &joints)).collect(),
+        });
+    }
+    report(&mut times, room.views());
+    let found = Found {
+        joint_names: detections.joint_names,
+        frames,
+    };
+    std::fs::write(&arguments.out, serde_json::to_vec(&found)?)
+        .map_err(|error| format!("cannot write {}: {error}", arguments.out.display()))?;
+    println!("saved {}", arguments.out.display());
+    Ok(())
+}
+
+fn pose(
+    person: &Person,
+    joints: &[Option<Joint>],
+    arguments: &Arguments,
+    random: &mut Random,
+) -> Pose2d {
+    let mut pose = Pose2d::default();
+    for (joint, point) in joints.iter().zip(&person.keypoints) {
+        let (Some(joint), Some([x, y, sure])) = (joint, point) else {
+            continue;
+        };
+        let shake =
+            Vec2::new(random.normal() as f32, random.normal() as f32) * arguments.noise as f32;
+        if *sure > 0.0 && random.uniform() >= arguments.drop_joints {
+            pose[*joint] = Some(Keypoint {
+                position: Vec2::new(*x as f32, *y as f32) + shake,
+                confidence: Confidence::new(*sure as f32),
+            });
+        }
+    }
+    pose
+}
+
+fn found(person: &RoomPerson, joints: &[Option<Joint>]) -> FoundPerson {
+    let place = |joint: &Option<Joint>| Some(person.joints[(*joint)?]?.position.to_array());
+    FoundPerson {
+        id: person.id,
+        joints: joints.iter().map(place).collect(),
+    }
+}
+
+fn report(times: &mut [f64], views: &[View]) {
+    times.sort_by(f64::total_cmp);
+    let at = |part: usize| times.get(times.len() * part / 100).copied().unwrap_or(0.0);
+    println!(
+        "{} frames of {} views: {:.2} ms a frame (median), {:.2} ms (95th percentile)",
+        times.len(),
+        views.len(),
+        at(50),
+        at(95)
+    );
+}
+
+fn read(path: &Path) -> Result<Detections, AnyError> {
+    let failed = |error: String| format!("cannot read {}: {error}", path.display());
+    let mut bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        let mut unpacked = Vec::new();
+        flate2::read::GzDecoder::new(bytes.as_slice())
+            .read_to_end(&mut unpacked)
+            .map_err(|error| failed(error.to_string()))?;
+        bytes = unpacked;
+    }
+    Ok(serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?)
+}

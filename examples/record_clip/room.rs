@@ -1,0 +1,260 @@
+//! Several clips of one room: their pictures of the same moment go together.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bevy::math::Vec2;
+use bevy_pose_capture::camera::View;
+use bevy_pose_capture::detect::DetectSettings;
+use bevy_pose_capture::inference::{Engine, Models};
+use bevy_pose_capture::multiview::MultiViewSettings;
+use bevy_pose_capture::record::exchange::PeopleFile;
+use bevy_pose_capture::record::overlay::{contact_sheet, draw_pose};
+use bevy_pose_capture::record::take::{Take, TakeFrame, TakeWriter};
+use bevy_pose_capture::room::{RoomCapture, RoomPipeline};
+use bevy_pose_capture::skeleton::{Confidence, Keypoint, Pose2d};
+use bevy_pose_capture::source::{CaptureEvent, Frame, Pace, SourceSpec, capture};
+use bevy_pose_capture::worker::{Inbox, Received, WhenFull, Worker, mailbox};
+use image::RgbImage;
+use image::imageops::{FilterType, resize};
+use indicatif::ProgressBar;
+
+use super::{AnyError, Arguments, bar_style, save_glb, write_json};
+
+/// One clip being read.
+struct Clip {
+    name: String,
+    events: Inbox<CaptureEvent>,
+    rate: f64,
+    length: u64,
+    head: Option<Frame>,
+    _reader: Worker,
+}
+
+impl Clip {
+    fn open(input: &str) -> Result<Clip, AnyError> {
+        let spec = SourceSpec::parse(input);
+        let name = spec.name();
+        let (outbox, events) = mailbox(2, WhenFull::Wait);
+        let reader = Worker::spawn("pose capture: source", move |stop| {
+            capture(&spec, Pace::AsFastAsPossible, &outbox, stop);
+        })?;
+        let mut clip = Clip {
+            name,
+            events,
+            rate: 30.0,
+            length: 0,
+            head: None,
+            _reader: reader,
+        };
+        clip.advance()?;
+        Ok(clip)
+    }
+
+    /// Reads on to the next picture.
+    fn advance(&mut self) -> Result<(), AnyError> {
+        loop {
+            match self.events.receive(Duration::from_secs(30)) {
+                Received::Item(CaptureEvent::Frame(frame)) => {
+                    self.head = Some(frame);
+                    return Ok(());
+                }
+                Received::Item(CaptureEvent::Opened { rate, length }) => {
+                    self.rate = rate.unwrap_or(30.0);
+                    self.length = length.unwrap_or(0);
+                }
+                Received::Item(CaptureEvent::Ended(cut_short)) => {
+                    if let Some(error) = cut_short {
+                        eprintln!("note: {error}");
+                    }
+                    self.head = None;
+                    return Ok(());
+                }
+                Received::Item(CaptureEvent::Failed(error) | CaptureEvent::Lost(error)) => {
+                    return Err(error.into());
+                }
+                Received::Empty | Received::Closed => {
+                    return Err(format!("{} stopped giving frames", self.name).into());
+                }
+            }
+        }
+    }
+}
+
+/// The pictures of the next moment: those within half a frame of the earliest that waits. `None` at the end of all clips.
+fn next_moment(clips: &mut [Clip]) -> Result<Option<(f64, Vec<Option<Frame>>)>, AnyError> {
+    let heads = clips
+        .iter()
+        .filter_map(|clip| Some(clip.head.as_ref()?.time));
+    let Some(time) = heads.reduce(f64::min) else {
+        return Ok(None);
+    };
+    let fastest = clips.iter().map(|clip| clip.rate).fold(1.0, f64::max);
+    let mut frames = Vec::with_capacity(clips.len());
+    for clip in clips {
+        let is_now = clip
+            .head
+            .as_ref()
+            .is_some_and(|head| head.time - time < 0.5 / fastest);
+        let frame = if is_now { clip.head.take() } else { None };
+        if frame.is_some() {
+            clip.advance()?;
+        }
+        frames.push(frame);
+    }
+    Ok(Some((time, frames)))
+}
+
+/// Each clip's camera: by name where every clip's name holds the name of one camera, else in the order given.
+fn match_cameras(views: Vec<View>, clips: &[Clip]) -> Result<Vec<View>, AnyError> {
+    if views.len() != clips.len() {
+        let names: Vec<&str> = views.iter().map(|view| view.name.as_str()).collect();
+        return Err(format!(
+            "{} clips were given for {} cameras ({}); give one clip for each",
+            clips.len(),
+            views.len(),
+            names.join(", ")
+        )
+        .into());
+    }
+    let by_name: Option<Vec<View>> = clips
+        .iter()
+        .map(|clip| {
+            let mut named = views.iter().filter(|view| clip.name.contains(&view.name));
+            named.next().filter(|_| named.next().is_none()).cloned()
+        })
+        .collect();
+    let by_name = by_name.filter(|found| {
+        let names: std::collections::BTreeSet<&str> =
+            found.iter().map(|view| view.name.as_str()).collect();
+        names.len() == found.len()
+    });
+    let chosen = by_name.unwrap_or(views);
+    for (clip, view) in clips.iter().zip(&chosen) {
+        println!("{} is the camera {}", clip.name, view.name);
+    }
+    Ok(chosen)
+}
+
+/// Captures the people in several clips of one room.
+pub fn run(
+    arguments: &Arguments,
+    calibration: &Path,
+    models: &Models,
+    engine: &Engine,
+) -> Result<(), AnyError> {
+    let file = bevy_pose_capture::calibrate::files::read(calibration)?;
+    let mut clips = arguments
+        .input
+        .iter()
+        .map(|input| Clip::open(input))
+        .collect::<Result<Vec<_>, _>>()?;
+    let bevy_from_file = file.bevy_from_file();
+    let views = match_cameras(file.into_bevy(), &clips)?;
+    let mut room = RoomPipeline::new(
+        models,
+        engine,
+        arguments.threads,
+        views,
+        DetectSettings::default(),
+        MultiViewSettings::default(),
+    )?;
+    let length = clips.iter().map(|clip| clip.length).max().unwrap_or(0);
+    let bar = ProgressBar::new(length).with_style(bar_style()?);
+    bar.set_message(format!("{} views", clips.len()));
+    let mut take = Take::new("room", (0, 0));
+    let mut writer = TakeWriter::create(&arguments.out.join("capture.take"))?;
+    writer.begin(&take.header)?;
+    let mut people = PeopleFile::new(bevy_from_file);
+    let mut captures: Vec<RoomCapture> = Vec::new();
+    let mut sheets = Vec::new();
+    let tile_every = (length / 12).max(1) as usize;
+    while let Some((time, frames)) = next_moment(&mut clips)? {
+        let captured = room.process(time, &frames)?;
+        for frame in TakeFrame::of_room(&captured) {
+            writer.push(&frame)?;
+            take.frames.push(frame);
+        }
+        people.push(&captured);
+        if !arguments.no_pictures && captures.len() % tile_every == 0 {
+            sheets.extend(pictures(&frames, &captured, room.views()));
+        }
+        captures.push(captured);
+        bar.inc(1);
+    }
+    bar.finish();
+    writer.flush()?;
+    report(&captures);
+    write_json(&arguments.out.join("people.json"), &people)?;
+    if !sheets.is_empty() {
+        contact_sheet(&sheets, room.views().len() as u32)
+            .save(arguments.out.join("overlay.png"))?;
+    }
+    if take.frames.is_empty() {
+        return Err(
+            "nobody was found in these clips by two cameras at once; is the calibration theirs?"
+                .into(),
+        );
+    }
+    save_glb(arguments, &take)
+}
+
+/// Each view's picture with the people in space drawn where the camera should show them.
+fn pictures(frames: &[Option<Frame>], captured: &RoomCapture, views: &[View]) -> Vec<RgbImage> {
+    const HEIGHT: u32 = 300;
+    let draw = |(frame, view): (&Option<Frame>, &View)| {
+        let Some(frame) = frame else {
+            return RgbImage::new(HEIGHT, HEIGHT);
+        };
+        let scale = HEIGHT as f32 / frame.image.height() as f32;
+        let width = (frame.image.width() as f32 * scale) as u32;
+        let mut small = resize(
+            frame.image.as_ref(),
+            width.max(1),
+            HEIGHT,
+            FilterType::Triangle,
+        );
+        for person in &captured.people {
+            let mut pose = Pose2d::default();
+            for (joint, found) in person.joints.present() {
+                pose[joint] = view.project(found.position).map(|pixel| Keypoint {
+                    position: Vec2::new(pixel.x as f32, pixel.y as f32),
+                    confidence: Confidence::new(if found.views > 0 { 1.0 } else { 0.5 }),
+                });
+            }
+            draw_pose(&mut small, &pose, scale, 2.5);
+        }
+        small
+    };
+    frames.iter().zip(views).map(draw).collect()
+}
+
+fn report(captures: &[RoomCapture]) {
+    let count = captures.len().max(1) as f64;
+    let with_people = captures
+        .iter()
+        .filter(|capture| !capture.people.is_empty())
+        .count();
+    println!(
+        "moments: {}, with a person: {with_people} ({:.1} %)",
+        captures.len(),
+        100.0 * with_people as f64 / count
+    );
+    let mut shown = std::collections::BTreeMap::<u32, usize>::new();
+    for person in captures.iter().flat_map(|capture| &capture.people) {
+        *shown.entry(person.id).or_default() += 1;
+    }
+    for (id, moments) in shown {
+        println!("person {id}: {moments} moments");
+    }
+    let row = |name: &str, of: &dyn Fn(&RoomCapture) -> Duration| {
+        let total: f64 = captures
+            .iter()
+            .map(|capture| of(capture).as_secs_f64())
+            .sum();
+        println!("{name:10} {:9.2} ms a moment", total / count * 1e3);
+    };
+    row("people", &|capture| capture.times.people);
+    row("keypoints", &|capture| capture.times.keypoints);
+    row("space", &|capture| capture.times.space);
+}

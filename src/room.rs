@@ -1,0 +1,161 @@
+//! The way of one moment through a room of cameras: pictures → people in each → the same people across views → in space.
+//!
+//! [`Pipeline`](crate::pipeline::Pipeline) is for one camera of which nothing is known, [`RoomPipeline`] for several that are
+//! calibrated (see [`calibrate`](crate::calibrate)). Programs without a game loop call [`RoomPipeline::process`] themselves, as
+//! `examples/record_clip` does.
+
+use std::time::{Duration, Instant};
+
+use crate::associate::Sighting;
+use crate::camera::View;
+use crate::detect::{DetectSettings, Detector, Person2d};
+use crate::inference::{Engine, ModelError, Models};
+use crate::multiview::{MultiView, MultiViewSettings, RoomPerson};
+use crate::source::Frame;
+
+/// What went wrong with a room.
+#[derive(Debug, thiserror::Error)]
+pub enum RoomError {
+    /// A network.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A camera's pictures are not those that it was calibrated for.
+    #[error(
+        "the camera {name} was calibrated for pictures of {} x {}, and these are {} x {}, of other proportions; calibrate it at the \
+         size at which it is used", .calibrated.0, .calibrated.1, .given.0, .given.1
+    )]
+    OtherSize {
+        /// Its name.
+        name: String,
+        /// Width and height in pixels, of the calibration.
+        calibrated: (u32, u32),
+        /// Width and height in pixels, of the picture.
+        given: (u32, u32),
+    },
+}
+
+/// Everybody at one moment.
+#[derive(Clone, Debug)]
+pub struct RoomCapture {
+    /// Seconds.
+    pub time: f64,
+    /// Whom each view sees; empty for views without a picture at this moment.
+    pub seen: Vec<Vec<Person2d>>,
+    /// The people in the room; what they are [seen](RoomPerson::seen) as are places in [`seen`](Self::seen).
+    pub people: Vec<RoomPerson>,
+    /// How long it took.
+    pub times: RoomTimes,
+}
+
+/// How long each stage took, over all views.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RoomTimes {
+    /// Finding people.
+    pub people: Duration,
+    /// Keypoints of everybody.
+    pub keypoints: Duration,
+    /// Who is who, and where.
+    pub space: Duration,
+}
+
+/// A room, from pictures to people in space.
+pub struct RoomPipeline {
+    detectors: Vec<Detector>,
+    room: MultiView,
+    epochs: Vec<u64>,
+}
+
+impl RoomPipeline {
+    /// Loads the networks, one set for each view, as each view follows its own people.
+    ///
+    /// # Errors
+    /// [`ModelError`] when a network is missing, broken, or not what its card says.
+    pub fn new(
+        models: &Models,
+        engine: &Engine,
+        threads: usize,
+        views: Vec<View>,
+        detect: DetectSettings,
+        settings: MultiViewSettings,
+    ) -> Result<Self, ModelError> {
+        let detectors = views
+            .iter()
+            .map(|_| Detector::new(models, engine, threads, detect))
+            .collect::<Result<_, _>>()?;
+        Ok(RoomPipeline {
+            detectors,
+            epochs: vec![0; views.len()],
+            room: MultiView::new(views, settings),
+        })
+    }
+
+    /// The cameras.
+    pub fn views(&self) -> &[View] {
+        self.room.views()
+    }
+
+    /// Takes in what the cameras show at one moment, `time` in seconds; `None` for a camera without a picture.
+    ///
+    /// # Errors
+    /// [`RoomError`]; the next moment may work.
+    pub fn process(
+        &mut self,
+        time: f64,
+        frames: &[Option<Frame>],
+    ) -> Result<RoomCapture, RoomError> {
+        let mut times = RoomTimes::default();
+        let mut seen = vec![Vec::new(); self.detectors.len()];
+        let mut sightings = Vec::new();
+        for (view, frame) in frames.iter().enumerate().take(self.detectors.len()) {
+            let Some(frame) = frame else { continue };
+            self.fit_lens(view, frame)?;
+            let detector = &mut self.detectors[view];
+            if std::mem::replace(&mut self.epochs[view], frame.epoch) != frame.epoch {
+                detector.reset();
+            }
+            let (people, spent) = detector.detect(&frame.image, frame.time)?;
+            times.people += spent.people;
+            times.keypoints += spent.keypoints;
+            let camera = &self.room.views()[view];
+            sightings.extend(
+                people
+                    .iter()
+                    .map(|person| Sighting::new(view, camera, &person.pose, None)),
+            );
+            seen[view] = people;
+        }
+        let began = Instant::now();
+        let mut people = self.room.advance(time, &sightings);
+        times.space = began.elapsed();
+        // From places in the list of all sightings to places among those of the view.
+        let earlier = |view: usize| seen[..view].iter().map(Vec::len).sum::<usize>();
+        for (view, n) in people.iter_mut().flat_map(|person| &mut person.seen) {
+            *n -= earlier(*view);
+        }
+        Ok(RoomCapture {
+            time,
+            seen,
+            people,
+            times,
+        })
+    }
+
+    /// Scales a lens to pictures of another size.
+    fn fit_lens(&mut self, view: usize, frame: &Frame) -> Result<(), RoomError> {
+        let given = frame.image.dimensions();
+        let camera = &self.room.views()[view];
+        let lens = camera.intrinsics;
+        if (lens.width, lens.height) == given {
+            return Ok(());
+        }
+        let scaled = lens
+            .for_size(given.0, given.1)
+            .ok_or_else(|| RoomError::OtherSize {
+                name: camera.name.clone(),
+                calibrated: (lens.width, lens.height),
+                given,
+            })?;
+        self.room.set_lens(view, scaled);
+        Ok(())
+    }
+}
