@@ -6,3 +6,4 @@ pub mod intrinsics;
 pub mod people;
 pub mod pose;
 pub mod projection;
+pub mod verdict;

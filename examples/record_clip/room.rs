@@ -13,100 +13,16 @@ use bevy_pose_capture::record::overlay::{contact_sheet, draw_pose};
 use bevy_pose_capture::record::take::{Take, TakeFrame, TakeWriter};
 use bevy_pose_capture::room::{RoomCapture, RoomPipeline};
 use bevy_pose_capture::skeleton::{Confidence, Keypoint, Pose2d};
-use bevy_pose_capture::source::{CaptureEvent, Frame, Pace, SourceSpec, capture};
-use bevy_pose_capture::worker::{Inbox, Received, WhenFull, Worker, mailbox};
+use bevy_pose_capture::source::together::Together;
+use bevy_pose_capture::source::{Frame, SourceSpec};
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
 use indicatif::ProgressBar;
 
 use super::{AnyError, Arguments, bar_style, save_glb, write_json};
 
-/// One clip being read.
-struct Clip {
-    name: String,
-    events: Inbox<CaptureEvent>,
-    rate: f64,
-    length: u64,
-    head: Option<Frame>,
-    _reader: Worker,
-}
-
-impl Clip {
-    fn open(input: &str) -> Result<Clip, AnyError> {
-        let spec = SourceSpec::parse(input);
-        let name = spec.name();
-        let (outbox, events) = mailbox(2, WhenFull::Wait);
-        let reader = Worker::spawn("pose capture: source", move |stop| {
-            capture(&spec, Pace::AsFastAsPossible, &outbox, stop);
-        })?;
-        let mut clip = Clip {
-            name,
-            events,
-            rate: 30.0,
-            length: 0,
-            head: None,
-            _reader: reader,
-        };
-        clip.advance()?;
-        Ok(clip)
-    }
-
-    /// Reads on to the next picture.
-    fn advance(&mut self) -> Result<(), AnyError> {
-        loop {
-            match self.events.receive(Duration::from_secs(30)) {
-                Received::Item(CaptureEvent::Frame(frame)) => {
-                    self.head = Some(frame);
-                    return Ok(());
-                }
-                Received::Item(CaptureEvent::Opened { rate, length }) => {
-                    self.rate = rate.unwrap_or(30.0);
-                    self.length = length.unwrap_or(0);
-                }
-                Received::Item(CaptureEvent::Ended(cut_short)) => {
-                    if let Some(error) = cut_short {
-                        eprintln!("note: {error}");
-                    }
-                    self.head = None;
-                    return Ok(());
-                }
-                Received::Item(CaptureEvent::Failed(error) | CaptureEvent::Lost(error)) => {
-                    return Err(error.into());
-                }
-                Received::Empty | Received::Closed => {
-                    return Err(format!("{} stopped giving frames", self.name).into());
-                }
-            }
-        }
-    }
-}
-
-/// The pictures of the next moment: those within half a frame of the earliest that waits. `None` at the end of all clips.
-fn next_moment(clips: &mut [Clip]) -> Result<Option<(f64, Vec<Option<Frame>>)>, AnyError> {
-    let heads = clips
-        .iter()
-        .filter_map(|clip| Some(clip.head.as_ref()?.time));
-    let Some(time) = heads.reduce(f64::min) else {
-        return Ok(None);
-    };
-    let fastest = clips.iter().map(|clip| clip.rate).fold(1.0, f64::max);
-    let mut frames = Vec::with_capacity(clips.len());
-    for clip in clips {
-        let is_now = clip
-            .head
-            .as_ref()
-            .is_some_and(|head| head.time - time < 0.5 / fastest);
-        let frame = if is_now { clip.head.take() } else { None };
-        if frame.is_some() {
-            clip.advance()?;
-        }
-        frames.push(frame);
-    }
-    Ok(Some((time, frames)))
-}
-
 /// Each clip's camera: by name where every clip's name holds the name of one camera, else in the order given.
-fn match_cameras(views: Vec<View>, clips: &[Clip]) -> Result<Vec<View>, AnyError> {
+fn match_cameras(views: Vec<View>, clips: &[&str]) -> Result<Vec<View>, AnyError> {
     if views.len() != clips.len() {
         let names: Vec<&str> = views.iter().map(|view| view.name.as_str()).collect();
         return Err(format!(
@@ -120,7 +36,7 @@ fn match_cameras(views: Vec<View>, clips: &[Clip]) -> Result<Vec<View>, AnyError
     let by_name: Option<Vec<View>> = clips
         .iter()
         .map(|clip| {
-            let mut named = views.iter().filter(|view| clip.name.contains(&view.name));
+            let mut named = views.iter().filter(|view| clip.contains(&view.name));
             named.next().filter(|_| named.next().is_none()).cloned()
         })
         .collect();
@@ -131,7 +47,7 @@ fn match_cameras(views: Vec<View>, clips: &[Clip]) -> Result<Vec<View>, AnyError
     });
     let chosen = by_name.unwrap_or(views);
     for (clip, view) in clips.iter().zip(&chosen) {
-        println!("{} is the camera {}", clip.name, view.name);
+        println!("{clip} is the camera {}", view.name);
     }
     Ok(chosen)
 }
@@ -144,13 +60,14 @@ pub fn run(
     engine: &Engine,
 ) -> Result<(), AnyError> {
     let file = bevy_pose_capture::calibrate::files::read(calibration)?;
-    let mut clips = arguments
+    let specs: Vec<SourceSpec> = arguments
         .input
         .iter()
-        .map(|input| Clip::open(input))
-        .collect::<Result<Vec<_>, _>>()?;
+        .map(|input| SourceSpec::parse(input))
+        .collect();
+    let mut clips = Together::open(&specs)?;
     let bevy_from_file = file.bevy_from_file();
-    let views = match_cameras(file.into_bevy(), &clips)?;
+    let views = match_cameras(file.into_bevy(), &clips.names())?;
     let mut room = RoomPipeline::new(
         models,
         engine,
@@ -159,9 +76,9 @@ pub fn run(
         DetectSettings::default(),
         MultiViewSettings::default(),
     )?;
-    let length = clips.iter().map(|clip| clip.length).max().unwrap_or(0);
+    let length = clips.length();
     let bar = ProgressBar::new(length).with_style(bar_style()?);
-    bar.set_message(format!("{} views", clips.len()));
+    bar.set_message(format!("{} views", specs.len()));
     let mut take = Take::new("room", (0, 0));
     let mut writer = TakeWriter::create(&arguments.out.join("capture.take"))?;
     writer.begin(&take.header)?;
@@ -169,15 +86,15 @@ pub fn run(
     let mut captures: Vec<RoomCapture> = Vec::new();
     let mut sheets = Vec::new();
     let tile_every = (length / 12).max(1) as usize;
-    while let Some((time, frames)) = next_moment(&mut clips)? {
-        let captured = room.process(time, &frames)?;
+    while let Some(moment) = clips.next_moment()? {
+        let captured = room.process(moment.time, &moment.frames)?;
         for frame in TakeFrame::of_room(&captured) {
             writer.push(&frame)?;
             take.frames.push(frame);
         }
         people.push(&captured);
         if !arguments.no_pictures && captures.len() % tile_every == 0 {
-            sheets.extend(pictures(&frames, &captured, room.views()));
+            sheets.extend(pictures(&moment.frames, &captured, room.views()));
         }
         captures.push(captured);
         bar.inc(1);
@@ -196,7 +113,12 @@ pub fn run(
                 .into(),
         );
     }
-    save_glb(arguments, &take)
+    save_glb(arguments, &take)?;
+    // All that is there was captured; whoever counts on whole clips must know all the same.
+    clips
+        .cut_short()
+        .next()
+        .map_or(Ok(()), |error| Err(error.clone().into()))
 }
 
 /// Each view's picture with the people in space drawn where the camera should show them.

@@ -1,0 +1,193 @@
+//! Calibrates the cameras of a room by somebody who walks about in it, and says whether the result can be trusted:
+//! `cargo run --example calibrate -- people --input A.mp4 B.mp4 --stature 1.75 --out cameras.toml`.
+
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use bevy_pose_capture::calibrate::verdict::{Grade, Verdict, judge};
+use bevy_pose_capture::calibrate::{files, people};
+use bevy_pose_capture::camera::{Intrinsics, View};
+use clap::{Parser, Subcommand};
+
+use watch::{Networks, Watched};
+
+type AnyError = Box<dyn std::error::Error>;
+
+/// Calibrates the cameras of a room, and judges calibrations.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Where cameras stand, from clips of one person who walks about before them, turns round and raises their arms. No board
+    /// is needed. The clips must be of the same time, beginning together.
+    People {
+        /// A clip of each camera.
+        #[arg(long, required = true, num_args = 2..)]
+        input: Vec<String>,
+        /// How tall the person is, in metres: it gives the room its size.
+        #[arg(long, default_value_t = 1.75)]
+        stature: f64,
+        /// A file of cameras whose lenses are used, one for each clip; its places are not.
+        #[arg(long)]
+        lenses: Option<PathBuf>,
+        /// Degrees that every lens spans along the picture's longer side, where no lenses are given.
+        #[arg(long, default_value_t = bevy_pose_capture::camera::ASSUMED_FIELD_OF_VIEW_DEGREES)]
+        field_of_view: f64,
+        /// Where the cameras go.
+        #[arg(long, default_value = "cameras.toml")]
+        out: PathBuf,
+        #[command(flatten)]
+        networks: Networks,
+    },
+    /// Whether a calibration fits clips of its cameras: every check as a sentence. Fails where the calibration has.
+    Check {
+        /// A clip of each camera, in the order of the file.
+        #[arg(long, required = true, num_args = 2..)]
+        input: Vec<String>,
+        /// The cameras, in any form that is known.
+        #[arg(long)]
+        cameras: PathBuf,
+        #[command(flatten)]
+        networks: Networks,
+    },
+    /// Writes cameras of any form that is known in ours, or in that of aniposelib and Pose2Sim.
+    Convert {
+        /// The cameras.
+        #[arg(long)]
+        cameras: PathBuf,
+        /// Where they go.
+        #[arg(long)]
+        out: PathBuf,
+        /// As aniposelib and Pose2Sim read them.
+        #[arg(long)]
+        anipose: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().what) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("calibrate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(what: &What) -> Result<(), AnyError> {
+    match what {
+        What::People {
+            input,
+            stature,
+            lenses,
+            field_of_view,
+            out,
+            networks,
+        } => {
+            if !(0.5..3.0).contains(stature) {
+                return Err(format!("nobody is {stature} m tall; --stature is in metres").into());
+            }
+            let watched = watch::watch(input, networks)?;
+            let lenses = match lenses {
+                Some(file) => fitted(files::read(file)?.views, &watched)?
+                    .into_iter()
+                    .map(|view| (view.name, view.intrinsics))
+                    .collect(),
+                None => assumed(&watched, *field_of_view),
+            };
+            println!("solving …");
+            let room = people::calibrate(&lenses, &watched.moments, *stature)?;
+            println!("median reprojection error: {:.1} px", room.error);
+            for view in &room.views {
+                let at = view.extrinsics.centre();
+                println!(
+                    "{} stands at x {:.2}, z {:.2}, {:.2} m above the floor",
+                    view.name, at.x, at.z, at.y
+                );
+            }
+            files::write(out, &room.views)?;
+            println!("saved {}", out.display());
+            tell(&judge(&room.views, &watched.moments))
+        }
+        What::Check {
+            input,
+            cameras,
+            networks,
+        } => {
+            let file = files::read(cameras)?;
+            let watched = watch::watch(input, networks)?;
+            let views = fitted(file.into_bevy(), &watched)?;
+            tell(&judge(&views, &watched.moments))
+        }
+        What::Convert {
+            cameras,
+            out,
+            anipose,
+        } => {
+            let views = files::read(cameras)?.into_bevy();
+            if *anipose {
+                files::write_anipose(out, &views)?;
+            } else {
+                files::write(out, &views)?;
+            }
+            println!("saved {}", out.display());
+            Ok(())
+        }
+    }
+}
+
+fn assumed(watched: &Watched, degrees: f64) -> Vec<(String, Intrinsics)> {
+    let lens = |(name, size): (&String, &(u32, u32))| {
+        let lens = Intrinsics::from_field_of_view(size.0, size.1, degrees.to_radians());
+        (name.clone(), lens)
+    };
+    watched.names.iter().zip(&watched.sizes).map(lens).collect()
+}
+
+/// One camera for each clip, with its lens scaled to the clip's pictures.
+fn fitted(views: Vec<View>, watched: &Watched) -> Result<Vec<View>, AnyError> {
+    if views.len() != watched.sizes.len() {
+        return Err(format!(
+            "{} clips were given for {} cameras",
+            watched.sizes.len(),
+            views.len()
+        )
+        .into());
+    }
+    let fit = |(view, &(width, height)): (View, &(u32, u32))| {
+        let lens = &view.intrinsics;
+        let scaled = lens.for_size(width, height).ok_or_else(|| {
+            format!(
+                "{} was calibrated for pictures of {} x {}, its clip has {width} x {height}, of other proportions",
+                view.name, lens.width, lens.height
+            )
+        })?;
+        Ok(View {
+            intrinsics: scaled,
+            ..view
+        })
+    };
+    views.into_iter().zip(&watched.sizes).map(fit).collect()
+}
+
+fn tell(verdict: &Verdict) -> Result<(), AnyError> {
+    for check in &verdict.checks {
+        println!(
+            "{:>6}  {:26} {}",
+            check.grade.to_string(),
+            check.name,
+            check.sentence
+        );
+    }
+    println!("\nthis calibration is {verdict}");
+    match verdict.grade() {
+        Grade::Failed => Err("the calibration cannot be used".into()),
+        Grade::Good | Grade::Usable => Ok(()),
+    }
+}

@@ -1,0 +1,121 @@
+//! Watches clips for the one person who walks about in them.
+
+use std::path::PathBuf;
+
+use bevy_pose_capture::calibrate::people::Moment;
+use bevy_pose_capture::detect::{DetectSettings, Detector, Person2d};
+use bevy_pose_capture::inference::{Engine, Models};
+use bevy_pose_capture::record::take::{Take, TakeFrame};
+use bevy_pose_capture::source::SourceSpec;
+use bevy_pose_capture::source::together::Together;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::AnyError;
+
+/// Which networks look.
+#[derive(clap::Args)]
+pub struct Networks {
+    /// Folder of models to use before the embedded ones.
+    #[arg(long)]
+    models: Option<PathBuf>,
+    /// Take this model for its task, by the name on its card.
+    #[arg(long)]
+    prefer: Vec<String>,
+    /// Threads for the networks.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+}
+
+/// What was seen.
+pub struct Watched {
+    /// The clips' names.
+    pub names: Vec<String>,
+    /// Width and height of their pictures.
+    pub sizes: Vec<(u32, u32)>,
+    /// The person in each view, at each moment.
+    pub moments: Vec<Moment>,
+}
+
+/// Finds the person whom each clip is about.
+pub fn watch(input: &[String], networks: &Networks) -> Result<Watched, AnyError> {
+    let specs: Vec<SourceSpec> = input.iter().map(|input| SourceSpec::parse(input)).collect();
+    if let Some(live) = specs.iter().find(|spec| spec.is_live()) {
+        return Err(format!("{} has no end; give clips", live.name()).into());
+    }
+    let mut models = match &networks.models {
+        Some(folder) => Models::from_folder(folder)?,
+        #[cfg(feature = "embedded-models")]
+        None => Models::embedded(),
+        #[cfg(not(feature = "embedded-models"))]
+        None => return Err("built without embedded models: say --models DIR".into()),
+    };
+    for name in &networks.prefer {
+        models.prefer(name)?;
+    }
+    let engine = Engine::find();
+    let mut clips = Together::open(&specs)?;
+    let (names, sizes) = (
+        clips.names().into_iter().map(String::from).collect(),
+        clips.sizes(),
+    );
+    let mut detectors = specs
+        .iter()
+        .map(|_| {
+            Detector::new(
+                &models,
+                &engine,
+                networks.threads,
+                DetectSettings::default(),
+            )
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let bar = ProgressBar::new(clips.length()).with_style(ProgressStyle::with_template(
+        "looking for people {bar:40} {pos}/{len} frames, {eta} left",
+    )?);
+    let mut seen: Vec<Vec<Vec<Person2d>>> = Vec::new();
+    while let Some(moment) = clips.next_moment()? {
+        let mut views = vec![Vec::new(); specs.len()];
+        for ((people, frame), detector) in views.iter_mut().zip(&moment.frames).zip(&mut detectors)
+        {
+            if let Some(frame) = frame {
+                *people = detector.detect(&frame.image, frame.time)?.0;
+            }
+        }
+        seen.push(views);
+        bar.inc(1);
+    }
+    bar.finish();
+    let leads: Vec<Vec<u32>> = (0..specs.len()).map(|view| lead(&seen, view)).collect();
+    let moment = |views: &Vec<Vec<Person2d>>| {
+        let person = |(people, lead): (&Vec<Person2d>, &Vec<u32>)| {
+            let person = people.iter().find(|person| lead.contains(&person.id));
+            person.map(|person| person.pose.clone())
+        };
+        views.iter().zip(&leads).map(person).collect()
+    };
+    Ok(Watched {
+        names,
+        sizes,
+        moments: seen.iter().map(moment).collect(),
+    })
+}
+
+/// The numbers of the person whom a view is about: who is largest for longest, as in a take.
+fn lead(seen: &[Vec<Vec<Person2d>>], view: usize) -> Vec<u32> {
+    let mut take = Take::new("", (0, 0));
+    for (n, views) in seen.iter().enumerate() {
+        take.frames.extend(views[view].iter().map(|person| {
+            TakeFrame {
+                time: n as f64,
+                id: person.id,
+                seen: person
+                    .pose
+                    .present()
+                    .map(|(joint, p)| (joint, p.position.x, p.position.y, p.confidence.get()))
+                    .collect(),
+                lifted: Vec::new(),
+            }
+        }));
+    }
+    take.main_person()
+}

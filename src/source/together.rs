@@ -1,0 +1,215 @@
+//! Several clips of the same time, read side by side: their pictures of one moment go together.
+
+use std::time::Duration;
+
+use super::{CaptureEvent, Frame, Pace, SourceError, SourceSpec, capture};
+use crate::worker::{Inbox, Received, WhenFull, Worker, mailbox};
+
+/// Longest that a clip may take for its next picture.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Clips being read. They may differ in rate and length.
+#[derive(Debug)]
+pub struct Together {
+    clips: Vec<Clip>,
+}
+
+#[derive(Debug)]
+struct Clip {
+    name: String,
+    events: Inbox<CaptureEvent>,
+    rate: f64,
+    length: u64,
+    head: Option<Frame>,
+    cut_short: Option<SourceError>,
+    _reader: Worker,
+}
+
+/// The pictures of one moment.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// Seconds of the clips' clocks.
+    pub time: f64,
+    /// Each clip's picture; `None` for one that has none at this moment.
+    pub frames: Vec<Option<Frame>>,
+}
+
+impl Together {
+    /// Opens clips and waits for their first pictures.
+    ///
+    /// # Errors
+    /// [`SourceError`], of the first that cannot be opened.
+    pub fn open(specs: &[SourceSpec]) -> Result<Together, SourceError> {
+        let clips = specs.iter().map(Clip::open).collect::<Result<_, _>>()?;
+        Ok(Together { clips })
+    }
+
+    /// Names of the clips.
+    pub fn names(&self) -> Vec<&str> {
+        self.clips.iter().map(|clip| clip.name.as_str()).collect()
+    }
+
+    /// How many moments there will be, about.
+    pub fn length(&self) -> u64 {
+        self.clips.iter().map(|clip| clip.length).max().unwrap_or(0)
+    }
+
+    /// Pictures a second, of the fastest.
+    pub fn rate(&self) -> f64 {
+        self.clips.iter().map(|clip| clip.rate).fold(1.0, f64::max)
+    }
+
+    /// Width and height of each clip's pictures, before the first moment is taken.
+    pub fn sizes(&self) -> Vec<(u32, u32)> {
+        let size = |clip: &Clip| {
+            clip.head
+                .as_ref()
+                .map_or((0, 0), |head| head.image.dimensions())
+        };
+        self.clips.iter().map(size).collect()
+    }
+
+    /// The pictures of the next moment: those within half a frame of the earliest that waits. `None` at the end of all clips.
+    ///
+    /// # Errors
+    /// [`SourceError`] of a clip that cannot be read on.
+    pub fn next_moment(&mut self) -> Result<Option<Moment>, SourceError> {
+        let heads = self
+            .clips
+            .iter()
+            .filter_map(|clip| Some(clip.head.as_ref()?.time));
+        let Some(time) = heads.reduce(f64::min) else {
+            return Ok(None);
+        };
+        let near = 0.5 / self.rate();
+        let mut frames = Vec::with_capacity(self.clips.len());
+        for clip in &mut self.clips {
+            let is_now = clip
+                .head
+                .as_ref()
+                .is_some_and(|head| head.time - time < near);
+            let frame = if is_now { clip.head.take() } else { None };
+            if frame.is_some() {
+                clip.advance()?;
+            }
+            frames.push(frame);
+        }
+        Ok(Some(Moment { time, frames }))
+    }
+
+    /// After the last moment: clips that ended before they should have, and why.
+    pub fn cut_short(&self) -> impl Iterator<Item = &SourceError> {
+        self.clips.iter().filter_map(|clip| clip.cut_short.as_ref())
+    }
+}
+
+impl Clip {
+    fn open(spec: &SourceSpec) -> Result<Clip, SourceError> {
+        let (outbox, events) = mailbox(2, WhenFull::Wait);
+        let (name, spec) = (spec.name(), spec.clone());
+        let reader = Worker::spawn("pose capture: source", move |stop| {
+            capture(&spec, Pace::AsFastAsPossible, &outbox, stop);
+        });
+        let reader = reader.map_err(|error| SourceError::Unreadable {
+            path: name.clone().into(),
+            wanted: "a clip",
+            error: format!("no thread for it: {error}"),
+        })?;
+        let mut clip = Clip {
+            name,
+            events,
+            rate: 30.0,
+            length: 0,
+            head: None,
+            cut_short: None,
+            _reader: reader,
+        };
+        clip.advance()?;
+        Ok(clip)
+    }
+
+    /// Reads on to the next picture.
+    fn advance(&mut self) -> Result<(), SourceError> {
+        loop {
+            match self.events.receive(PATIENCE) {
+                Received::Item(CaptureEvent::Frame(frame)) => {
+                    self.head = Some(frame);
+                    return Ok(());
+                }
+                Received::Item(CaptureEvent::Opened { rate, length }) => {
+                    self.rate = rate.unwrap_or(30.0);
+                    self.length = length.unwrap_or(0);
+                }
+                Received::Item(CaptureEvent::Ended(cut_short)) => {
+                    self.cut_short = cut_short;
+                    return Ok(());
+                }
+                Received::Item(CaptureEvent::Failed(error) | CaptureEvent::Lost(error)) => {
+                    return Err(error);
+                }
+                Received::Empty | Received::Closed => {
+                    return Err(SourceError::Unreadable {
+                        path: self.name.clone().into(),
+                        wanted: "a clip",
+                        error: "it stopped giving pictures".into(),
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scripted::Script;
+    use super::*;
+
+    fn script(frames: u64, rate: f64) -> SourceSpec {
+        SourceSpec::Scripted(Script {
+            frames,
+            rate,
+            live: false,
+            ..Script::default()
+        })
+    }
+
+    #[test]
+    fn clips_of_other_rates_and_lengths_go_together_by_time() -> Result<(), SourceError> {
+        let mut clips = Together::open(&[script(6, 30.0), script(2, 15.0)])?;
+        assert_eq!((clips.length(), clips.rate()), (0, 30.0));
+        assert_eq!(clips.sizes(), [(64, 48); 2]);
+        let mut there = Vec::new();
+        while let Some(moment) = clips.next_moment()? {
+            there.push(
+                moment
+                    .frames
+                    .iter()
+                    .map(Option::is_some)
+                    .collect::<Vec<_>>(),
+            );
+        }
+        let (both, one) = (vec![true, true], vec![true, false]);
+        assert_eq!(
+            there,
+            [
+                both.clone(),
+                one.clone(),
+                both,
+                one.clone(),
+                one.clone(),
+                one
+            ]
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_clip_that_is_missing_is_named() {
+        let missing = SourceSpec::Images {
+            folder: "no/such/folder".into(),
+            rate: 30.0,
+        };
+        let error = Together::open(&[script(3, 30.0), missing]).err();
+        assert!(error.is_some_and(|error| error.to_string().contains("no/such/folder")));
+    }
+}
