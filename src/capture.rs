@@ -4,6 +4,7 @@
 //! What they find arrives in [`PoseCaptureSystems::Receive`] as [`Captured`] messages and as [`Performer`]s.
 
 mod feed;
+pub mod room;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use crate::skeleton::{Joint, Pose2d, Pose3d};
 use crate::source::{Pace, SourceSpec, WebcamPick};
 use crate::worker::Received;
 use feed::{Feed, FeedEvent};
+use room::CalibratedCamera;
 
 /// A camera, or a clip in its place. Spawn it and people before it become [`Performer`]s; change it and it starts anew;
 /// remove it and its threads end.
@@ -137,9 +139,9 @@ pub struct Captured {
 /// Somebody before a camera. Spawned when they enter, despawned a second after they left.
 #[derive(Component, Clone, Debug)]
 pub struct Performer {
-    /// The camera that sees them.
+    /// The camera that sees them; in a [room](room) of several, one of those that do.
     pub camera: Entity,
-    /// Their number in that view.
+    /// Their number in that view, or in the room.
     pub id: u32,
     /// Their joints in the world (Bevy's axes, metres). Up and the floor, at y = 0, are told by the people themselves; the
     /// camera entity's transform says where on that floor the camera stands and which way it faces.
@@ -287,12 +289,16 @@ fn receive(
         &mut CameraGround,
         &GlobalTransform,
         Option<&CameraPreview>,
+        Has<CalibratedCamera>,
     )>,
     mut performers: Query<(Entity, &mut Performer)>,
     mut images: Option<ResMut<Assets<Image>>>,
     mut captured: MessageWriter<Captured>,
+    calibrated: Query<(), With<CalibratedCamera>>,
 ) {
-    for (camera, feed, mut status, mut ground, transform, preview) in &mut cameras {
+    // Cameras of a room see the same people: those are placed by all of them together.
+    let is_room = calibrated.iter().count() >= 2;
+    for (camera, feed, mut status, mut ground, transform, preview, in_room) in &mut cameras {
         let (mut newest_preview, mut newest) = (None, None);
         loop {
             let event = match feed.inbox.try_receive() {
@@ -352,7 +358,7 @@ fn receive(
                 }
             }
         }
-        if let Some(capture) = newest {
+        if let Some(capture) = newest.filter(|_| !(is_room && in_room)) {
             place_performers(
                 &mut commands,
                 camera,

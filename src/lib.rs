@@ -30,6 +30,7 @@
 //! | plugin | does | added by [`PoseCapturePlugin`](plugin::PoseCapturePlugin) |
 //! |---|---|---|
 //! | [`CapturePlugin`](capture::CapturePlugin) | cameras → performers | yes |
+//! | [`RoomPlugin`](capture::room::RoomPlugin) | calibrated cameras, together → performers | yes |
 //! | [`RetargetPlugin`](avatar::RetargetPlugin) | performers → avatars' bones; loads `.vrm` | yes |
 //! | [`RecordingPlugin`](recording::RecordingPlugin) | takes on disk, then `.glb` | yes |
 //! | `PoseCapturePanelPlugin` (feature `panel`) | preview, pickers, settings, times | no |
@@ -89,6 +90,7 @@ pub mod prelude {
     pub use crate::avatar::Avatar;
     pub use crate::capture::{
         CameraLost, CaptureCamera, Performer, PerformerEntered, PerformerLeft,
+        room::CalibratedCamera,
     };
     pub use crate::debug_draw::PoseCaptureDebugPlugin;
     #[cfg(feature = "panel")]

@@ -7,6 +7,7 @@ use bevy::prelude::*;
 
 use crate::avatar::RetargetPlugin;
 use crate::capture::CapturePlugin;
+use crate::capture::room::RoomPlugin;
 use crate::detect::DetectSettings;
 use crate::pipeline::PipelineSettings;
 use crate::recording::RecordingPlugin;
@@ -15,7 +16,7 @@ use crate::refine::smooth::SmoothSettings;
 /// Markerless motion capture: spawn a [`CaptureCamera`](crate::capture::CaptureCamera) and an
 /// [`Avatar`](crate::avatar::Avatar), and the avatar moves as the person before the camera does.
 ///
-/// Adds [`CapturePlugin`], [`RetargetPlugin`] and [`RecordingPlugin`]; add those you want by themselves to leave one out.
+/// Adds [`CapturePlugin`], [`RoomPlugin`], [`RetargetPlugin`] and [`RecordingPlugin`]; add those you want by themselves to leave one out.
 #[derive(Clone, Debug, Default)]
 pub struct PoseCapturePlugin {
     /// A folder of models to use before the embedded ones.
@@ -30,7 +31,7 @@ impl Plugin for PoseCapturePlugin {
         if self.models.is_some() {
             settings.models.clone_from(&self.models);
         }
-        app.add_plugins((CapturePlugin, RetargetPlugin, RecordingPlugin));
+        app.add_plugins((CapturePlugin, RoomPlugin, RetargetPlugin, RecordingPlugin));
     }
 }
 

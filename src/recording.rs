@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use bevy::prelude::*;
 
+use crate::capture::room::{CalibratedCamera, RoomCaptured};
 use crate::capture::{CaptureCamera, Captured};
 use crate::plugin::{PoseCaptureSystems, order_stages};
 use crate::record::bake::bake;
 use crate::record::gltf::{AvatarFile, GltfError};
 use crate::record::take::{Take, TakeError, TakeFrame, TakeHeader, TakeWriter};
 use crate::retarget::solve::Rig;
+use crate::room::RoomCapture;
 use crate::worker::{Inbox, Outbox, Received, StopFlag, WhenFull, Worker, mailbox};
 
 /// Begins a take. A running one is stopped first.
@@ -75,6 +77,8 @@ struct Running {
     camera: Option<Entity>,
     /// Numbers in the take of those seen, by epoch and number in the view: views count anew when they start anew.
     people: Vec<(u64, u32)>,
+    /// Whether it is of several cameras.
+    of_room: bool,
     /// Whether the thread said its last.
     saved: bool,
     /// Ends the thread with the take; it writes what it still has first.
@@ -82,6 +86,21 @@ struct Running {
 }
 
 impl Running {
+    /// A moment of a room. Its clock goes on whatever its clips do.
+    fn take_in_room(&mut self, capture: &RoomCapture, epoch: u64) {
+        if !self.of_room {
+            self.of_room = true;
+            self.frames
+                .tell(Line::Header(Take::new("room", (0, 0)).header));
+        }
+        let first = *self.first.get_or_insert(capture.time);
+        self.last = capture.time;
+        for mut frame in TakeFrame::of_room(capture, capture.time - first) {
+            frame.id = self.number_in_take(epoch, frame.id);
+            self.frames.send(Line::Frame(frame), &StopFlag::default());
+        }
+    }
+
     fn number_in_take(&mut self, epoch: u64, id: u32) -> u32 {
         let known = self.people.iter().position(|known| *known == (epoch, id));
         let index = known.unwrap_or_else(|| {
@@ -134,6 +153,7 @@ impl Plugin for RecordingPlugin {
             .add_message::<StartRecording>()
             .add_message::<StopRecording>()
             .add_message::<Captured>()
+            .add_message::<RoomCaptured>()
             .add_systems(PostUpdate, record.in_set(PoseCaptureSystems::Record));
     }
 }
@@ -149,12 +169,22 @@ fn record(
     mut starts: MessageReader<StartRecording>,
     mut stops: MessageReader<StopRecording>,
     mut captured: MessageReader<Captured>,
+    mut in_room: MessageReader<RoomCaptured>,
     cameras: Query<&CaptureCamera>,
+    rooms: Query<(), With<CalibratedCamera>>,
 ) {
+    for RoomCaptured { capture, epoch, .. } in in_room.read() {
+        if let Some(running) = recording.running.as_mut() {
+            running.take_in_room(capture, *epoch);
+        }
+    }
     for Captured { camera, capture } in captured.read() {
         let Some(running) = recording.running.as_mut() else {
             continue;
         };
+        if running.of_room || (rooms.iter().count() >= 2 && rooms.contains(*camera)) {
+            continue;
+        }
         // One camera's clock counts: that of the first whose frame came.
         if running.camera.is_none() {
             let source = cameras
@@ -298,6 +328,7 @@ fn begin(start: StartRecording) -> std::io::Result<Running> {
         shift: 0.0,
         camera: None,
         people: Vec::new(),
+        of_room: false,
         saved: false,
         _worker: worker,
     })

@@ -47,6 +47,29 @@ pub struct RoomCapture {
     pub times: RoomTimes,
 }
 
+impl RoomCapture {
+    /// Of what was seen in each view, and the people as [`MultiView::advance`] tells them for the list of all sightings, view
+    /// after view.
+    pub(crate) fn new(
+        time: f64,
+        seen: Vec<Vec<Person2d>>,
+        mut people: Vec<RoomPerson>,
+        times: RoomTimes,
+    ) -> Self {
+        // From places in that list to places among those of the view.
+        let earlier = |view: usize| seen[..view].iter().map(Vec::len).sum::<usize>();
+        for (view, n) in people.iter_mut().flat_map(|person| &mut person.seen) {
+            *n -= earlier(*view);
+        }
+        RoomCapture {
+            time,
+            seen,
+            people,
+            times,
+        }
+    }
+}
+
 /// How long each stage took, over all views.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RoomTimes {
@@ -125,19 +148,9 @@ impl RoomPipeline {
             seen[view] = people;
         }
         let began = Instant::now();
-        let mut people = self.room.advance(time, &sightings);
+        let people = self.room.advance(time, &sightings);
         times.space = began.elapsed();
-        // From places in the list of all sightings to places among those of the view.
-        let earlier = |view: usize| seen[..view].iter().map(Vec::len).sum::<usize>();
-        for (view, n) in people.iter_mut().flat_map(|person| &mut person.seen) {
-            *n -= earlier(*view);
-        }
-        Ok(RoomCapture {
-            time,
-            seen,
-            people,
-            times,
-        })
+        Ok(RoomCapture::new(time, seen, people, times))
     }
 
     /// Scales a lens to pictures of another size.

@@ -88,7 +88,7 @@ pub fn run(
     let tile_every = (length / 12).max(1) as usize;
     while let Some(moment) = clips.next_moment()? {
         let captured = room.process(moment.time, &moment.frames)?;
-        for frame in TakeFrame::of_room(&captured) {
+        for frame in TakeFrame::of_room(&captured, captured.time) {
             writer.push(&frame)?;
             take.frames.push(frame);
         }

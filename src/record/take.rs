@@ -101,9 +101,9 @@ impl TakeFrame {
             .collect()
     }
 
-    /// The people of a room at a moment. Takes are kept in OpenCV's axes (see
+    /// The people of a room at a moment, at `time` seconds of the take. Takes are kept in OpenCV's axes (see
     /// [`convert`](crate::skeleton::convert)): here those of a camera that stands level in the room's origin.
-    pub fn of_room(capture: &RoomCapture) -> Vec<TakeFrame> {
+    pub fn of_room(capture: &RoomCapture, time: f64) -> Vec<TakeFrame> {
         let frame = |person: &RoomPerson| {
             let pose = with_bevy_axes(&person.pose());
             let lifted = pose.present().map(|(joint, p)| {
@@ -117,7 +117,7 @@ impl TakeFrame {
                 .and_then(|&(view, n)| capture.seen.get(view)?.get(n));
             let seen = seen.iter().flat_map(|seen| seen.pose.present());
             TakeFrame {
-                time: (capture.time * 1e6).round() / 1e6,
+                time: (time * 1e6).round() / 1e6,
                 id: person.id,
                 seen: seen
                     .map(|(j, p)| (j, p.position.x, p.position.y, p.confidence.get()))

@@ -10,9 +10,11 @@
 //! A camera that stands in the world at its own [`Transform`](bevy::prelude::Transform) looks along −z with +y up, as
 //! Bevy's cameras do; hence the half turn about x between the two.
 
-use bevy::math::Vec3;
+use bevy::math::{DMat3, DVec3, Mat3, Quat, Vec3};
+use bevy::transform::components::Transform;
 
 use super::{Joint, Pose3d};
+use crate::camera::Extrinsics;
 
 /// A point of the camera frame (OpenCV) in the frame of a Bevy camera's transform: a half turn about x.
 pub fn bevy_from_opencv(point_in_camera: Vec3) -> Vec3 {
@@ -30,10 +32,31 @@ pub fn with_bevy_axes(pose: &Pose3d) -> Pose3d {
     turned
 }
 
+/// The transform of a Bevy camera that stands and looks as a calibrated one does.
+pub fn transform_of(extrinsics: &Extrinsics) -> Transform {
+    let half_turn = DMat3::from_diagonal(DVec3::new(1.0, -1.0, -1.0));
+    let world_from_camera: Mat3 = (extrinsics.rotation.transpose() * half_turn).as_mat3();
+    Transform {
+        translation: extrinsics.centre().as_vec3(),
+        rotation: Quat::from_mat3(&world_from_camera),
+        scale: Vec3::ONE,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use bevy::math::Affine3A;
+
+    #[test]
+    fn a_calibrated_camera_looks_where_its_entity_does() {
+        let (eye, target) = (DVec3::new(2.0, 1.5, 3.0), DVec3::new(0.0, 1.0, 0.5));
+        let transform = transform_of(&Extrinsics::looking_at(eye, target, DVec3::Y));
+        let wanted =
+            Transform::from_translation(eye.as_vec3()).looking_at(target.as_vec3(), Vec3::Y);
+        assert!(transform.translation.distance(wanted.translation) < 1e-5);
+        assert!(transform.rotation.angle_between(wanted.rotation) < 1e-3);
+    }
 
     #[test]
     fn a_point_ahead_of_and_above_a_camera_stays_so() {

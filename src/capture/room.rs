@@ -1,0 +1,380 @@
+//! Cameras whose places are known, together: their performers come from all of them.
+//!
+//! Put a [`CalibratedCamera`] beside the [`CaptureCamera`](super::CaptureCamera) of two cameras or more, and people are no
+//! longer followed in each view by itself: what the views see at one moment goes to a thread that follows everybody in the room
+//! ([`MultiView`]), and comes back as [`RoomCaptured`] messages and [`Performer`]s. A camera that is lost is missed, and no more.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bevy::prelude::*;
+
+use super::{Captured, Performer, PerformerEntered, PerformerLeft};
+use crate::associate::Sighting;
+use crate::camera::View;
+use crate::multiview::{MultiView, MultiViewSettings};
+use crate::pipeline::Capture;
+use crate::plugin::{PoseCaptureSystems, order_stages};
+use crate::room::{RoomCapture, RoomTimes};
+use crate::skeleton::convert::transform_of;
+use crate::worker::{Inbox, Outbox, Received, StopFlag, WhenFull, Worker, mailbox};
+
+/// What is known of a camera: its lens, and where it stands in the world (Bevy's, y up, the floor at y = 0). See
+/// [`calibrate::files`](crate::calibrate::files) for reading it. The entity's `Transform` follows it.
+#[derive(Component, Clone, Debug, PartialEq)]
+#[require(Transform)]
+pub struct CalibratedCamera(pub View);
+
+/// Everybody in the room at a moment; written in [`PoseCaptureSystems::Receive`].
+#[derive(Message, Clone)]
+pub struct RoomCaptured {
+    /// What was found.
+    pub capture: Arc<RoomCapture>,
+    /// When the newest picture of that moment arrived.
+    pub captured_at: Instant,
+    /// Another number whenever one of the clips begins anew.
+    pub epoch: u64,
+}
+
+/// Somebody who is followed by several cameras.
+#[derive(Component, Clone, Copy, Debug)]
+pub struct InRoom;
+
+/// Follows people through all cameras that are calibrated.
+pub struct RoomPlugin;
+
+impl Plugin for RoomPlugin {
+    fn build(&self, app: &mut App) {
+        order_stages(app);
+        app.add_message::<Captured>()
+            .add_message::<RoomCaptured>()
+            .init_resource::<Room>()
+            .add_systems(
+                PreUpdate,
+                (place_cameras, gather, place_people)
+                    .chain()
+                    .in_set(PoseCaptureSystems::Receive)
+                    .after(super::receive),
+            );
+    }
+}
+
+/// A moment waits no longer than this for a camera that gives no picture.
+const PATIENCE: Duration = Duration::from_millis(60);
+
+/// The cameras, and the thread that follows people in them.
+#[derive(Resource, Default)]
+struct Room {
+    cameras: Vec<(Entity, View)>,
+    /// What each camera saw since the last moment.
+    waiting: Vec<Option<Arc<Capture>>>,
+    since: Option<Instant>,
+    follower: Option<Follower>,
+}
+
+struct Follower {
+    moments: Outbox<Moment>,
+    found: Inbox<RoomCaptured>,
+    _worker: Worker,
+}
+
+/// What the cameras saw, by their places in the list.
+struct Moment {
+    seen: Vec<(usize, Arc<Capture>)>,
+}
+
+/// Moves a calibrated camera's entity to where the camera stands.
+fn place_cameras(
+    mut cameras: Query<(&CalibratedCamera, &mut Transform), Changed<CalibratedCamera>>,
+) {
+    for (camera, mut transform) in &mut cameras {
+        *transform = transform_of(&camera.0.extrinsics);
+    }
+}
+
+/// Collects what the cameras see, and sends it on when all have seen something or one keeps the others waiting.
+fn gather(
+    mut room: ResMut<Room>,
+    cameras: Query<(Entity, &CalibratedCamera)>,
+    mut captured: MessageReader<Captured>,
+) {
+    let mut present: Vec<(Entity, View)> = cameras
+        .iter()
+        .map(|(entity, camera)| (entity, camera.0.clone()))
+        .collect();
+    present.sort_by_key(|(entity, _)| *entity);
+    if present != room.cameras {
+        room.begin(present);
+    }
+    let Room {
+        cameras,
+        waiting,
+        since,
+        follower,
+    } = &mut *room;
+    let Some(follower) = follower else {
+        captured.clear();
+        return;
+    };
+    for Captured { camera, capture } in captured.read() {
+        if let Some(view) = cameras.iter().position(|(entity, _)| entity == camera) {
+            waiting[view] = Some(capture.clone());
+            since.get_or_insert_with(Instant::now);
+        }
+    }
+    let complete = waiting.iter().all(Option::is_some);
+    if complete || since.is_some_and(|since| since.elapsed() > PATIENCE) {
+        *since = None;
+        let seen = waiting.iter_mut().enumerate();
+        let seen = seen
+            .filter_map(|(view, capture)| Some((view, capture.take()?)))
+            .collect();
+        follower.moments.send(Moment { seen }, &StopFlag::default());
+    }
+}
+
+impl Room {
+    /// Starts anew with other cameras; one alone is no room.
+    fn begin(&mut self, cameras: Vec<(Entity, View)>) {
+        *self = Room {
+            waiting: vec![None; cameras.len()],
+            cameras,
+            ..Room::default()
+        };
+        if self.cameras.len() < 2 {
+            return;
+        }
+        let views = self.cameras.iter().map(|(_, view)| view.clone()).collect();
+        let (moments, moments_in) = mailbox(2, WhenFull::DropOldest);
+        let (found_out, found) = mailbox(64, WhenFull::DropOldest);
+        let worker = Worker::spawn("pose capture: room", move |stop| {
+            follow(views, &moments_in, &found_out, stop);
+        });
+        match worker {
+            Ok(worker) => {
+                self.follower = Some(Follower {
+                    moments,
+                    found,
+                    _worker: worker,
+                });
+            }
+            Err(error) => error!("no thread to follow people through the room on: {error}"),
+        }
+    }
+}
+
+/// The thread: follows everybody through the views.
+fn follow(
+    views: Vec<View>,
+    moments: &Inbox<Moment>,
+    found: &Outbox<RoomCaptured>,
+    stop: &StopFlag,
+) {
+    let began = Instant::now();
+    let mut room = MultiView::new(views.clone(), MultiViewSettings::default());
+    let mut epochs: Vec<Option<u64>> = vec![None; views.len()];
+    let mut epoch = 0;
+    while !stop.raised() {
+        let moment = match moments.receive(Duration::from_millis(100)) {
+            Received::Item(moment) => moment,
+            Received::Empty => continue,
+            Received::Closed => return,
+        };
+        let Some(newest) = moment
+            .seen
+            .iter()
+            .map(|(_, capture)| capture.frame.captured_at)
+            .max()
+        else {
+            continue;
+        };
+        let anew = moment.seen.iter().any(|(view, capture)| {
+            let before = epochs[*view].replace(capture.frame.epoch);
+            before.is_some_and(|before| before != capture.frame.epoch)
+        });
+        if anew {
+            // A clip began again: whoever is there now came from nowhere.
+            room = MultiView::new(views.clone(), MultiViewSettings::default());
+            epoch += 1;
+        }
+        let time = newest.duration_since(began).as_secs_f64();
+        let capture = Arc::new(advance(&mut room, &views, time, &moment));
+        let captured = RoomCaptured {
+            capture,
+            captured_at: newest,
+            epoch,
+        };
+        if !found.send(captured, stop) {
+            return;
+        }
+    }
+}
+
+fn advance(room: &mut MultiView, views: &[View], time: f64, moment: &Moment) -> RoomCapture {
+    let began = Instant::now();
+    let mut seen = vec![Vec::new(); views.len()];
+    let mut sightings = Vec::new();
+    for (view, capture) in &moment.seen {
+        // The lens for pictures of this size; one of other proportions was said to be wrong by the camera's own thread.
+        let size = (capture.camera.width, capture.camera.height);
+        if let Some(lens) = views[*view].intrinsics.for_size(size.0, size.1) {
+            room.set_lens(*view, lens);
+        }
+        for person in &capture.people {
+            sightings.push(Sighting::new(
+                *view,
+                &room.views()[*view],
+                &person.seen.pose,
+                None,
+            ));
+            seen[*view].push(person.seen.clone());
+        }
+    }
+    let people = room.advance(time, &sightings);
+    RoomCapture::new(
+        time,
+        seen,
+        people,
+        RoomTimes {
+            space: began.elapsed(),
+            ..RoomTimes::default()
+        },
+    )
+}
+
+/// Makes performers of the people in the room.
+fn place_people(
+    mut commands: Commands,
+    room: Res<Room>,
+    mut written: MessageWriter<RoomCaptured>,
+    mut performers: Query<(Entity, &mut Performer), With<InRoom>>,
+) {
+    let mut newest = None;
+    if let Some(follower) = &room.follower {
+        while let Received::Item(found) = follower.found.try_receive() {
+            newest = Some(found.clone());
+            written.write(found);
+        }
+    }
+    let Some(found) = newest else { return };
+    let now = Instant::now();
+    for (entity, _) in performers
+        .iter()
+        .filter(|(_, performer)| performer.epoch != found.epoch)
+    {
+        commands.trigger(PerformerLeft { entity });
+        commands.entity(entity).despawn();
+    }
+    for person in &found.capture.people {
+        let (view, seen) = person
+            .seen
+            .iter()
+            .find_map(|&(view, n)| Some((view, found.capture.seen.get(view)?.get(n)?)))
+            .unzip();
+        let known = performers
+            .iter_mut()
+            .find(|(_, performer)| performer.id == person.id && performer.epoch == found.epoch);
+        let camera = room.cameras[view.unwrap_or(0)].0;
+        let mut performer = Performer {
+            camera,
+            id: person.id,
+            pose: person.pose(),
+            seen: seen.map(|seen| seen.pose.clone()).unwrap_or_default(),
+            bounds: seen.map(|seen| seen.bounds).unwrap_or_default(),
+            time: found.capture.time,
+            captured_at: found.captured_at,
+            epoch: found.epoch,
+            entered: now,
+            last_seen: now,
+        };
+        if let Some((_, mut old)) = known {
+            performer.entered = old.entered;
+            *old = performer;
+        } else {
+            let name = Name::new(format!("performer {}", person.id));
+            let entity = commands.spawn((name, performer, InRoom)).id();
+            commands.trigger(PerformerEntered { entity });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::associate::tests::{room, seen_by, standing};
+    use crate::camera::Intrinsics;
+    use crate::detect::Person2d;
+    use crate::pipeline::{Person, StageTimes};
+    use crate::skeleton::Joint;
+    use crate::source::Frame;
+    use bevy::math::DVec3;
+
+    fn capture(view: usize, views: &[View], at: DVec3, number: u64) -> Arc<Capture> {
+        let pose = seen_by(view, views, &standing(at)).pose;
+        let seen = Person2d {
+            id: 1,
+            bounds: Rect::new(0.0, 0.0, 1.0, 1.0),
+            pose,
+        };
+        Arc::new(Capture {
+            frame: Frame {
+                epoch: view as u64,
+                number,
+                time: number as f64 / 30.0,
+                captured_at: Instant::now(),
+                decoding: Duration::ZERO,
+                image: Arc::default(),
+            },
+            people: vec![Person { seen, lifted: None }],
+            camera: Intrinsics::assumed(1280, 720),
+            times: StageTimes::default(),
+        })
+    }
+
+    #[test]
+    fn two_cameras_make_one_performer_where_the_person_stands() {
+        let views = room(2);
+        let mut app = App::new();
+        app.add_plugins((MinimalPlugins, RoomPlugin));
+        let cameras: Vec<Entity> = views
+            .iter()
+            .map(|view| app.world_mut().spawn(CalibratedCamera(view.clone())).id())
+            .collect();
+        app.update();
+        let at = DVec3::new(0.4, 0.0, -0.2);
+        let began = Instant::now();
+        let mut number = 0;
+        let found = loop {
+            for (view, &camera) in cameras.iter().enumerate() {
+                let capture = capture(view, &views, at, number);
+                app.world_mut().write_message(Captured { camera, capture });
+            }
+            number += 1;
+            app.update();
+            let world = app.world_mut();
+            let poses: Vec<_> = world
+                .query::<&Performer>()
+                .iter(world)
+                .map(|p| p.pose.clone())
+                .collect();
+            if !poses.is_empty() || began.elapsed() > Duration::from_secs(20) {
+                break poses;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        assert_eq!(found.len(), 1, "one person, though two cameras see them");
+        let truth = standing(at);
+        for joint in [Joint::Nose, Joint::LeftWrist, Joint::RightAnkle] {
+            let off = found[0][joint]
+                .zip(truth[joint])
+                .map(|(p, q)| p.position.distance(q.as_vec3()));
+            assert!(off.is_some_and(|off| off < 0.06), "{joint:?}: {off:?}");
+        }
+        let world = app.world_mut();
+        let eye = world
+            .get::<Transform>(cameras[0])
+            .map(|transform| transform.translation);
+        let wanted = views[0].extrinsics.centre().as_vec3();
+        assert!(eye.is_some_and(|eye| eye.distance(wanted) < 1e-4));
+    }
+}
