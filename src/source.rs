@@ -5,6 +5,7 @@
 
 pub mod images;
 pub mod scripted;
+pub mod synthetic;
 pub mod together;
 #[cfg(feature = "video")]
 pub mod video;

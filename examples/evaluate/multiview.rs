@@ -11,6 +11,7 @@ use bevy_pose_capture::camera::View;
 use bevy_pose_capture::multiview::{MultiView, MultiViewSettings, RoomPerson};
 use bevy_pose_capture::record::exchange::keypoint_named;
 use bevy_pose_capture::skeleton::{Confidence, Joint, Keypoint, Pose2d};
+use bevy_pose_capture::source::synthetic::Random;
 use serde::{Deserialize, Serialize};
 
 use super::AnyError;
@@ -81,24 +82,6 @@ struct FoundPerson {
     joints: Vec<Option<[f64; 3]>>,
 }
 
-/// Numbers that look random and are the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as f64 / (1_u64 << 31) as f64
-    }
-
-    /// A sum of twelve uniform numbers, which is nearly normal.
-    fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
-    }
-}
-
 /// Follows the people of a file through its views.
 pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let views = files::read(&arguments.cameras)?.views;
@@ -109,7 +92,7 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
         .map(|name| keypoint_named(name))
         .collect();
     let mut room = MultiView::new(views, MultiViewSettings::default());
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     let mut times = Vec::with_capacity(detections.frames.len());
     let mut frames = Vec::with_capacity(detections.frames.len());
     for frame in &detections.frames {

@@ -93,7 +93,7 @@ pub fn run(
             take.frames.push(frame);
         }
         people.push(&captured);
-        if !arguments.no_pictures && captures.len() % tile_every == 0 {
+        if !arguments.no_pictures && captures.len().is_multiple_of(tile_every) {
             sheets.extend(pictures(&moment.frames, &captured, room.views()));
         }
         captures.push(captured);

@@ -19,13 +19,18 @@ const LEAST_SHARED: usize = 3;
 const LOOKS: f64 = 0.1;
 
 /// How far a sighting is from where a person should be: the mean distance between its rays and the joints, in metres, less
-/// what their uncertainty explains. `None` where they share too few joints.
+/// what their uncertainty explains; read with left and right exchanged where that is clearly nearer. `None` where they share
+/// too few joints.
 pub fn distance(person: &Prediction, seen: &Sighting) -> Option<f64> {
-    let joint_pairs = seen
-        .rays
-        .present()
-        .filter_map(|(joint, (ray, weight))| Some((person[joint]?, ray, *weight)));
-    mean_distance(joint_pairs.map(|(place, ray, weight)| (off_by(place, ray), weight)))
+    let read = |exchanged: bool| {
+        let pairs = seen.rays.present().filter_map(|(joint, (ray, weight))| {
+            let joint = if exchanged { joint.mirror() } else { joint };
+            Some((off_by(person[joint]?, ray), *weight))
+        });
+        mean_distance(pairs)
+    };
+    let kept = read(false)?;
+    Some(read(true).map_or(kept, |exchanged| kept.min(exchanged + CLEARLY)))
 }
 
 fn off_by((place, sigma): (DVec3, f64), ray: &crate::camera::Ray) -> f64 {

@@ -44,7 +44,7 @@ enum Task {
     },
     /// Installs what building and running wants: system libraries, ffmpeg, ONNX Runtime.
     Setup,
-    /// Measures the main thread's cost and the pipeline's speed.
+    /// Measures the main thread's cost, the pipeline's speed, and what several cameras cost.
     Bench,
     /// Models the default avatar anew.
     Mannequin,
@@ -92,7 +92,15 @@ fn main() -> ExitCode {
         Task::Bench => setup::setup().and_then(|()| {
             run(
                 "cargo",
-                &["bench", "--profile", "dev", "--bench", "main_thread"],
+                &[
+                    "bench",
+                    "--profile",
+                    "dev",
+                    "--bench",
+                    "main_thread",
+                    "--bench",
+                    "multiview",
+                ],
             )
         }),
         Task::Mannequin => mannequin::write(&root().join("assets/avatars/mannequin.glb"))
