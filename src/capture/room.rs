@@ -54,7 +54,7 @@ impl Plugin for RoomPlugin {
                 (place_cameras, gather, place_people)
                     .chain()
                     .in_set(PoseCaptureSystems::Receive)
-                    .after(super::receive),
+                    .after(super::forget_performers),
             );
     }
 }
