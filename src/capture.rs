@@ -139,7 +139,7 @@ pub struct Captured {
 /// Somebody before a camera. Spawned when they enter, despawned a second after they left.
 #[derive(Component, Clone, Debug)]
 pub struct Performer {
-    /// The camera that sees them; in a [room](room) of several, one of those that do.
+    /// The camera that sees them; in a [room] of several, one of those that do.
     pub camera: Entity,
     /// Their number in that view, or in the room.
     pub id: u32,

@@ -1,7 +1,7 @@
 //! Cameras from the people themselves: somebody walks about, and no board is needed.
 //!
-//! Joints that two cameras see at the same time are points in common ([`essential`]); the pair that tells most is the beginning,
-//! further cameras are placed by the joints that are known by then ([`pose`]), and all is adjusted at once ([`bundle`]). A
+//! Joints that two cameras see at the same time are points in common ([`essential`](super::essential)); the pair that tells most is the beginning,
+//! further cameras are placed by the joints that are known by then ([`pose`](super::pose)), and all is adjusted at once ([`bundle`](super::bundle)). A
 //! person's own size gives the scale; standing gives up; feet give the floor. (After Li 2020, section 3.4.2, and Takahashi et
 //! al. 2018, "Human pose as calibration pattern".)
 

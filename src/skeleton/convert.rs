@@ -7,7 +7,7 @@
 //! | world | – | up | – | metre, floor at y = 0, right-handed | Bevy's; performers, avatars |
 //! | avatar | left, as glTF models face +z | up | ahead | metre | rest poses |
 //!
-//! A camera that stands in the world at its own [`Transform`](bevy::prelude::Transform) looks along −z with +y up, as
+//! A camera that stands in the world at its own [`Transform`] looks along −z with +y up, as
 //! Bevy's cameras do; hence the half turn about x between the two.
 
 use bevy::math::{DMat3, DVec3, Mat3, Quat, Vec3};
