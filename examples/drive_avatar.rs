@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bevy::prelude::*;
-use bevy::render::RenderPlugin;
 use bevy::render::view::screenshot::{Screenshot, ScreenshotCaptured, save_to_disk};
 use bevy_pose_capture::avatar::AvatarRefused;
 use bevy_pose_capture::capture::{CameraState, CameraStatus, Captured};
@@ -147,7 +146,7 @@ fn run_window(arguments: &Arguments) -> Result<(), String> {
             "there is no display to open a window on; --headless writes pictures instead".into(),
         );
     }
-    let render_creation = support::renderer()?;
+    drop(support::renderer()?);
     let spec = source(arguments);
     if !spec.is_live() {
         spec.open().map_err(|error| error.to_string())?;
@@ -159,19 +158,14 @@ fn run_window(arguments: &Arguments) -> Result<(), String> {
     };
     let mut app = App::new();
     app.add_plugins((
-        support::default_plugins()
-            .set(WindowPlugin {
-                primary_window: Some(Window {
-                    title: "bevy_pose_capture".into(),
-                    resolution: (1280, 720).into(),
-                    ..default()
-                }),
-                ..default()
-            })
-            .set(RenderPlugin {
-                render_creation,
+        support::default_plugins().set(WindowPlugin {
+            primary_window: Some(Window {
+                title: "bevy_pose_capture".into(),
+                resolution: (1280, 720).into(),
                 ..default()
             }),
+            ..default()
+        }),
         PoseCapturePlugin::default(),
         PoseCapturePanelPlugin,
         PoseCaptureDebugPlugin {

@@ -11,7 +11,6 @@ use std::process::ExitCode;
 
 use bevy::core_pipeline::tonemapping::Tonemapping;
 use bevy::prelude::*;
-use bevy::render::RenderPlugin;
 use bevy::render::view::screenshot::{Screenshot, ScreenshotCaptured, save_to_disk};
 use bevy_pose_capture::calibrate::files;
 use bevy_pose_capture::camera::View;
@@ -23,7 +22,7 @@ use clap::Parser;
 /// People seen by several cameras of one room.
 #[derive(Parser, Resource, Clone)]
 struct Arguments {
-    /// One for each camera, in the order of the calibration: `webcam:NAME`, a video file, a folder of pictures.
+    /// One for each camera, named as it is or in the order of the calibration: `webcam:NAME`, a video file, a folder of pictures.
     #[arg(long, required = true, num_args = 2..)]
     input: Vec<String>,
     /// The cameras, as the example `calibrate` writes them.
@@ -54,20 +53,16 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    let views = files::read(&arguments.calibration)
-        .map_err(|error| error.to_string())?
-        .into_bevy();
-    if views.len() != arguments.input.len() {
-        let (given, known) = (arguments.input.len(), views.len());
-        return Err(format!(
-            "{given} inputs were given for {known} cameras; give one for each"
-        ));
-    }
     let specs: Vec<SourceSpec> = arguments
         .input
         .iter()
         .map(|input| SourceSpec::parse(input))
         .collect();
+    let names: Vec<String> = specs.iter().map(SourceSpec::name).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let views = files::read(&arguments.calibration)
+        .and_then(|file| files::for_clips(file.into_bevy(), &names))
+        .map_err(|error| error.to_string())?;
     for spec in specs.iter().filter(|spec| !spec.is_live()) {
         spec.open().map_err(|error| error.to_string())?;
     }
@@ -77,7 +72,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                 .into(),
         );
     }
-    let render_creation = support::renderer()?;
+    drop(support::renderer()?);
     let settings = PoseCaptureSettings {
         models: arguments.models.clone(),
         prefer: arguments.prefer.clone(),
@@ -87,19 +82,14 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let cameras: Vec<(SourceSpec, View)> = specs.into_iter().zip(views).collect();
     let mut app = App::new();
     app.add_plugins((
-        support::default_plugins()
-            .set(WindowPlugin {
-                primary_window: Some(Window {
-                    title: "bevy_pose_capture: several cameras".into(),
-                    resolution: (1280, 720).into(),
-                    ..default()
-                }),
-                ..default()
-            })
-            .set(RenderPlugin {
-                render_creation,
+        support::default_plugins().set(WindowPlugin {
+            primary_window: Some(Window {
+                title: "bevy_pose_capture: several cameras".into(),
+                resolution: (1280, 720).into(),
                 ..default()
             }),
+            ..default()
+        }),
         PoseCapturePlugin::default(),
         PoseCapturePanelPlugin,
         PoseCaptureDebugPlugin::default(),

@@ -43,6 +43,9 @@ pub struct AvatarRig {
 #[derive(Clone, Copy, Debug)]
 struct Following {
     performer: Entity,
+    /// Before which the mirror stands. It is the first one for as long as they are followed: a mirror that went from camera to
+    /// camera would turn the avatar round.
+    camera: Entity,
     time: f64,
     /// Where they stood when it began: the avatar starts at its own entity's place.
     origin: Vec3,
@@ -254,7 +257,7 @@ fn find_bones(
     mut commands: Commands,
     mut models: Query<
         (Entity, &Avatar, &mut LoadedModel),
-        Or<(Changed<Avatar>, Added<LoadedModel>)>,
+        Or<(Changed<Avatar>, Changed<LoadedModel>)>,
     >,
 ) {
     for (entity, avatar, mut model) in &mut models {
@@ -339,8 +342,9 @@ fn retarget(
             continue;
         }
         // The mirror stands where the camera does.
+        let mirror_at = before.map_or(performer.camera, |before| before.camera);
         let across = cameras
-            .get(performer.camera)
+            .get(mirror_at)
             .map_or(Vec3::X, |(_, place)| on_the_floor(place).rotation * Vec3::X);
         let pose = if settings.mirror {
             mirrored(&performer.pose, across)
@@ -353,6 +357,7 @@ fn retarget(
         let following = before.map_or(
             Following {
                 performer: entity,
+                camera: performer.camera,
                 time: performer.time,
                 origin: hips.with_y(0.0),
                 ratio,

@@ -4,6 +4,7 @@
 //! What they find arrives in [`PoseCaptureSystems::Receive`] as [`Captured`] messages and as [`Performer`]s.
 
 mod feed;
+mod moments;
 pub mod room;
 
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use crate::skeleton::{Joint, Pose2d, Pose3d};
 use crate::source::{Pace, SourceSpec, WebcamPick};
 use crate::worker::Received;
 use feed::{Feed, FeedEvent};
-use room::CalibratedCamera;
+use room::{CalibratedCamera, Room};
 
 /// A camera, or a clip in its place. Spawn it and people before it become [`Performer`]s; change it and it starts anew;
 /// remove it and its threads end.
@@ -128,6 +129,9 @@ pub struct CameraPreview {
 }
 
 /// Everybody in one frame of a camera, in the order of the frames; written in [`PoseCaptureSystems::Receive`].
+///
+/// After a hitch of the main thread many frames come at once; the older ones of a live camera have no picture then
+/// (`capture.frame.image` is 0 × 0), while what was found in them is whole.
 #[derive(Message, Clone)]
 pub struct Captured {
     /// The camera.
@@ -295,12 +299,15 @@ fn receive(
     mut images: Option<ResMut<Assets<Image>>>,
     mut captured: MessageWriter<Captured>,
     calibrated: Query<(), With<CalibratedCamera>>,
+    room: Option<Res<Room>>,
 ) {
     // Cameras of a room see the same people: those are placed by all of them together.
     let is_room = calibrated.iter().count() >= 2;
     for (camera, feed, mut status, mut ground, transform, preview, in_room) in &mut cameras {
         let (mut newest_preview, mut newest) = (None, None);
-        loop {
+        // A clip that is far ahead of the room's other clips waits for them.
+        let waits = room.as_ref().is_some_and(|room| room.has_enough_of(camera));
+        while !waits {
             let event = match feed.inbox.try_receive() {
                 Received::Item(event) => event,
                 Received::Empty => break,
@@ -405,12 +412,14 @@ impl CameraStatus {
 pub(crate) fn on_the_floor(camera: &GlobalTransform) -> Transform {
     let back = camera.back().as_vec3().with_y(0.0);
     // A camera that looks straight down faces where its picture's top is.
-    let back = back
-        .try_normalize()
-        .or_else(|| (-camera.up().as_vec3()).with_y(0.0).try_normalize());
+    let back = if back.length() > 1e-3 {
+        back
+    } else {
+        (-camera.up().as_vec3()).with_y(0.0)
+    };
     Transform {
         translation: camera.translation().with_y(0.0),
-        rotation: Quat::from_rotation_arc(Vec3::Z, back.unwrap_or(Vec3::Z)),
+        rotation: Quat::from_rotation_arc(Vec3::Z, back.normalize_or(Vec3::Z)),
         scale: Vec3::ONE,
     }
 }

@@ -78,6 +78,7 @@ pub struct MultiView {
 struct Followed {
     id: u32,
     figure: Figure,
+    began: f64,
     last_seen: f64,
     looks: Option<Vec<f32>>,
     seen: Vec<(usize, usize)>,
@@ -237,13 +238,14 @@ impl MultiView {
                 None => newcomers.push((figure, members)),
             }
         }
-        let again = self.find_lost(time, sightings, &newcomers);
+        let again = self.find_lost(time, sightings, owner, &newcomers);
         for ((mut figure, members), known) in newcomers.into_iter().zip(again) {
             let person = known.unwrap_or_else(|| {
                 self.next_id += 1;
                 self.people.push(Followed {
                     id: self.next_id,
                     figure: Figure::default(),
+                    began: time,
                     last_seen: time,
                     looks: None,
                     seen: Vec::new(),
@@ -260,16 +262,17 @@ impl MultiView {
         }
     }
 
-    /// Who of those out of sight each newcomer is, if anybody: whoever could have walked there and looks like them.
+    /// Who of those whom nobody sees now each newcomer is, if anybody: whoever could have walked there, and looks like them where
+    /// looks are known.
     fn find_lost(
         &self,
         time: f64,
         sightings: &[Sighting],
+        owner: &[Option<usize>],
         newcomers: &[(Figure, Vec<usize>)],
     ) -> Vec<Option<usize>> {
-        let patience = self.settings.patience;
         let lost: Vec<usize> = (0..self.people.len())
-            .filter(|&person| self.people[person].is_lost(time, patience))
+            .filter(|&person| !owner.contains(&Some(person)))
             .collect();
         let cost = |newcomer: usize, lost: usize| {
             let (figure, members) = &newcomers[newcomer];
@@ -304,22 +307,30 @@ impl MultiView {
         let memory = self.settings.memory;
         self.people
             .retain(|person| time - person.last_seen <= memory);
+        let patience = self.settings.patience;
         let mut kept: Vec<Followed> = Vec::with_capacity(self.people.len());
+        // In the order in which they began.
         for person in self.people.drain(..) {
-            let twin = kept.iter_mut().find(|older| {
-                older
-                    .figure
-                    .distance(&person.figure)
-                    .is_some_and(|apart| apart < SAME_PERSON)
-            });
-            match twin {
-                Some(older) if older.last_seen < person.last_seen => {
-                    // The older one was lost, and found again as somebody new: the name stays.
+            let is_at = |older: &Followed| {
+                let apart = older.figure.distance(&person.figure);
+                apart.is_some_and(|apart| apart < SAME_PERSON)
+            };
+            let Some(older) = kept.iter_mut().find(|older| is_at(older)) else {
+                kept.push(person);
+                continue;
+            };
+            if older.is_lost(time, patience) {
+                if person.began > older.last_seen {
+                    // Lost, and found again as somebody new: the name stays.
                     let id = older.id;
                     *older = Followed { id, ..person };
+                } else {
+                    // Somebody else, who stands where they were.
+                    kept.push(person);
                 }
-                Some(_) => {}
-                None => kept.push(person),
+            } else if !person.seen.is_empty() {
+                // Both are seen: people who embrace.
+                kept.push(person);
             }
         }
         self.people = kept;
@@ -384,4 +395,73 @@ fn is_plausible(joints: &Joints) -> bool {
         places[joint] = Some(found.position);
     }
     crate::reconstruct::bones::plausibility(&places).is_none_or(|share| share > 0.6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::associate::tests::{room, seen_by, standing};
+    use bevy::math::DVec3;
+
+    /// Follows people; each gives, by time, where they stand, or `None` while no camera sees them. Returns their numbers at
+    /// each moment, in their order.
+    fn numbers(people: &[&dyn Fn(f64) -> Option<DVec3>], seconds: f64) -> Vec<Vec<Option<u32>>> {
+        let views = room(3);
+        let mut followed = MultiView::new(views.clone(), MultiViewSettings::default());
+        let mut told = Vec::new();
+        for n in 0..(seconds * 30.0) as usize {
+            let time = n as f64 / 30.0;
+            let places: Vec<Option<DVec3>> = people.iter().map(|person| person(time)).collect();
+            let mut sightings = Vec::new();
+            for view in 0..views.len() {
+                for place in places.iter().flatten() {
+                    sightings.push(seen_by(view, &views, &standing(*place)));
+                }
+            }
+            let found = followed.advance(time, &sightings);
+            let number = |place: &Option<DVec3>| {
+                let wanted = standing((*place)?)[crate::skeleton::Joint::LeftHip]?;
+                let is_there = |person: &&RoomPerson| {
+                    let hip = person.joints[crate::skeleton::Joint::LeftHip];
+                    hip.is_some_and(|hip| hip.position.distance(wanted) < 0.15)
+                };
+                found.iter().find(is_there).map(|person| person.id)
+            };
+            told.push(places.iter().map(number).collect());
+        }
+        told
+    }
+
+    #[test]
+    fn who_was_hidden_for_two_seconds_is_the_same_and_who_was_for_ten_is_not() {
+        let hidden = |from: f64, to: f64| {
+            move |time: f64| (time < from || time > to).then_some(DVec3::X * 0.3)
+        };
+        let told = numbers(&[&hidden(1.0, 3.0)], 4.0);
+        assert_eq!((told[20][0], told[110][0]), (Some(1), Some(1)));
+        let told = numbers(&[&hidden(1.0, 11.0)], 12.0);
+        assert_eq!((told[20][0], told[350][0]), (Some(1), Some(2)));
+    }
+
+    #[test]
+    fn who_is_seen_again_elsewhere_a_moment_later_is_the_same() {
+        // Hidden for a fifth of a second, and half a metre to the side of where they were going.
+        let dodge = |time: f64| match time {
+            t if t < 1.0 => Some(DVec3::X * (0.8 * t - 0.8)),
+            t if t < 1.2 => None,
+            _ => Some(DVec3::Z * 0.5),
+        };
+        let told = numbers(&[&dodge], 2.0);
+        assert_eq!((told[25][0], told[55][0]), (Some(1), Some(1)), "{told:?}");
+    }
+
+    #[test]
+    fn who_walks_through_the_place_where_somebody_left_keeps_their_own_number() {
+        let leaves = |time: f64| (time < 1.0).then_some(DVec3::X * 0.8);
+        let follows = |time: f64| Some(DVec3::X * (0.9 * time - 1.0));
+        let told = numbers(&[&leaves, &follows], 3.0);
+        let names: Vec<Option<u32>> = told[15..].iter().map(|people| people[1]).collect();
+        assert!(names[0].is_some(), "{names:?}");
+        assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
+    }
 }

@@ -191,13 +191,14 @@ fn show_panel(
     match action {
         Some(RecordAction::Start) => {
             let (avatar, model) = avatars.iter().next().unzip();
+            let file = model.flatten().and_then(file_of);
+            let file = state.avatar.clone().or(file);
+            // A table is of use with its own model only.
+            let table = avatar.filter(|_| file.is_some());
             starts.write(StartRecording {
                 file: state.take.clone().into(),
-                avatar: state
-                    .avatar
-                    .clone()
-                    .or_else(|| model.flatten().and_then(file_of)),
-                bone_table: avatar.map_or_else(default, |avatar| avatar.bone_table.clone()),
+                avatar: file,
+                bone_table: table.map_or_else(default, |avatar| avatar.bone_table.clone()),
             });
         }
         Some(RecordAction::Stop) => {

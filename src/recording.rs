@@ -21,7 +21,7 @@ use crate::worker::{Inbox, Outbox, Received, StopFlag, WhenFull, Worker, mailbox
 pub struct StartRecording {
     /// Name of the files, without extension: `<file>.take` while it runs, `<file>.glb` after.
     pub file: PathBuf,
-    /// The avatar whose skin the `.glb` gets; ours where it is `None`.
+    /// The avatar whose skin the `.glb` gets, a `.glb` or `.vrm`; ours where it is `None`, or cannot be used.
     pub avatar: Option<PathBuf>,
     /// That avatar's bone name (VRM's) → node name, where guessing fails: the same as [`Avatar::bone_table`].
     ///
@@ -178,14 +178,26 @@ fn record(
             running.take_in_room(capture, *epoch);
         }
     }
+    let is_room = rooms.iter().count() >= 2;
+    if !is_room
+        && recording.trouble.is_none()
+        && recording.running.as_ref().is_some_and(|run| run.of_room)
+    {
+        let text = "the take is of a room, and fewer than two calibrated cameras are left: it stands still until there are two";
+        warn!("{text}");
+        recording.trouble = Some(text.into());
+    }
     for Captured { camera, capture } in captured.read() {
         let Some(running) = recording.running.as_mut() else {
             continue;
         };
-        if running.of_room || (rooms.iter().count() >= 2 && rooms.contains(*camera)) {
+        if running.of_room || (is_room && rooms.contains(*camera)) {
             continue;
         }
-        // One camera's clock counts: that of the first whose frame came.
+        // One camera's clock counts: that of the first whose frame came. Where that camera is gone for good, the next goes on.
+        if running.camera.is_some_and(|first| !cameras.contains(first)) {
+            running.camera = Some(*camera);
+        }
         if running.camera.is_none() {
             let source = cameras
                 .get(*camera)
@@ -355,9 +367,13 @@ fn write(start: &StartRecording, lines: &Inbox<Line>, results: &Outbox<Outcome>,
             None
         }
     };
-    if let Err(error) = rig_of(start.avatar.as_deref(), &start.bone_table) {
-        let text = format!("{error}; the take runs, but this avatar cannot get it");
+    // Whatever the avatar is worth, a take becomes a `.glb`.
+    let mut skin = (start.avatar.as_deref(), &start.bone_table);
+    let no_table = HashMap::new();
+    if let Err(error) = rig_of(skin.0, skin.1) {
+        let text = format!("{error}; the take gets the mannequin's skin in its place");
         results.send(Outcome::Trouble(text), stop);
+        skin = (None, &no_table);
     }
     let mut begun = false;
     // A raised flag means that the app is ending: what was sent is still written.
@@ -387,13 +403,8 @@ fn write(start: &StartRecording, lines: &Inbox<Line>, results: &Outbox<Outcome>,
         );
         results.send(Outcome::Trouble(text), stop);
     }
-    let glb = export(
-        &take,
-        start.avatar.as_deref(),
-        &start.bone_table,
-        &with_added(&start.file, "glb"),
-    )
-    .map_err(|error| error.to_string());
+    let glb = export(&take, skin.0, skin.1, &with_added(&start.file, "glb"))
+        .map_err(|error| error.to_string());
     let take = failed.map_or(Ok(path), Err);
     results.send(Outcome::Saved(TakeSaved { take, glb }), stop);
 }
@@ -436,6 +447,119 @@ pub fn export(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use crate::camera::Intrinsics;
+    use crate::detect::Person2d;
+    use crate::lift::lifter::Lifted;
+    use crate::pipeline::{Capture, Person, StageTimes};
+    use crate::retarget::solve::tests::waving;
+    use crate::skeleton::Pose2d;
+    use crate::source::Frame;
+
+    fn app(folder: &Path) -> App {
+        let mut app = App::new();
+        app.add_plugins((MinimalPlugins, RecordingPlugin));
+        app.world_mut().write_message(StartRecording {
+            file: folder.join("one"),
+            ..default()
+        });
+        app.update();
+        app
+    }
+
+    /// One person, the first of an epoch, in the frame `n` of it.
+    fn show(app: &mut App, camera: Entity, epoch: u64, n: u32) {
+        let lifted = Lifted {
+            pose: waving(),
+            root: Vec3::new(0.0, 0.0, 3.0),
+        };
+        let seen = Person2d {
+            id: 1,
+            bounds: Rect::default(),
+            pose: Pose2d::default(),
+        };
+        let capture = Arc::new(Capture {
+            frame: Frame {
+                epoch,
+                number: u64::from(n),
+                time: f64::from(n) / 30.0,
+                captured_at: Instant::now(),
+                decoding: Duration::ZERO,
+                image: Arc::default(),
+            },
+            people: vec![Person {
+                seen,
+                lifted: Some(lifted),
+            }],
+            camera: Intrinsics::assumed(64, 48),
+            times: StageTimes::default(),
+        });
+        app.world_mut().write_message(Captured { camera, capture });
+        app.update();
+    }
+
+    #[test]
+    fn an_app_that_closes_saves_its_take_and_clips_that_begin_anew_or_cameras_that_are_replaced_go_on_in_it()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let mut app = app(folder.path());
+        let source = || CaptureCamera::video("a.mp4");
+        let first = app.world_mut().spawn(source()).id();
+        (0..10).for_each(|n| show(&mut app, first, 5, n));
+        (0..10).for_each(|n| show(&mut app, first, 6, n));
+        app.world_mut().despawn(first);
+        let second = app.world_mut().spawn(source()).id();
+        (0..10).for_each(|n| show(&mut app, second, 7, n));
+        drop(app);
+        let take = Take::read(&folder.path().join("one.take"))?;
+        assert_eq!(take.header.source, "a");
+        let ids: Vec<u32> = take.frames.iter().map(|frame| frame.id).collect();
+        let expected: Vec<u32> = (0..30).map(|n| n / 10 + 1).collect();
+        assert_eq!(
+            ids, expected,
+            "whoever comes in another epoch is somebody else"
+        );
+        let advance = |pair: &[TakeFrame]| (pair[1].time - pair[0].time - 1.0 / 30.0).abs() < 1e-4;
+        assert!(
+            take.frames.windows(2).all(advance),
+            "{:?}",
+            take.frames.last()
+        );
+        assert_eq!(take.main_person(), [1, 2, 3]);
+        assert!(std::fs::metadata(folder.path().join("one.glb"))?.len() > 10_000);
+        Ok(())
+    }
+
+    #[test]
+    fn a_take_of_an_avatar_that_cannot_be_used_gets_the_mannequins_skin_and_says_so()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let mut app = app(folder.path());
+        app.world_mut().write_message(StartRecording {
+            file: folder.path().join("two"),
+            avatar: Some("no/such/avatar.glb".into()),
+            bone_table: [("hips".to_owned(), "Root".to_owned())].into(),
+        });
+        app.update();
+        let camera = app.world_mut().spawn(CaptureCamera::video("a.mp4")).id();
+        (0..5).for_each(|n| show(&mut app, camera, 0, n));
+        let began = Instant::now();
+        let told = loop {
+            app.update();
+            let trouble = app.world().resource::<Recording>().trouble.clone();
+            if let Some(told) = trouble.filter(|told| told.contains("avatar.glb")) {
+                break told;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "nothing is told");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        assert!(told.contains("mannequin"), "{told}");
+        drop(app);
+        assert!(std::fs::metadata(folder.path().join("two.glb"))?.len() > 10_000);
+        Ok(())
+    }
 
     #[test]
     fn no_take_is_written_over_and_dots_stay_in_names() -> std::io::Result<()> {

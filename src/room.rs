@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::associate::Sighting;
-use crate::camera::View;
+use crate::camera::{Intrinsics, View};
 use crate::detect::{DetectSettings, Detector, Person2d};
 use crate::inference::{Engine, ModelError, Models};
 use crate::multiview::{MultiView, MultiViewSettings, RoomPerson};
@@ -155,20 +155,19 @@ impl RoomPipeline {
 
     /// Scales a lens to pictures of another size.
     fn fit_lens(&mut self, view: usize, frame: &Frame) -> Result<(), RoomError> {
-        let given = frame.image.dimensions();
-        let camera = &self.room.views()[view];
-        let lens = camera.intrinsics;
-        if (lens.width, lens.height) == given {
-            return Ok(());
-        }
-        let scaled = lens
-            .for_size(given.0, given.1)
-            .ok_or_else(|| RoomError::OtherSize {
-                name: camera.name.clone(),
-                calibrated: (lens.width, lens.height),
-                given,
-            })?;
-        self.room.set_lens(view, scaled);
+        let lens = fitting_lens(&self.room.views()[view], frame.image.dimensions())?;
+        self.room.set_lens(view, lens);
         Ok(())
     }
+}
+
+/// A camera's lens for pictures of a size, in pixels.
+pub(crate) fn fitting_lens(camera: &View, given: (u32, u32)) -> Result<Intrinsics, RoomError> {
+    let lens = camera.intrinsics;
+    lens.for_size(given.0, given.1)
+        .ok_or_else(|| RoomError::OtherSize {
+            name: camera.name.clone(),
+            calibrated: (lens.width, lens.height),
+            given,
+        })
 }

@@ -35,7 +35,8 @@ pub struct Frame {
     pub captured_at: Instant,
     /// How long decoding took; of a file, reading too.
     pub decoding: Duration,
-    /// The picture, upright: rotation flags are obeyed.
+    /// The picture, upright: rotation flags are obeyed. 0 × 0 where it was let go before anybody looked (see
+    /// [`Captured`](crate::capture::Captured)).
     pub image: Arc<RgbImage>,
 }
 

@@ -117,6 +117,44 @@ fn the_sample_clip_moves_the_mannequin_and_becomes_a_take() -> Result<(), Box<dy
 }
 
 #[test]
+fn an_avatar_may_come_after_its_model_and_its_model_may_be_changed() {
+    let mut app = app();
+    let avatar = spawn_mannequin(&mut app);
+    let late = app
+        .world_mut()
+        .entity_mut(avatar)
+        .take::<Avatar>()
+        .unwrap_or_default();
+    let hand = |world: &mut World| {
+        let mut bones = world.query::<(Entity, &Name)>();
+        bones
+            .iter(world)
+            .find(|(_, name)| name.as_str() == "leftHand")
+            .map(|(entity, _)| entity)
+    };
+    until(&mut app, 60, "the model", |world| hand(world).is_some());
+    app.update();
+    app.world_mut().entity_mut(avatar).insert(late);
+    until(&mut app, 10, "the avatar's bones", |world| {
+        world.get::<AvatarRig>(avatar).is_some()
+    });
+    // The same model again stands for another one: it is loaded anew.
+    let before = hand(app.world_mut());
+    let model = app.world().get::<WorldAssetRoot>(avatar).cloned();
+    app.world_mut()
+        .entity_mut(avatar)
+        .insert(model.unwrap_or_default());
+    until(&mut app, 60, "another model", |world| {
+        hand(world).is_some_and(|now| Some(now) != before)
+    });
+    app.world_mut().spawn(CaptureCamera::video(sample()));
+    until(&mut app, 60, "a hand that moves", |world| {
+        let hand = hand(world).and_then(|hand| world.get::<GlobalTransform>(hand));
+        hand.is_some_and(|hand| hand.translation().y < 1.1)
+    });
+}
+
+#[test]
 fn a_source_that_cannot_be_opened_is_told_and_ends_nothing() {
     let mut app = app();
     app.world_mut()

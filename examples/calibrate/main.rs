@@ -47,7 +47,7 @@ enum What {
     },
     /// Whether a calibration fits clips of its cameras: every check as a sentence. Fails where the calibration has.
     Check {
-        /// A clip of each camera, in the order of the file.
+        /// A clip of each camera, named as it is or in the order of the file.
         #[arg(long, required = true, num_args = 2..)]
         input: Vec<String>,
         /// The cameras, in any form that is known.
@@ -111,9 +111,11 @@ fn run(what: &What) -> Result<(), AnyError> {
                     view.name, at.x, at.z, at.y
                 );
             }
+            // What cannot be used replaces nothing that can.
+            tell(&judge(&room.views, &watched.moments))?;
             files::write(out, &room.views)?;
             println!("saved {}", out.display());
-            tell(&judge(&room.views, &watched.moments))
+            Ok(())
         }
         What::Check {
             input,
@@ -152,13 +154,10 @@ fn assumed(watched: &Watched, degrees: f64) -> Vec<(String, Intrinsics)> {
 
 /// One camera for each clip, with its lens scaled to the clip's pictures.
 fn fitted(views: Vec<View>, watched: &Watched) -> Result<Vec<View>, AnyError> {
-    if views.len() != watched.sizes.len() {
-        return Err(format!(
-            "{} clips were given for {} cameras",
-            watched.sizes.len(),
-            views.len()
-        )
-        .into());
+    let names: Vec<&str> = watched.names.iter().map(String::as_str).collect();
+    let views = files::for_clips(views, &names)?;
+    for (clip, view) in names.iter().zip(&views) {
+        println!("{clip} is the camera {}", view.name);
     }
     let fit = |(view, &(width, height)): (View, &(u32, u32))| {
         let lens = &view.intrinsics;

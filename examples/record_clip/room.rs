@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bevy::math::Vec2;
+use bevy_pose_capture::calibrate::files::{for_clips, read};
 use bevy_pose_capture::camera::View;
 use bevy_pose_capture::detect::DetectSettings;
 use bevy_pose_capture::inference::{Engine, Models};
@@ -21,37 +22,6 @@ use indicatif::ProgressBar;
 
 use super::{AnyError, Arguments, bar_style, save_glb, write_json};
 
-/// Each clip's camera: by name where every clip's name holds the name of one camera, else in the order given.
-fn match_cameras(views: Vec<View>, clips: &[&str]) -> Result<Vec<View>, AnyError> {
-    if views.len() != clips.len() {
-        let names: Vec<&str> = views.iter().map(|view| view.name.as_str()).collect();
-        return Err(format!(
-            "{} clips were given for {} cameras ({}); give one clip for each",
-            clips.len(),
-            views.len(),
-            names.join(", ")
-        )
-        .into());
-    }
-    let by_name: Option<Vec<View>> = clips
-        .iter()
-        .map(|clip| {
-            let mut named = views.iter().filter(|view| clip.contains(&view.name));
-            named.next().filter(|_| named.next().is_none()).cloned()
-        })
-        .collect();
-    let by_name = by_name.filter(|found| {
-        let names: std::collections::BTreeSet<&str> =
-            found.iter().map(|view| view.name.as_str()).collect();
-        names.len() == found.len()
-    });
-    let chosen = by_name.unwrap_or(views);
-    for (clip, view) in clips.iter().zip(&chosen) {
-        println!("{clip} is the camera {}", view.name);
-    }
-    Ok(chosen)
-}
-
 /// Captures the people in several clips of one room.
 pub fn run(
     arguments: &Arguments,
@@ -59,7 +29,7 @@ pub fn run(
     models: &Models,
     engine: &Engine,
 ) -> Result<(), AnyError> {
-    let file = bevy_pose_capture::calibrate::files::read(calibration)?;
+    let file = read(calibration)?;
     let specs: Vec<SourceSpec> = arguments
         .input
         .iter()
@@ -67,7 +37,10 @@ pub fn run(
         .collect();
     let mut clips = Together::open(&specs)?;
     let bevy_from_file = file.bevy_from_file();
-    let views = match_cameras(file.into_bevy(), &clips.names())?;
+    let views = for_clips(file.into_bevy(), &clips.names())?;
+    for (clip, view) in clips.names().iter().zip(&views) {
+        println!("{clip} is the camera {}", view.name);
+    }
     let mut room = RoomPipeline::new(
         models,
         engine,

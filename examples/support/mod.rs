@@ -38,7 +38,8 @@ pub fn default_plugins() -> PluginGroupBuilder {
     })
 }
 
-/// What renders: Bevy itself would panic where there is nothing that can.
+/// What renders where there is no window. With one Bevy chooses itself, so that what renders can also show; asked before that,
+/// this says whether there is anything at all: Bevy would panic.
 ///
 /// # Errors
 /// A sentence when there is nothing that can render.
@@ -46,10 +47,11 @@ pub fn renderer() -> Result<RenderCreation, String> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let renderer = std::panic::catch_unwind(|| {
+        let settings = WgpuSettings::default();
         bevy::tasks::block_on(initialize_renderer(
-            Backends::all(),
+            settings.backends.unwrap_or(Backends::all()),
             None,
-            &WgpuSettings::default(),
+            &settings,
         ))
     });
     std::panic::set_hook(hook);

@@ -133,7 +133,7 @@ fn step(
     marks: &[Mark],
     damping: f64,
 ) -> Option<(DVector<f64>, Vec<DVec3>)> {
-    let size = (views.len() - 1) * 6;
+    let size = views.len().saturating_sub(1) * 6;
     let mut cameras = DMatrix::<f64>::zeros(size, size);
     let mut cameras_right = DVector::<f64>::zeros(size);
     let mut of_point = vec![(Matrix3::<f64>::zeros(), Vector3::<f64>::zeros()); points.len()];

@@ -36,6 +36,16 @@ pub enum CameraFileError {
         /// What is wrong.
         error: String,
     },
+    /// There are more or fewer cameras than clips.
+    #[error(
+        "{clips} clips were given for {} cameras ({}); give one clip for each", .cameras.len(), .cameras.join(", ")
+    )]
+    OtherCount {
+        /// How many clips there are.
+        clips: usize,
+        /// Names of the cameras.
+        cameras: Vec<String>,
+    },
     /// The file cannot be written.
     #[error("cannot write the cameras {path}: {error}")]
     Write {
@@ -73,6 +83,45 @@ impl CameraFile {
     }
 }
 
+/// The camera of each clip: by name where every clip's name holds that of one camera (`take3_cam01` is of `cam01`), else in the
+/// order of the file.
+///
+/// # Errors
+/// [`CameraFileError::OtherCount`] where there is not one for each.
+pub fn for_clips(views: Vec<View>, clips: &[&str]) -> Result<Vec<View>, CameraFileError> {
+    if views.len() != clips.len() {
+        return Err(CameraFileError::OtherCount {
+            clips: clips.len(),
+            cameras: views.into_iter().map(|view| view.name).collect(),
+        });
+    }
+    let of_clip = |clip: &&str| {
+        let mut named = views.iter().filter(|view| holds_name(clip, &view.name));
+        named.next().filter(|_| named.next().is_none())
+    };
+    let by_name: Option<Vec<&View>> = clips.iter().map(of_clip).collect();
+    let each_once = |found: &Vec<&View>| {
+        let names: std::collections::BTreeSet<&str> =
+            found.iter().map(|view| view.name.as_str()).collect();
+        names.len() == found.len()
+    };
+    let by_name = by_name.filter(each_once);
+    let by_name: Option<Vec<View>> = by_name.map(|found| found.into_iter().cloned().collect());
+    Ok(by_name.unwrap_or(views))
+}
+
+/// Whether a clip's name holds a camera's: `cam_1` is not in `cam_10`.
+fn holds_name(clip: &str, name: &str) -> bool {
+    let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    !name.is_empty()
+        && clip.match_indices(name).any(|(at, _)| {
+            let before = clip[..at].chars().next_back();
+            let after = clip[at + name.len()..].chars().next();
+            !(is_digit(before) && is_digit(name.chars().next()))
+                && !(is_digit(after) && is_digit(name.chars().next_back()))
+        })
+}
+
 /// Reads a file of cameras of any kind that is known.
 ///
 /// # Errors
@@ -91,7 +140,7 @@ pub fn read(path: &Path) -> Result<CameraFile, CameraFileError> {
 /// Reads cameras from a file's text.
 fn parse(text: &str) -> Result<CameraFile, String> {
     let start = text.trim_start();
-    let file = if start.starts_with('{') {
+    let mut file = if start.starts_with('{') {
         from_json(text)
     } else if start.starts_with('<') {
         from_qualisys(text)
@@ -101,20 +150,27 @@ fn parse(text: &str) -> Result<CameraFile, String> {
     if file.views.is_empty() {
         return Err("it names none".into());
     }
-    for view in &file.views {
+    for view in &mut file.views {
         let lens = &view.intrinsics;
-        let sound = lens.focal.min_element() > 0.0
+        let rotation = view.extrinsics.rotation;
+        let off = (rotation * rotation.transpose() - DMat3::IDENTITY).to_cols_array();
+        let sound = lens.focal.is_finite()
+            && lens.focal.min_element() > 0.0
             && lens.width > 0
             && lens.height > 0
             && lens.principal.is_finite()
+            && lens.distortion.to_array().iter().all(|k| k.is_finite())
             && view.extrinsics.translation.is_finite()
-            && (view.extrinsics.rotation.determinant() - 1.0).abs() < 0.01;
+            && off.iter().all(|off| off.abs() < 0.01)
+            && rotation.determinant() > 0.0;
         if !sound {
             return Err(format!(
                 "the numbers of its camera {} are those of no camera",
                 view.name
             ));
         }
+        // Files keep some digits only, and the inverse of a rotation is taken for its transpose.
+        view.extrinsics.rotation = super::projection::orthonormal(rotation);
     }
     Ok(file)
 }
@@ -191,7 +247,7 @@ fn from_toml(text: &str) -> Result<CameraFile, String> {
         let camera: AniposeCamera = value.try_into().map_err(|error: toml::de::Error| {
             format!("its section {section}: {}", error.message())
         })?;
-        views.push(camera.into_view(&section));
+        views.push(camera.into_view(&section)?);
     }
     Ok(CameraFile {
         views,
@@ -210,30 +266,50 @@ struct AniposeCamera {
     /// A rotation vector, radians.
     rotation: [f64; 3],
     translation: [f64; 3],
+    #[serde(default)]
+    fisheye: bool,
+}
+
+/// Coefficients in OpenCV's order, k1, k2, p1, p2, k3. Its further ones are those of a lens that we do not know.
+fn distortion(camera: &str, told: &[f64]) -> Result<Distortion, String> {
+    if told.iter().skip(5).any(|k| *k != 0.0) {
+        return Err(format!(
+            "its camera {camera} has {} coefficients of distortion, and five are known (k1, k2, p1, p2, k3); calibrate it with five",
+            told.len()
+        ));
+    }
+    let k = |n: usize| told.get(n).copied().unwrap_or(0.0);
+    Ok(Distortion::from_array(std::array::from_fn(k)))
 }
 
 impl AniposeCamera {
-    fn into_view(self, section: &str) -> View {
+    fn into_view(self, section: &str) -> Result<View, String> {
+        let name = self.name.clone().unwrap_or_else(|| section.into());
+        if self.fisheye {
+            return Err(format!(
+                "its camera {name} has a fisheye lens, which is not known here; calibrate it without"
+            ));
+        }
         let turn = DVec3::from(self.rotation);
         let rotation = match turn.try_normalize() {
             Some(axis) => DMat3::from_axis_angle(axis, turn.length()),
             None => DMat3::IDENTITY,
         };
-        let k = |n: usize| self.distortions.get(n).copied().unwrap_or(0.0);
-        View {
-            name: self.name.clone().unwrap_or_else(|| section.into()),
+        let distortion = distortion(&name, &self.distortions)?;
+        Ok(View {
+            name,
             intrinsics: Intrinsics {
                 width: self.size[0].round() as u32,
                 height: self.size[1].round() as u32,
                 focal: DVec2::new(self.matrix[0][0], self.matrix[1][1]),
                 principal: DVec2::new(self.matrix[0][2], self.matrix[1][2]),
-                distortion: Distortion::from_array(std::array::from_fn(k)),
+                distortion,
             },
             extrinsics: Extrinsics {
                 rotation,
                 translation: self.translation.into(),
             },
-        }
+        })
     }
 }
 
@@ -256,30 +332,32 @@ fn from_json(text: &str) -> Result<CameraFile, String> {
         t: [f64; 3],
     }
     let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let view = |camera: Camera| View {
-        name: camera.name,
-        intrinsics: Intrinsics {
-            width: camera.width,
-            height: camera.height,
-            focal: DVec2::new(camera.K[0][0], camera.K[1][1]),
-            principal: DVec2::new(camera.K[0][2], camera.K[1][2]),
-            distortion: Distortion::from_array(std::array::from_fn(|n| {
-                camera.dist.get(n).copied().unwrap_or(0.0)
-            })),
-        },
-        extrinsics: Extrinsics {
-            rotation: from_rows(camera.R),
-            translation: camera.t.into(),
-        },
+    let view = |camera: Camera| {
+        Ok::<View, String>(View {
+            intrinsics: Intrinsics {
+                width: camera.width,
+                height: camera.height,
+                focal: DVec2::new(camera.K[0][0], camera.K[1][1]),
+                principal: DVec2::new(camera.K[0][2], camera.K[1][2]),
+                distortion: distortion(&camera.name, &camera.dist)?,
+            },
+            extrinsics: Extrinsics {
+                rotation: from_rows(camera.R),
+                translation: camera.t.into(),
+            },
+            name: camera.name,
+        })
     };
+    let views: Result<Vec<View>, String> = file.cameras.into_iter().map(view).collect();
     Ok(CameraFile {
-        views: file.cameras.into_iter().map(view).collect(),
+        views: views?,
         up: file.world_up.map_or(DVec3::Z, DVec3::from),
     })
 }
 
 /// Qualisys writes intrinsics in 64ths of a pixel, places in millimetres, and rotations whose rows are the camera's axes:
-/// right, up, backwards.
+/// right, up, backwards. Principal points are counted from the whole sensor, of which `fov_video` is the part that is filmed.
+/// Cameras that only see markers (without a lens for video) are left out.
 fn from_qualisys(text: &str) -> Result<CameraFile, String> {
     const PART: f64 = 64.0;
     let document = roxmltree::Document::parse(text).map_err(|error| error.to_string())?;
@@ -289,6 +367,9 @@ fn from_qualisys(text: &str) -> Result<CameraFile, String> {
         .filter(|node| node.has_tag_name("camera"))
     {
         let name = camera.attribute("serial").unwrap_or("camera").to_owned();
+        if !camera.children().any(|node| node.has_tag_name("fov_video")) {
+            continue;
+        }
         let child = |tag: &str| {
             let mut found = camera.children().filter(|node| node.has_tag_name(tag));
             found
@@ -329,7 +410,8 @@ fn from_qualisys(text: &str) -> Result<CameraFile, String> {
                 focal: DVec2::new(number(lens, "focalLengthU")?, number(lens, "focalLengthV")?)
                     / PART,
                 principal: DVec2::new(number(lens, "centerPointU")?, number(lens, "centerPointV")?)
-                    / PART,
+                    / PART
+                    - DVec2::new(number(picture, "left")?, number(picture, "top")?),
                 distortion: Distortion {
                     k1: number(lens, "radialDistortion1")?,
                     k2: number(lens, "radialDistortion2")?,
@@ -465,6 +547,65 @@ mod tests {
         assert_eq!(file.up, DVec3::Z);
         assert!(same(&file.into_bevy(), &views()));
         Ok(())
+    }
+
+    #[test]
+    fn cameras_stay_in_the_order_of_their_file_however_many_and_however_named()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("anipose.toml");
+        let mut twelve = room(12);
+        twelve[0].name = "left".into();
+        twelve[1].name = "back".into();
+        write_anipose(&path, &twelve)?;
+        assert!(same(&read(&path)?.into_bevy(), &twelve));
+        Ok(())
+    }
+
+    #[test]
+    fn clips_find_their_cameras_by_name_and_else_by_order() {
+        let named = |names: &[&str]| -> Vec<View> {
+            let view = |name: &&str| View {
+                name: (*name).into(),
+                ..room(1)[0].clone()
+            };
+            names.iter().map(view).collect()
+        };
+        let order = |names: &[&str], clips: &[&str]| -> Vec<String> {
+            let found = for_clips(named(names), clips).unwrap_or_default();
+            found.into_iter().map(|view| view.name).collect()
+        };
+        let cameras = ["cam_1", "cam_2", "cam_10"];
+        let clips = ["take_cam_10", "take_cam_1", "take_cam_2"];
+        assert_eq!(order(&cameras, &clips), ["cam_10", "cam_1", "cam_2"]);
+        assert_eq!(order(&cameras, &["a", "b", "take_cam_1"]), cameras);
+        let error = for_clips(named(&cameras), &["a"]).err();
+        assert!(error.is_some_and(|error| error.to_string().contains("cam_10")));
+    }
+
+    #[test]
+    fn lenses_of_kinds_that_are_not_known_are_refused_by_name() {
+        let camera = |rest: &str| {
+            format!(
+                "[cam_0]\nname = \"roof\"\nsize = [640.0, 480.0]\nmatrix = [[500.0, 0.0, 320.0], [0.0, 500.0, 240.0], [0.0, 0.0, 1.0]]\n\
+                 rotation = [0.0, 0.0, 0.0]\ntranslation = [0.0, 0.0, 0.0]\n{rest}"
+            )
+        };
+        assert!(parse(&camera("distortions = [0.1, 0.0, 0.0, 0.0, 0.0]")).is_ok());
+        for (rest, word) in [
+            ("fisheye = true", "fisheye"),
+            (
+                "distortions = [0.1, 0.0, 0.0, 0.0, 0.0, 0.2, 0.0, 0.0]",
+                "8 coefficients",
+            ),
+            ("distortions = [nan]", "no camera"),
+        ] {
+            let error = parse(&camera(rest)).err().unwrap_or_default();
+            assert!(
+                error.contains(word) && error.contains("roof"),
+                "{rest}: {error}"
+            );
+        }
     }
 
     #[test]

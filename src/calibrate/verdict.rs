@@ -234,7 +234,8 @@ impl Seen {
     }
 
     /// For each view, the median distance between where it sees joints and where the other views say they are, as a part of the
-    /// person's size in its picture; not a number where no two others see them.
+    /// person's size in its picture; where only one other sees them, how far apart their rays pass. Not a number where none
+    /// does.
     fn held_out(&self, views: &[View]) -> Vec<f64> {
         let noise = Noise {
             metres: 0.05,
@@ -248,7 +249,7 @@ impl Seen {
                     .filter(|other| other.0 != *view)
                     .map(|other| other.1)
                     .collect();
-                let error = if views.len() > 2 {
+                let error = if others.len() > 1 {
                     triangulate(&others, &noise).and_then(|point| {
                         Some(views[*view].project(point.position)?.distance(*pixel))
                     })
@@ -426,10 +427,11 @@ fn judge_places(views: &[View], people: &[JointMap<Option<DVec3>>], verdict: &mu
     let mut feet: Vec<f64> = people.iter().filter_map(lowest).collect();
     if !feet.is_empty() {
         let height = median(&mut feet);
+        // Ankles are in it.
         verdict.add(
             "feet on the floor",
-            -height,
-            (0.12, 0.3),
+            (height - 0.05).abs(),
+            (0.15, 0.35),
             if height > 0.0 {
                 format!("feet are {height:.2} m above the floor")
             } else {
@@ -449,7 +451,7 @@ fn judge_places(views: &[View], people: &[JointMap<Option<DVec3>>], verdict: &mu
         verdict.add(
             "upright people",
             lean,
-            (35.0, 70.0),
+            (20.0, 45.0),
             format!("people would lean by {lean:.0}° from upright most of the time"),
         );
     }
@@ -500,13 +502,19 @@ fn judge_bodies(people: &[JointMap<Option<DVec3>>], verdict: &mut Verdict) {
             "the person's arms and legs would change their length by {change:.0} % as they move"
         ),
     );
-    let difference = median(&mut differences);
-    verdict.add(
-        "even sides",
-        difference,
-        (8.0, 16.0),
-        format!("the person's left and right would differ by {difference:.0} %"),
-    );
+    let (difference, sentence) = if differences.is_empty() {
+        (
+            f64::NAN,
+            "both sides of the person are never seen, so nothing can be said of left and right; turn round before the cameras".into(),
+        )
+    } else {
+        let difference = median(&mut differences);
+        (
+            difference,
+            format!("the person's left and right would differ by {difference:.0} %"),
+        )
+    };
+    verdict.add("even sides", difference, (8.0, 16.0), sentence);
     if let Some(stature) = stature_of(people) {
         let off = (stature / 1.7).ln().abs();
         verdict.add(

@@ -1,7 +1,7 @@
 //! A camera's two threads: one reads its source, one runs its pipeline. The main thread only empties their mailbox.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
 
 use bevy::asset::RenderAssetUsages;
 use bevy::prelude::*;
@@ -12,7 +12,7 @@ use crate::camera::Intrinsics;
 use crate::inference::{Engine, Models, Task};
 use crate::pipeline::{Capture, Pipeline, PipelineSettings};
 use crate::plugin::PoseCaptureSettings;
-use crate::source::{CaptureEvent, capture};
+use crate::source::{CaptureEvent, SourceError, SourceSpec, capture};
 use crate::worker::{Inbox, Outbox, Received, StopFlag, WhenFull, Worker, mailbox};
 
 /// Widest preview, in pixels.
@@ -30,7 +30,7 @@ pub(super) struct Feed {
     pub inbox: Inbox<FeedEvent>,
     settings: Outbox<FeedSettings>,
     sent: FeedSettings,
-    /// Held by the thread that reads the source, so that a camera that starts anew does not open its device twice.
+    /// Held by the thread that reads a live source, so that a camera that starts anew does not open its device twice.
     device: Arc<Mutex<()>>,
     _workers: [Worker; 2],
 }
@@ -100,7 +100,9 @@ impl Feed {
         let device = before.map_or_else(Arc::default, |before| before.device.clone());
         let held = device.clone();
         let reader = Worker::spawn("pose capture: source", move |stop| {
-            let _held = held.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(_held) = hold(&held, &source, &pictures_out, stop) else {
+                return;
+            };
             capture(&source, pace, &pictures_out, stop);
         })?;
         let (intrinsics, chosen) = (camera.intrinsics, settings.clone());
@@ -129,6 +131,40 @@ impl Feed {
             self.settings.send(wanted, &StopFlag::default());
         }
     }
+}
+
+/// How long a driver may take to let go of its device before that is told.
+const LETTING_GO: Duration = Duration::from_secs(3);
+
+/// Waits until the device is free, where the source is one; `None` where `stop` was raised first. A driver may hang for ever:
+/// files do not wait for it.
+fn hold<'a>(
+    device: &'a Mutex<()>,
+    source: &SourceSpec,
+    pictures: &Outbox<CaptureEvent>,
+    stop: &StopFlag,
+) -> Option<Option<MutexGuard<'a, ()>>> {
+    if !source.is_live() {
+        return Some(None);
+    }
+    let began = Instant::now();
+    let mut told = false;
+    while !stop.raised() {
+        match device.try_lock() {
+            Ok(held) => return Some(Some(held)),
+            Err(TryLockError::Poisoned(held)) => return Some(Some(held.into_inner())),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if !told && began.elapsed() > LETTING_GO {
+            told = true;
+            pictures.tell(CaptureEvent::Lost(SourceError::Webcam {
+                name: source.name(),
+                error: "the driver of the device that was used before it does not let go".into(),
+            }));
+        }
+        stop.sleep(Duration::from_millis(20));
+    }
+    None
 }
 
 /// The inference thread's.
@@ -266,6 +302,27 @@ fn shrink_for_preview(picture: &RgbImage) -> Image {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_whose_driver_hangs_keeps_no_file_waiting_and_a_stop_ends_the_wait() {
+        use crate::source::scripted::Script;
+        let device = Mutex::new(());
+        let _hung = device.lock();
+        let (pictures, _told) = mailbox(2, WhenFull::Wait);
+        let stop = StopFlag::default();
+        let source = |live| {
+            SourceSpec::Scripted(Script {
+                live,
+                ..Script::default()
+            })
+        };
+        assert!(hold(&device, &source(false), &pictures, &stop).is_some_and(|held| held.is_none()));
+        stop.raise();
+        assert!(hold(&device, &source(true), &pictures, &stop).is_none());
+        let free = Mutex::new(());
+        let held = hold(&free, &source(true), &pictures, &StopFlag::default());
+        assert!(held.is_some_and(|held| held.is_some()));
+    }
 
     #[test]
     fn a_picture_is_freed_here_and_only_after_everybody_else_let_go() {

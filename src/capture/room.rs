@@ -9,13 +9,16 @@ use std::time::{Duration, Instant};
 
 use bevy::prelude::*;
 
-use super::{Captured, Performer, PerformerEntered, PerformerLeft};
+use super::moments::{Moment, Moments, Presence};
+use super::{
+    CameraState, CameraStatus, CaptureCamera, Captured, Performer, PerformerEntered, PerformerLeft,
+};
 use crate::associate::Sighting;
 use crate::camera::View;
 use crate::multiview::{MultiView, MultiViewSettings};
 use crate::pipeline::Capture;
 use crate::plugin::{PoseCaptureSystems, order_stages};
-use crate::room::{RoomCapture, RoomTimes};
+use crate::room::{RoomCapture, RoomTimes, fitting_lens};
 use crate::skeleton::convert::transform_of;
 use crate::worker::{Inbox, Outbox, Received, StopFlag, WhenFull, Worker, mailbox};
 
@@ -32,7 +35,7 @@ pub struct RoomCaptured {
     pub capture: Arc<RoomCapture>,
     /// When the newest picture of that moment arrived.
     pub captured_at: Instant,
-    /// Another number whenever one of the clips begins anew.
+    /// Another number whenever the cameras change or the clips begin anew.
     pub epoch: u64,
 }
 
@@ -59,28 +62,36 @@ impl Plugin for RoomPlugin {
     }
 }
 
-/// A moment waits no longer than this for a camera that gives no picture.
-const PATIENCE: Duration = Duration::from_millis(60);
-
 /// The cameras, and the thread that follows people in them.
-#[derive(Resource, Default)]
-struct Room {
-    cameras: Vec<(Entity, View)>,
-    /// What each camera saw since the last moment.
-    waiting: Vec<Option<Arc<Capture>>>,
-    since: Option<Instant>,
+#[derive(Resource)]
+pub(super) struct Room {
+    cameras: Vec<Member>,
+    moments: Moments,
     follower: Option<Follower>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Room {
+            cameras: Vec::new(),
+            moments: Moments::new(),
+            follower: None,
+        }
+    }
+}
+
+/// A camera of the room.
+#[derive(Clone, Debug, PartialEq)]
+struct Member {
+    entity: Entity,
+    view: View,
+    live: bool,
 }
 
 struct Follower {
     moments: Outbox<Moment>,
     found: Inbox<RoomCaptured>,
     _worker: Worker,
-}
-
-/// What the cameras saw, by their places in the list.
-struct Moment {
-    seen: Vec<(usize, Arc<Capture>)>,
 }
 
 /// Moves a calibrated camera's entity to where the camera stands.
@@ -92,60 +103,84 @@ fn place_cameras(
     }
 }
 
-/// Collects what the cameras see, and sends it on when all have seen something or one keeps the others waiting.
+/// Collects what the cameras see, and sends each moment on.
 fn gather(
     mut room: ResMut<Room>,
-    cameras: Query<(Entity, &CalibratedCamera)>,
+    cameras: Query<(
+        Entity,
+        &CalibratedCamera,
+        Option<&CaptureCamera>,
+        Option<&CameraStatus>,
+    )>,
     mut captured: MessageReader<Captured>,
 ) {
-    let mut present: Vec<(Entity, View)> = cameras
+    let mut present: Vec<Member> = cameras
         .iter()
-        .map(|(entity, camera)| (entity, camera.0.clone()))
+        .map(|(entity, calibrated, camera, _)| Member {
+            entity,
+            view: calibrated.0.clone(),
+            live: camera.is_none_or(|camera| camera.source.is_live()),
+        })
         .collect();
-    present.sort_by_key(|(entity, _)| *entity);
+    present.sort_by_key(|member| member.entity);
     if present != room.cameras {
         room.begin(present);
     }
     let Room {
-        cameras,
-        waiting,
-        since,
+        cameras: members,
+        moments,
         follower,
     } = &mut *room;
     let Some(follower) = follower else {
         captured.clear();
         return;
     };
+    let now = Instant::now();
     for Captured { camera, capture } in captured.read() {
-        if let Some(view) = cameras.iter().position(|(entity, _)| entity == camera) {
-            waiting[view] = Some(capture.clone());
-            since.get_or_insert_with(Instant::now);
+        if let Some(view) = members.iter().position(|member| member.entity == *camera) {
+            moments.push(view, capture.clone(), now);
         }
     }
-    let complete = waiting.iter().all(Option::is_some);
-    if complete || since.is_some_and(|since| since.elapsed() > PATIENCE) {
-        *since = None;
-        let seen = waiting.iter_mut().enumerate();
-        let seen = seen
-            .filter_map(|(view, capture)| Some((view, capture.take()?)))
-            .collect();
-        follower.moments.send(Moment { seen }, &StopFlag::default());
+    let presence = |view: usize| {
+        let status = cameras.get(members[view].entity);
+        match status.ok().and_then(|(.., status)| Some(&status?.state)) {
+            Some(CameraState::Starting) => Presence::Starting,
+            Some(CameraState::Running) | None => Presence::Running,
+            Some(CameraState::Lost(_) | CameraState::Failed(_) | CameraState::Ended) => {
+                Presence::Gone
+            }
+        }
+    };
+    while let Some(moment) = moments.next(now, presence) {
+        follower.moments.send(moment, &StopFlag::default());
     }
 }
 
 impl Room {
+    /// Whether a clip is so far ahead of the others that no more of it should be read.
+    pub(super) fn has_enough_of(&self, camera: Entity) -> bool {
+        let place = self
+            .cameras
+            .iter()
+            .position(|member| member.entity == camera);
+        self.follower.is_some() && place.is_some_and(|view| self.moments.has_enough_of(view))
+    }
+
     /// Starts anew with other cameras; one alone is no room.
-    fn begin(&mut self, cameras: Vec<(Entity, View)>) {
-        *self = Room {
-            waiting: vec![None; cameras.len()],
-            cameras,
-            ..Room::default()
-        };
+    fn begin(&mut self, cameras: Vec<Member>) {
+        self.cameras = cameras;
+        self.follower = None;
+        let live = self.cameras.iter().any(|member| member.live);
+        self.moments.start_anew(self.cameras.len(), live);
         if self.cameras.len() < 2 {
             return;
         }
-        let views = self.cameras.iter().map(|(_, view)| view.clone()).collect();
-        let (moments, moments_in) = mailbox(2, WhenFull::DropOldest);
+        let views = self
+            .cameras
+            .iter()
+            .map(|member| member.view.clone())
+            .collect();
+        let (moments, moments_in) = mailbox(if live { 2 } else { 64 }, WhenFull::DropOldest);
         let (found_out, found) = mailbox(64, WhenFull::DropOldest);
         let worker = Worker::spawn("pose capture: room", move |stop| {
             follow(views, &moments_in, &found_out, stop);
@@ -170,39 +205,26 @@ fn follow(
     found: &Outbox<RoomCaptured>,
     stop: &StopFlag,
 ) {
-    let began = Instant::now();
     let mut room = MultiView::new(views.clone(), MultiViewSettings::default());
-    let mut epochs: Vec<Option<u64>> = vec![None; views.len()];
-    let mut epoch = 0;
+    let mut unfit = vec![false; views.len()];
+    let mut epoch = None;
     while !stop.raised() {
         let moment = match moments.receive(Duration::from_millis(100)) {
             Received::Item(moment) => moment,
             Received::Empty => continue,
             Received::Closed => return,
         };
-        let Some(newest) = moment
-            .seen
-            .iter()
-            .map(|(_, capture)| capture.frame.captured_at)
-            .max()
-        else {
-            continue;
-        };
-        let anew = moment.seen.iter().any(|(view, capture)| {
-            let before = epochs[*view].replace(capture.frame.epoch);
-            before.is_some_and(|before| before != capture.frame.epoch)
-        });
-        if anew {
-            // A clip began again: whoever is there now came from nowhere.
+        if epoch
+            .replace(moment.epoch)
+            .is_some_and(|before| before != moment.epoch)
+        {
+            // The clips began again: whoever is there now came from nowhere.
             room = MultiView::new(views.clone(), MultiViewSettings::default());
-            epoch += 1;
         }
-        let time = newest.duration_since(began).as_secs_f64();
-        let capture = Arc::new(advance(&mut room, &views, time, &moment));
         let captured = RoomCaptured {
-            capture,
-            captured_at: newest,
-            epoch,
+            capture: Arc::new(advance(&mut room, &views, &moment, &mut unfit)),
+            captured_at: moment.captured_at,
+            epoch: moment.epoch,
         };
         if !found.send(captured, stop) {
             return;
@@ -210,15 +232,26 @@ fn follow(
     }
 }
 
-fn advance(room: &mut MultiView, views: &[View], time: f64, moment: &Moment) -> RoomCapture {
+/// `unfit` remembers of which views it was said that their pictures are not those of their lens.
+fn advance(
+    room: &mut MultiView,
+    views: &[View],
+    moment: &Moment,
+    unfit: &mut [bool],
+) -> RoomCapture {
     let began = Instant::now();
     let mut seen = vec![Vec::new(); views.len()];
     let mut sightings = Vec::new();
     for (view, capture) in &moment.seen {
-        // The lens for pictures of this size; one of other proportions was said to be wrong by the camera's own thread.
-        let size = (capture.camera.width, capture.camera.height);
-        if let Some(lens) = views[*view].intrinsics.for_size(size.0, size.1) {
-            room.set_lens(*view, lens);
+        let given = (capture.camera.width, capture.camera.height);
+        match fitting_lens(&views[*view], given) {
+            Ok(lens) => room.set_lens(*view, lens),
+            Err(error) => {
+                if !std::mem::replace(&mut unfit[*view], true) {
+                    error!("{error}; until then it is left out");
+                }
+                continue;
+            }
         }
         for person in &capture.people {
             sightings.push(Sighting::new(
@@ -230,6 +263,7 @@ fn advance(room: &mut MultiView, views: &[View], time: f64, moment: &Moment) -> 
             seen[*view].push(person.seen.clone());
         }
     }
+    let time = moment.time;
     let people = room.advance(time, &sightings);
     RoomCapture::new(
         time,
@@ -274,7 +308,7 @@ fn place_people(
         let known = performers
             .iter_mut()
             .find(|(_, performer)| performer.id == person.id && performer.epoch == found.epoch);
-        let camera = room.cameras[view.unwrap_or(0)].0;
+        let camera = room.cameras[view.unwrap_or(0)].entity;
         let mut performer = Performer {
             camera,
             id: person.id,

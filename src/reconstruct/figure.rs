@@ -36,6 +36,8 @@ pub struct Figure {
 
 /// A joint less sure than this, in metres, is not known any more.
 const LOST: f64 = 0.5;
+/// How unsure the joints of a body that nobody sees may become, in metres: bodies are slower than the hands on them.
+const ASTRAY: f64 = 0.3;
 /// A joint is this sure, in metres, before its bones teach their length.
 const WELL_SEEN: f64 = 0.03;
 
@@ -123,12 +125,18 @@ impl Figure {
             })
             .collect();
         solve(&mut nodes, &links, noise);
+        // What bones say of joints holds for a body whose place is known. The joints of one that nobody sees go astray together:
+        // each tells the other what it has from it.
+        let is_seen = nodes.iter().any(|node| !node.sights.is_empty());
         self.joints = Joints::default();
         let mut well_seen: JointMap<Option<DVec3>> = JointMap::default();
         let limit = noise.outlier * noise.outlier;
         for (&joint, node) in names.iter().zip(&nodes) {
             let c = node.covariance;
-            let variance = (c.x_axis.x + c.y_axis.y + c.z_axis.z) / 3.0;
+            let mut variance = (c.x_axis.x + c.y_axis.y + c.z_axis.z) / 3.0;
+            if let (false, Some(prior)) = (is_seen, node.prior) {
+                variance = variance.max(prior.variance.min(ASTRAY * ASTRAY));
+            }
             let agrees = |sight: &&Sight| {
                 sight.ray.depth(node.position) > 0.0
                     && noise.error_squared(sight, node.position) < limit

@@ -68,7 +68,7 @@ pub struct Point {
     pub position: DVec3,
     /// How sure that is: the covariance of the position, in square metres.
     pub covariance: DMat3,
-    /// Which sightings agree, as bits in their order.
+    /// Which sightings agree, as bits in their order; of the first 32.
     pub agreeing: u32,
 }
 
@@ -148,7 +148,7 @@ fn refine(sights: &[Sight], noise: &Noise, start: DVec3) -> Option<Point> {
     let agreeing = sights.iter().enumerate().fold(0, |bits, (n, sight)| {
         let agrees =
             sight.ray.depth(position) > 0.0 && noise.error_squared(sight, position) < limit;
-        bits | (u32::from(agrees) << n)
+        bits | (u32::from(agrees).checked_shl(n as u32).unwrap_or(0))
     });
     (agreeing.count_ones() >= 2).then(|| Point {
         position,

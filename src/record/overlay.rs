@@ -25,8 +25,9 @@ fn disc(image: &mut RgbImage, centre: Vec2, radius: f32, colour: Rgb<u8>) {
     if !centre.is_finite() {
         return;
     }
-    for y in (low.y.max(0.0) as u32)..=(high.y.clamp(0.0, image.height() as f32 - 1.0) as u32) {
-        for x in (low.x.max(0.0) as u32)..=(high.x.clamp(0.0, image.width() as f32 - 1.0) as u32) {
+    let within = |value: f32, size: u32| value.clamp(0.0, size.saturating_sub(1) as f32) as u32;
+    for y in (low.y.max(0.0) as u32)..=within(high.y, image.height()) {
+        for x in (low.x.max(0.0) as u32)..=within(high.x, image.width()) {
             if Vec2::new(x as f32, y as f32).distance_squared(centre) <= radius * radius
                 && let Some(pixel) = image.get_pixel_mut_checked(x, y)
             {
@@ -82,6 +83,10 @@ fn draw_body(image: &mut RgbImage, pose: &Pose3d, root: Vec3, centre: Vec2, metr
 /// The picture is `height` pixels tall, its width is even.
 pub fn overlay(capture: &Capture, height: u32) -> RgbImage {
     let frame = &*capture.frame.image;
+    if frame.width() == 0 || frame.height() == 0 || height == 0 {
+        // A picture that was let go before anybody looked.
+        return RgbImage::from_pixel(2, height.max(1), GROUND);
+    }
     let scale = height as f32 / frame.height() as f32;
     let width = (frame.width() as f32 * scale).round() as u32;
     let shrunk =

@@ -141,16 +141,17 @@ impl TakeFrame {
         pose
     }
 
-    /// Longer side of the box around the joints seen, in pixels.
-    fn apparent_size(&self) -> f32 {
-        let span = |values: &mut dyn Iterator<Item = f32>| {
-            let (low, high) = values.fold((f32::MAX, f32::MIN), |(low, high), v| {
-                (low.min(v), high.max(v))
-            });
-            (high - low).max(0.0)
-        };
-        let sure = || self.seen.iter().filter(|seen| seen.3 > 0.3);
-        span(&mut sure().map(|seen| seen.1)).max(span(&mut sure().map(|seen| seen.2)))
+    /// Middle and longer side of the box around the joints seen, in pixels.
+    fn apparent_place(&self) -> (Vec2, f32) {
+        let sure = self.seen.iter().filter(|seen| seen.3 > 0.3);
+        let (low, high) = sure.fold((Vec2::MAX, Vec2::MIN), |(low, high), seen| {
+            let place = Vec2::new(seen.1, seen.2);
+            (low.min(place), high.max(place))
+        });
+        if low.x > high.x {
+            return (Vec2::ZERO, 0.0);
+        }
+        ((low + high) * 0.5, (high - low).max_element())
     }
 
     /// The joints in the picture.
@@ -230,44 +231,59 @@ impl Take {
     /// smaller.
     ///
     /// Somebody who was lost for a moment, or whose clip began anew, has another number after that; so these are the numbers
-    /// of one person after the other, in the order of time, no two of them at the same time. Empty where nobody was seen.
+    /// of one person after the other, in the order of time, no two of them at the same time. Whoever turns up elsewhere, or
+    /// [seconds](LOST_FOR) later, is somebody else. Empty where nobody was seen.
     pub fn main_person(&self) -> Vec<u32> {
         let mut shown = BTreeMap::<u32, Shown>::new();
         for frame in &self.frames {
-            let size = frame.apparent_size();
+            let (middle, size) = frame.apparent_place();
             let person = shown.entry(frame.id).or_insert(Shown {
-                first: frame.time,
-                last: frame.time,
+                first: (frame.time, middle),
+                last: (frame.time, middle),
                 total: 0.0,
                 frames: 0,
             });
-            person.first = person.first.min(frame.time);
-            person.last = person.last.max(frame.time);
+            person.last = (frame.time, middle);
             person.total += size;
             person.frames += 1;
         }
         let mut candidates: Vec<(u32, Shown)> = shown.into_iter().collect();
         candidates.sort_by(|a, b| b.1.total.total_cmp(&a.1.total));
-        let mut chosen: Vec<(u32, Shown)> = Vec::new();
-        for (id, person) in candidates {
-            let apart = |other: &Shown| person.first > other.last || person.last < other.first;
-            let is_large = |main: &Shown| person.mean() > 0.4 * main.mean();
-            if chosen.first().is_none_or(|(_, main)| is_large(main))
-                && chosen.iter().all(|(_, other)| apart(other))
-            {
+        if candidates.is_empty() {
+            return Vec::new();
+        }
+        let mut chosen = vec![candidates.remove(0)];
+        let least = 0.4 * chosen[0].1.mean();
+        candidates.retain(|(_, person)| person.mean() >= least);
+        // On from the end, and back from the beginning, of what is theirs already.
+        loop {
+            let ends = (&chosen[0].1, &chosen[chosen.len() - 1].1);
+            let next = candidates
+                .iter()
+                .position(|(_, person)| person.follows(ends.1) || ends.0.follows(person));
+            let Some(next) = next else { break };
+            let (id, person) = candidates.remove(next);
+            if person.follows(&chosen[chosen.len() - 1].1) {
                 chosen.push((id, person));
+            } else {
+                chosen.insert(0, (id, person));
             }
         }
-        chosen.sort_by(|a, b| a.1.first.total_cmp(&b.1.first));
         chosen.into_iter().map(|(id, _)| id).collect()
     }
 }
 
+/// Somebody who was lost for longer than this, in seconds, is not known again.
+pub const LOST_FOR: f64 = 3.0;
+/// A gap of no more than this, in seconds, is where a source began anew: whoever is there then may be anywhere.
+const SEAM: f64 = 0.1;
+
 /// When and how large somebody was seen.
 #[derive(Clone, Copy, Debug)]
 struct Shown {
-    first: f64,
-    last: f64,
+    /// Seconds, and the middle of them in the picture.
+    first: (f64, Vec2),
+    last: (f64, Vec2),
     total: f32,
     frames: u32,
 }
@@ -275,6 +291,14 @@ struct Shown {
 impl Shown {
     fn mean(&self) -> f32 {
         self.total / self.frames.max(1) as f32
+    }
+
+    /// Whether they may be somebody earlier, lost and found again.
+    fn follows(&self, earlier: &Shown) -> bool {
+        let gap = self.first.0 - earlier.last.0;
+        let moved = self.first.1.distance(earlier.last.1);
+        let near = moved < 1.5 * self.mean().max(earlier.mean());
+        gap > 0.0 && (gap <= SEAM || (gap <= LOST_FOR && near))
     }
 }
 
@@ -462,18 +486,21 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn who_was_lost_for_a_moment_is_the_same_person_and_a_bystander_is_not() {
+    fn who_was_lost_for_a_moment_is_the_same_person_and_others_are_not() {
         let mut take = Take::new("test", (640, 480));
-        for (id, first, count, size) in [
-            (4, 0, 20, 200.0),
-            (9, 30, 40, 180.0),
-            (5, 21, 8, 30.0),
-            (6, 10, 30, 60.0),
+        for (id, first, count, size, x) in [
+            (4, 0, 20, 200.0, 0.0),
+            (9, 30, 40, 180.0, 30.0),
+            // Small, at other times; then as large, elsewhere; then as large, in the same place, long after.
+            (5, 21, 8, 30.0, 0.0),
+            (6, 10, 30, 60.0, 0.0),
+            (7, 80, 20, 180.0, 500.0),
+            (8, 300, 20, 180.0, 30.0),
         ] {
             for n in first..first + count {
                 let seen = vec![
-                    (Joint::Nose, 0.0, 0.0, 0.9),
-                    (Joint::LeftAnkle, 5.0, size, 0.9),
+                    (Joint::Nose, x, 0.0, 0.9),
+                    (Joint::LeftAnkle, x + 5.0, size, 0.9),
                 ];
                 take.frames.push(TakeFrame {
                     id,

@@ -243,7 +243,15 @@ impl Rig {
         let bend = cross.length().atan2(upper.dot(lower));
         let seen = cross.normalize_or_zero();
         let backwards = smoothstep(0.0, 0.3, -seen.dot(otherwise));
-        let trust = smoothstep(STRAIGHT, BENT, bend)
+        // Folded flat, a limb shows its axis no better than stretched: a millimetre would turn it round.
+        let folded = upper.dot(lower) < 0.0;
+        let told = if folded {
+            smoothstep(0.1, 0.3, cross.length())
+        } else {
+            1.0
+        };
+        let trust = told
+            * smoothstep(STRAIGHT, BENT, bend)
             * (1.0 - backwards * (1.0 - smoothstep(BENT, CLEARLY_BENT, bend)));
         let before = self.memory.get(&bone).copied().unwrap_or(otherwise);
         let calm = (otherwise * 0.5 + before * 0.5).normalize_or(otherwise);

@@ -5,7 +5,9 @@
 
 use bevy::math::{DVec3, Vec2};
 
+use crate::assignment::assign;
 use crate::camera::{Extrinsics, Intrinsics, View};
+use crate::multiview::RoomPerson;
 use crate::skeleton::{Confidence, Joint, JointMap, Keypoint, Pose2d};
 
 /// Somebody who walks in a circle, swinging arms and legs.
@@ -199,11 +201,64 @@ pub fn look(
     Some(pose)
 }
 
+/// How well people in a room were followed, against the truth.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// Sum of the mean errors of the joints, in metres, and how many people that is of.
+    error: f64,
+    found: usize,
+    /// How often somebody was not there.
+    pub missed: usize,
+    /// How often somebody was there who was not.
+    pub extra: usize,
+    /// How often somebody's number changed.
+    pub switches: usize,
+    /// The number that each of the true people had last.
+    names: Vec<Option<u32>>,
+}
+
+/// Somebody whose joints are further off than this, in metres, is not found.
+const FOUND: f64 = 0.5;
+
+impl Tally {
+    /// Takes in a moment: the true people, always in the same order, and those that were found.
+    pub fn take(&mut self, truth: &[JointMap<Option<DVec3>>], found: &[RoomPerson]) {
+        self.names.resize(self.names.len().max(truth.len()), None);
+        let off = |person: &RoomPerson, joints: &JointMap<Option<DVec3>>| {
+            let both = person.joints.present();
+            let errors: Vec<f64> = both
+                .filter_map(|(joint, p)| Some(p.position.distance(joints[joint]?)))
+                .collect();
+            errors.iter().sum::<f64>() / errors.len().max(1) as f64
+        };
+        let mut pairs = 0;
+        for (person, n) in assign(found.len(), truth.len(), |a, b| off(&found[a], &truth[b])) {
+            let error = off(&found[person], &truth[n]);
+            if error > FOUND {
+                continue;
+            }
+            pairs += 1;
+            self.error += error;
+            let id = found[person].id;
+            self.switches += usize::from(self.names[n].replace(id).is_some_and(|was| was != id));
+        }
+        self.found += pairs;
+        self.missed += truth.len() - pairs;
+        self.extra += found.len() - pairs;
+    }
+
+    /// Mean distance of joints from the truth, in metres.
+    pub fn mpjpe(&self) -> f64 {
+        self.error / self.found.max(1) as f64
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::associate::Sighting;
     use crate::multiview::{MultiView, MultiViewSettings};
+    use crate::reconstruct::figure::{FigureJoint, Joints};
 
     fn walkers(count: usize) -> Vec<Walker> {
         let walker = |n: usize| Walker {
@@ -216,20 +271,13 @@ mod tests {
         (0..count).map(walker).collect()
     }
 
-    /// Follows walkers for some seconds; gives the mean error in metres, how often somebody was missed or doubled, and how
-    /// many numbers were given.
-    pub(crate) fn follow(
-        cameras: usize,
-        people: usize,
-        faults: &Faults,
-        seconds: f64,
-    ) -> (f64, usize, usize) {
+    /// Follows walkers for some seconds.
+    pub(crate) fn follow(cameras: usize, people: usize, faults: &Faults, seconds: f64) -> Tally {
         let views = cameras_around(cameras, 4.5);
         let walkers = walkers(people);
         let mut room = MultiView::new(views.clone(), MultiViewSettings::default());
         let mut random = Random::new(5);
-        let (mut error, mut count, mut wrong) = (0.0, 0, 0);
-        let mut ids = std::collections::BTreeSet::new();
+        let mut tally = Tally::default();
         for n in 0..(seconds * 30.0) as usize {
             let time = n as f64 / 30.0;
             let truth: Vec<_> = walkers.iter().map(|walker| walker.joints(time)).collect();
@@ -240,22 +288,9 @@ mod tests {
                     sightings.extend(pose.map(|pose| Sighting::new(v, view, &pose, None)));
                 }
             }
-            let found = room.advance(time, &sightings);
-            wrong += found.len().abs_diff(people);
-            for person in &found {
-                ids.insert(person.id);
-                let apart = |joints: &JointMap<Option<DVec3>>| {
-                    let pairs = person.joints.present();
-                    let errors: Vec<f64> = pairs
-                        .filter_map(|(joint, p)| Some(p.position.distance(joints[joint]?)))
-                        .collect();
-                    errors.iter().sum::<f64>() / errors.len().max(1) as f64
-                };
-                error += truth.iter().map(apart).fold(f64::MAX, f64::min);
-                count += 1;
-            }
+            tally.take(&truth, &room.advance(time, &sightings));
         }
-        (error / f64::from(count.max(1)), wrong, ids.len())
+        tally
     }
 
     #[test]
@@ -265,10 +300,10 @@ mod tests {
             missing: 0.1,
             exchanged: 0.05,
         };
-        let (error, wrong, names) = follow(4, 4, &faults, 8.0);
-        assert!(error < 0.035, "{error}");
-        assert!(wrong <= 4, "missed or doubled {wrong} times in 240 moments");
-        assert_eq!(names, 4);
+        let tally = follow(4, 4, &faults, 8.0);
+        assert!(tally.mpjpe() < 0.035, "{tally:?}");
+        assert!(tally.missed + tally.extra <= 4, "{tally:?}");
+        assert_eq!(tally.switches, 0, "{tally:?}");
     }
 
     #[test]
@@ -278,9 +313,40 @@ mod tests {
             missing: 0.05,
             exchanged: 0.0,
         };
-        let (error, wrong, names) = follow(2, 1, &faults, 5.0);
-        assert!(error < 0.05, "{error}");
-        assert!(wrong <= 2 && names == 1, "{wrong} {names}");
+        let tally = follow(2, 1, &faults, 5.0);
+        assert!(tally.mpjpe() < 0.05, "{tally:?}");
+        assert!(
+            tally.missed + tally.extra <= 2 && tally.switches == 0,
+            "{tally:?}"
+        );
+    }
+
+    #[test]
+    fn a_tally_tells_who_is_missed_doubled_and_taken_for_another() {
+        let walkers = walkers(2);
+        let truth: Vec<_> = walkers.iter().map(|walker| walker.joints(0.0)).collect();
+        let person = |id: u32, of: usize, off: f64| {
+            let mut joints: Joints = JointMap::default();
+            for (joint, place) in truth[of].present() {
+                joints[joint] = Some(FigureJoint {
+                    position: *place + DVec3::X * off,
+                    sigma: 0.01,
+                    views: 2,
+                });
+            }
+            RoomPerson {
+                id,
+                joints,
+                seen: Vec::new(),
+            }
+        };
+        let mut tally = Tally::default();
+        tally.take(&truth, &[person(1, 0, 0.02), person(2, 1, 0.04)]);
+        assert!((tally.mpjpe() - 0.03).abs() < 1e-9);
+        tally.take(&truth, &[person(1, 0, 0.0), person(3, 0, 0.1)]);
+        assert_eq!((tally.missed, tally.extra, tally.switches), (1, 1, 0));
+        tally.take(&truth, &[person(2, 0, 0.0), person(1, 1, 0.0)]);
+        assert_eq!((tally.missed, tally.extra, tally.switches), (1, 1, 2));
     }
 
     #[test]

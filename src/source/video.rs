@@ -17,15 +17,17 @@ pub struct Video {
     child: FfmpegChild,
     events: FfmpegIterator,
     rate: f64,
-    length: Option<u64>,
+    /// As the file's head says.
+    seconds: Option<f64>,
     /// Decoded pictures that nobody took yet, in order, and the times of the next ones, in seconds of the file's clock.
     pictures: VecDeque<OutputVideoFrame>,
     times: VecDeque<f64>,
     first_time: Option<f64>,
     last_time: f64,
     given: u64,
-    /// What ffmpeg found wrong first.
+    /// What ffmpeg found wrong first, and what last, after how many pictures.
     complaint: Option<String>,
+    last_complaint: Option<(u64, String)>,
 }
 
 /// The time of a picture comes on another pipe than the picture. One that is still missing after so many more pictures
@@ -63,13 +65,14 @@ impl Video {
             child,
             events,
             rate: 30.0,
-            length: None,
+            seconds: None,
             pictures: VecDeque::new(),
             times: VecDeque::new(),
             first_time: None,
             last_time: 0.0,
             given: 0,
             complaint: None,
+            last_complaint: None,
         };
         video.read_ahead();
         if video.pictures.is_empty() {
@@ -92,7 +95,6 @@ impl Video {
     /// Reads on until the next picture and its time are there, or the end. What was decoded before a fault is kept: a file that
     /// was cut off is a shorter clip.
     fn read_ahead(&mut self) {
-        let mut seconds = None;
         while self.pictures.len() < LATEST && (self.pictures.is_empty() || self.times.is_empty()) {
             match self.events.next() {
                 Some(FfmpegEvent::OutputFrame(picture)) => self.pictures.push_back(picture),
@@ -100,12 +102,14 @@ impl Video {
                     FfmpegEvent::Log(LogLevel::Error | LogLevel::Fatal, text)
                     | FfmpegEvent::Error(text),
                 ) => {
-                    self.complaint
-                        .get_or_insert_with(|| without_origin(&text).to_owned());
+                    let text = without_origin(&text);
+                    self.complaint.get_or_insert_with(|| text.to_owned());
+                    let decoded = self.given + self.pictures.len() as u64;
+                    self.last_complaint = Some((decoded, text.to_owned()));
                 }
                 Some(FfmpegEvent::Log(_, text)) => self.times.extend(time_in(&text)),
                 Some(FfmpegEvent::ParsedDuration(told)) if told.input_index == 0 => {
-                    seconds = Some(told.duration)
+                    self.seconds = Some(told.duration)
                 }
                 Some(FfmpegEvent::ParsedOutputStream(stream)) => {
                     let rate = stream
@@ -116,9 +120,6 @@ impl Video {
                 Some(_) => {}
                 None => break,
             }
-        }
-        if let Some(seconds) = seconds {
-            self.length = Some((seconds * self.rate).round().max(1.0) as u64);
         }
     }
 
@@ -176,17 +177,22 @@ impl FrameSource for Video {
     }
 
     fn length(&self) -> Option<u64> {
-        self.length
+        let count = |seconds: f64| (seconds * self.rate).round().max(1.0) as u64;
+        self.seconds.map(count)
     }
 
-    /// A file that was cut off in the middle still has its whole length in its head.
+    /// A file that was cut off in the middle still has its whole length in its head, and ffmpeg complains where it ends. One of
+    /// the two alone says nothing: sound may be longer than the picture, and a slip in the middle costs nothing.
     fn cut_short(&self) -> Option<SourceError> {
-        let complaint = self.complaint.as_deref()?;
-        let expected = self.length.filter(|length| self.given + 2 < *length)?;
-        Some(self.unreadable(&format!(
-            "only {} of its {expected} pictures are there (ffmpeg: {complaint})",
-            self.given
-        )))
+        let (after, complaint) = self.last_complaint.as_ref()?;
+        let end = self.last_time + 3.0 / self.rate;
+        let whole = self.seconds.filter(|seconds| end < *seconds)?;
+        (after + LATEST as u64 >= self.given).then(|| {
+            self.unreadable(&format!(
+                "only {} pictures, the first {:.1} s of its {whole:.1}, are there (ffmpeg: {complaint})",
+                self.given, self.last_time
+            ))
+        })
     }
 }
 
@@ -333,7 +339,7 @@ mod tests {
                 assert_eq!((count, told), (100, None));
             } else {
                 assert!((1..100).contains(&count), "{count}");
-                let says = format!("only {count} of its 100");
+                let says = format!("only {count} pictures");
                 assert!(told.is_some_and(|told| told.contains("cut.mp4") && told.contains(&says)));
             }
         }

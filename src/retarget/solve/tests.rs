@@ -77,7 +77,7 @@ fn pose(joints: &[(Joint, [f32; 3])]) -> Pose3d {
 }
 
 /// Left arm up and bent, right arm down, left knee lifted, facing +z.
-fn waving() -> Pose3d {
+pub(crate) fn waving() -> Pose3d {
     use Joint::*;
     pose(&[
         (Nose, [0.0, 1.62, 0.12]),
