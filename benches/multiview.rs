@@ -5,6 +5,7 @@ use std::time::Instant;
 use bevy::math::DVec3;
 use bevy_pose_capture::associate::Sighting;
 use bevy_pose_capture::multiview::{MultiView, MultiViewSettings};
+use bevy_pose_capture::reconstruct::figure::Method;
 use bevy_pose_capture::source::synthetic::{Faults, Random, Walker, cameras_around, look};
 
 const MOMENTS: usize = 300;
@@ -14,6 +15,7 @@ fn main() {
         "{:>7} {:>7} {:>12} {:>12} {:>14}",
         "cameras", "people", "median ms", "p95 ms", "moments a s"
     );
+    row(5, 2, Method::Search, "  every joint by search");
     for (cameras, people) in [
         (2, 1),
         (3, 2),
@@ -24,20 +26,24 @@ fn main() {
         (12, 4),
         (12, 8),
     ] {
-        let mut times = follow(cameras, people);
-        times.sort_by(f64::total_cmp);
-        let total: f64 = times.iter().sum();
-        println!(
-            "{cameras:7} {people:7} {:12.3} {:12.3} {:14.0}",
-            times[times.len() / 2],
-            times[times.len() * 95 / 100],
-            times.len() as f64 / total * 1e3
-        );
+        row(cameras, people, Method::WhereAmbiguous, "");
     }
 }
 
+fn row(cameras: usize, people: usize, method: Method, remark: &str) {
+    let mut times = follow(cameras, people, method);
+    times.sort_by(f64::total_cmp);
+    let total: f64 = times.iter().sum();
+    println!(
+        "{cameras:7} {people:7} {:12.3} {:12.3} {:14.0}{remark}",
+        times[times.len() / 2],
+        times[times.len() * 95 / 100],
+        times.len() as f64 / total * 1e3
+    );
+}
+
 /// Milliseconds for each moment.
-fn follow(cameras: usize, people: usize) -> Vec<f64> {
+fn follow(cameras: usize, people: usize, method: Method) -> Vec<f64> {
     let views = cameras_around(cameras, 4.5);
     let walkers: Vec<Walker> = (0..people)
         .map(|n| Walker {
@@ -53,7 +59,11 @@ fn follow(cameras: usize, people: usize) -> Vec<f64> {
         missing: 0.1,
         exchanged: 0.02,
     };
-    let mut room = MultiView::new(views.clone(), MultiViewSettings::default());
+    let settings = MultiViewSettings {
+        method,
+        ..MultiViewSettings::default()
+    };
+    let mut room = MultiView::new(views.clone(), settings);
     let mut random = Random::new(1);
     let mut times = Vec::with_capacity(MOMENTS);
     for n in 0..MOMENTS {

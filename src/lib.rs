@@ -23,7 +23,7 @@
 //! entity, and each [`Avatar`](avatar::Avatar) follows one ([`retarget`]). The main thread never waits.
 //!
 //! Programs without a game loop call [`Pipeline::process`](pipeline::Pipeline::process) themselves, as
-//! `examples/record_clip.rs` does.
+//! `examples/record_clip` does.
 //!
 //! # Plugins
 //!

@@ -8,7 +8,7 @@ use nalgebra::DMatrix;
 use crate::assignment::assign;
 use crate::associate::{Sighting, appearance, cycle, epipolar, identity};
 use crate::camera::{Intrinsics, View};
-use crate::reconstruct::figure::{Figure, Joints, Sights};
+use crate::reconstruct::figure::{Figure, Joints, Method, Sights};
 use crate::reconstruct::triangulate::{Noise, Sight};
 use crate::skeleton::{Joint3d, JointMap, Origin, Pose3d, derive_middle};
 
@@ -17,6 +17,8 @@ use crate::skeleton::{Joint3d, JointMap, Origin, Pose3d, derive_middle};
 pub struct MultiViewSettings {
     /// How far off 2D networks usually are.
     pub noise: Noise,
+    /// How people's joints are found, unless [`set_method`](MultiView::set_method) says otherwise of one.
+    pub method: Method,
     /// Seconds for which somebody whom nobody sees is still told.
     pub patience: f64,
     /// Seconds after which somebody whom nobody sees is forgotten, and would come back as somebody new.
@@ -27,6 +29,7 @@ impl Default for MultiViewSettings {
     fn default() -> Self {
         MultiViewSettings {
             noise: Noise::default(),
+            method: Method::default(),
             patience: 0.4,
             memory: 3.0,
         }
@@ -118,6 +121,12 @@ impl MultiView {
     /// Gives a camera another lens, such as the same one for pictures of another size.
     pub fn set_lens(&mut self, view: usize, lens: Intrinsics) {
         self.views[view].intrinsics = lens;
+    }
+
+    /// Says how one person's joints are found from now on; `false` where nobody has that number.
+    pub fn set_method(&mut self, id: u32, method: Method) -> bool {
+        let person = self.people.iter_mut().find(|person| person.id == id);
+        person.map(|person| person.figure.method = method).is_some()
     }
 
     /// Takes in what all views see at a moment, `time` in seconds, later than the last; says who is where.
@@ -256,6 +265,9 @@ impl MultiView {
             let followed = &mut self.people[person];
             if known.is_some() {
                 figure.take_lengths_of(&followed.figure);
+                figure.method = followed.figure.method;
+            } else {
+                figure.method = self.settings.method;
             }
             (followed.figure, followed.last_seen) = (figure, time);
             members.iter().for_each(|&n| owner[n] = Some(person));

@@ -9,6 +9,7 @@ use bevy_pose_capture::associate::Sighting;
 use bevy_pose_capture::calibrate::files;
 use bevy_pose_capture::camera::View;
 use bevy_pose_capture::multiview::{MultiView, MultiViewSettings, RoomPerson};
+use bevy_pose_capture::reconstruct::figure;
 use bevy_pose_capture::record::exchange::keypoint_named;
 use bevy_pose_capture::skeleton::{Confidence, Joint, Keypoint, Pose2d};
 use bevy_pose_capture::source::synthetic::Random;
@@ -31,6 +32,10 @@ pub struct Arguments {
     /// Frames a second.
     #[arg(long, default_value_t = 25.0)]
     rate: f64,
+    /// How joints are found: downhill from a first guess, by search over all arrangements, or the one and, where views
+    /// contradict one another, the other.
+    #[arg(long, value_enum, default_value = "where-ambiguous")]
+    method: Method,
     /// Views to leave out, by number: how much is lost with a camera.
     #[arg(long, value_delimiter = ',')]
     drop_views: Vec<usize>,
@@ -40,6 +45,13 @@ pub struct Arguments {
     /// Standard deviation, in pixels, of noise to add.
     #[arg(long, default_value_t = 0.0)]
     noise: f64,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Method {
+    Descent,
+    Search,
+    WhereAmbiguous,
 }
 
 #[derive(Deserialize)]
@@ -91,7 +103,15 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
         .iter()
         .map(|name| keypoint_named(name))
         .collect();
-    let mut room = MultiView::new(views, MultiViewSettings::default());
+    let settings = MultiViewSettings {
+        method: match arguments.method {
+            Method::Descent => figure::Method::Descent,
+            Method::Search => figure::Method::Search,
+            Method::WhereAmbiguous => figure::Method::WhereAmbiguous,
+        },
+        ..MultiViewSettings::default()
+    };
+    let mut room = MultiView::new(views, settings);
     let mut random = Random::new(1);
     let mut times = Vec::with_capacity(detections.frames.len());
     let mut frames = Vec::with_capacity(detections.frames.len());

@@ -33,7 +33,7 @@ struct Arguments {
     /// The cameras of several clips, as `calibrate` writes them; also aniposelib's TOML, Qualisys' .qca.txt, or JSON.
     #[arg(long)]
     calibration: Option<PathBuf>,
-    /// Folder for capture.glb, capture.take, keypoints.json, joints.json and the pictures; made where it is missing.
+    /// Folder for capture.glb, capture.take, keypoints.json and joints.json (of a room people.json) and the pictures; made where it is missing.
     #[arg(long)]
     out: PathBuf,
     /// Folder of models to use before the embedded ones: .onnx files with cards, or well-known ones by name.

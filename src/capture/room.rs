@@ -16,7 +16,6 @@ use super::{
 use crate::associate::Sighting;
 use crate::camera::View;
 use crate::multiview::{MultiView, MultiViewSettings};
-use crate::pipeline::Capture;
 use crate::plugin::{PoseCaptureSystems, order_stages};
 use crate::room::{RoomCapture, RoomTimes, fitting_lens};
 use crate::skeleton::convert::transform_of;
@@ -338,7 +337,7 @@ mod tests {
     use crate::associate::tests::{room, seen_by, standing};
     use crate::camera::Intrinsics;
     use crate::detect::Person2d;
-    use crate::pipeline::{Person, StageTimes};
+    use crate::pipeline::{Capture, Person, StageTimes};
     use crate::skeleton::Joint;
     use crate::source::Frame;
     use bevy::math::DVec3;

@@ -5,6 +5,7 @@ use bevy::math::{DMat3, DVec3};
 use super::body::{Link, Node, solve};
 use super::bones::{BONES, Lengths};
 use super::motion::Motion;
+use super::pictorial::{self, Evidence, Part};
 use super::triangulate::{Noise, Point, Sight, triangulate};
 use crate::skeleton::{Joint, JointMap};
 
@@ -25,9 +26,24 @@ pub type Joints = JointMap<Option<FigureJoint>>;
 /// The sightings of each joint that are taken for this figure's.
 pub type Sights = JointMap<Vec<Sight>>;
 
+/// How a figure's joints are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// Downhill from where sightings meet and motion leads ([`body`](super::body)): fast, and right unless views contradict one
+    /// another.
+    Descent,
+    /// By search over all arrangements first ([`pictorial`]).
+    Search,
+    /// Downhill, and by search at moments at which views contradict one another.
+    #[default]
+    WhereAmbiguous,
+}
+
 /// A person in space.
 #[derive(Clone, Debug, Default)]
 pub struct Figure {
+    /// How its joints are found.
+    pub method: Method,
     motions: JointMap<Option<Motion>>,
     lengths: Lengths,
     joints: Joints,
@@ -40,12 +56,15 @@ const LOST: f64 = 0.5;
 const ASTRAY: f64 = 0.3;
 /// A joint is this sure, in metres, before its bones teach their length.
 const WELL_SEEN: f64 = 0.03;
+/// What a sighting is worth for the joint on the other side of the body.
+const EXCHANGED: f64 = 0.4;
 
 impl Figure {
     /// Somebody who was not there before; `None` where the sightings make no body.
     pub fn begin(time: f64, sights: &Sights, noise: &Noise) -> Option<Figure> {
         let mut figure = Figure {
             time,
+            method: Method::Descent,
             ..Figure::default()
         };
         figure.advance(time, sights, noise);
@@ -98,33 +117,15 @@ impl Figure {
             guesses[joint] = first_guess(*before, found, seen, noise);
         }
         guess_from_bones(&mut guesses, sights);
-        let mut numbers: JointMap<Option<usize>> = JointMap::default();
-        let mut nodes: Vec<Node> = Vec::new();
-        let mut names: Vec<Joint> = Vec::new();
-        for (joint, &position) in guesses.present() {
-            numbers[joint] = Some(nodes.len());
-            names.push(joint);
-            nodes.push(Node {
-                sights: sights[joint].clone(),
-                prior: self.motions[joint].map(|motion| motion.prior()),
-                position,
-                covariance: DMat3::ZERO,
-            });
+        let (names, mut nodes) = self.descend(&guesses, sights, noise);
+        let doubt = contradicted(&nodes, noise);
+        if self.method == Method::Search || (self.method == Method::WhereAmbiguous && doubt > 0) {
+            let guesses = self.search(&guesses, sights, noise);
+            let (_, found) = self.descend(&guesses, sights, noise);
+            if found.len() == nodes.len() && contradicted(&found, noise) <= doubt {
+                nodes = found;
+            }
         }
-        let links: Vec<Link> = BONES
-            .iter()
-            .enumerate()
-            .filter_map(|(n, bone)| {
-                let ends = (numbers[bone.ends.0]?, numbers[bone.ends.1]?);
-                let length = self.lengths.of(n);
-                Some(Link {
-                    ends,
-                    length: length.metres,
-                    sigma: length.sigma,
-                })
-            })
-            .collect();
-        solve(&mut nodes, &links, noise);
         // What bones say of joints holds for a body whose place is known. The joints of one that nobody sees go astray together:
         // each tells the other what it has from it.
         let is_seen = nodes.iter().any(|node| !node.sights.is_empty());
@@ -170,6 +171,79 @@ impl Figure {
         }
     }
 
+    /// Goes downhill from a guess of each joint; gives the joints and their nodes.
+    fn descend(
+        &self,
+        guesses: &JointMap<Option<DVec3>>,
+        sights: &Sights,
+        noise: &Noise,
+    ) -> (Vec<Joint>, Vec<Node>) {
+        let mut numbers: JointMap<Option<usize>> = JointMap::default();
+        let mut nodes: Vec<Node> = Vec::new();
+        let mut names: Vec<Joint> = Vec::new();
+        for (joint, &position) in guesses.present() {
+            numbers[joint] = Some(nodes.len());
+            names.push(joint);
+            nodes.push(Node {
+                sights: sights[joint].clone(),
+                prior: self.motions[joint].map(|motion| motion.prior()),
+                position,
+                covariance: DMat3::ZERO,
+            });
+        }
+        let links: Vec<Link> = BONES
+            .iter()
+            .enumerate()
+            .filter_map(|(n, bone)| {
+                let ends = (numbers[bone.ends.0]?, numbers[bone.ends.1]?);
+                let length = self.lengths.of(n);
+                Some(Link {
+                    ends,
+                    length: length.metres,
+                    sigma: length.sigma,
+                })
+            })
+            .collect();
+        solve(&mut nodes, &links, noise);
+        (names, nodes)
+    }
+
+    /// Compares all arrangements, each view being allowed to take left for right, and gives the joints' places in the likeliest.
+    fn search(
+        &self,
+        guesses: &JointMap<Option<DVec3>>,
+        sights: &Sights,
+        noise: &Noise,
+    ) -> JointMap<Option<DVec3>> {
+        let other_of = |joint: Joint, sight: &Sight| {
+            let others = sights[joint.mirror()].iter();
+            let mut others = others.filter(|other| other.ray.origin == sight.ray.origin);
+            others.next().filter(|_| joint.mirror() != joint).copied()
+        };
+        let mut parts: JointMap<Part> = JointMap::default();
+        for (joint, _) in guesses.present() {
+            let of_view = |sight: &Sight| {
+                let exchanged = other_of(joint, sight).map(|other| Sight {
+                    weight: EXCHANGED * other.weight,
+                    ..other
+                });
+                Evidence::Points(std::iter::once(*sight).chain(exchanged).collect())
+            };
+            parts[joint] = Part {
+                evidence: sights[joint].iter().map(of_view).collect(),
+                prior: self.motions[joint].map(|motion| motion.prior()),
+            };
+        }
+        let known: Vec<DVec3> = guesses.present().map(|(_, place)| *place).collect();
+        let middle = known.iter().sum::<DVec3>() / known.len().max(1) as f64;
+        let places = pictorial::find(&parts, middle, &self.lengths, noise);
+        let mut found = guesses.clone();
+        for (joint, place) in places.present() {
+            found[joint] = Some(place.position);
+        }
+        found
+    }
+
     /// How the body as a whole moves, in metres a second: the mean of the joints that are seen.
     fn velocity(&self) -> DVec3 {
         let seen = self.joints.present().filter(|(_, joint)| joint.views > 0);
@@ -205,6 +279,19 @@ impl Figure {
         }
         (count >= 4).then(|| sum / f64::from(count))
     }
+}
+
+/// How many joints are seen by several views no two of which agree.
+fn contradicted(nodes: &[Node], noise: &Noise) -> usize {
+    let limit = noise.outlier * noise.outlier;
+    let is_alone = |node: &&Node| {
+        let agree = node
+            .sights
+            .iter()
+            .filter(|sight| noise.error_squared(sight, node.position) < limit);
+        node.sights.len() >= 2 && agree.count() < 2
+    };
+    nodes.iter().filter(is_alone).count()
 }
 
 /// Where to begin looking for a joint: where its motion would have brought it or where its sightings meet, whichever the
