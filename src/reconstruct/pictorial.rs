@@ -144,6 +144,8 @@ pub struct Place {
 const WRONG: f64 = 0.02;
 /// Motion is off by any amount with this probability.
 const ABRUPT: f64 = 0.05;
+/// Pairs of cells whose bone is further off than this, as an exponent, are all as unlikely: most are, and exponentials cost.
+const FAR: f64 = -12.0;
 /// So many peaks of a heat map propose places.
 const MOST_PEAKS: usize = 4;
 /// Size of the coarsest cells, in metres; how often they are halved: to 8 mm.
@@ -152,8 +154,8 @@ const HALVINGS: usize = 4;
 /// Bodies are looked for no further than this from their middle, along each axis, in metres.
 const REACH: f64 = 1.2;
 /// So many of the coarsest cells are kept of each joint, and so many cells are halved.
-const MOST_COARSE: usize = 56;
-const HALVED: usize = 6;
+const MOST_COARSE: usize = 72;
+const HALVED: usize = 8;
 
 /// Finds a body about a place. Joints of which nothing is known are left out.
 pub fn find(
@@ -358,11 +360,13 @@ impl Tree {
     ) -> Vec<f64> {
         // Both ends may be anywhere in their cells.
         let scale = -0.5 / (sigma * sigma + size * size / 6.0);
+        let least = FAR.exp();
         let mut table = Vec::with_capacity(cells[child].len() * cells[parent].len());
         for a in &cells[child] {
             for b in &cells[parent] {
                 let off = a.distance(*b) - metres;
-                table.push((off * off * scale).max(-30.0).exp());
+                let exponent = off * off * scale;
+                table.push(if exponent > FAR { exponent.exp() } else { least });
             }
         }
         table
