@@ -2,8 +2,9 @@
 //!
 //! [`people`] places the cameras of a room by somebody who walks in it: pairs of views by what both see ([`essential`]),
 //! further ones by what is known by then ([`pose`]), all of it adjusted together ([`bundle`]). [`intrinsics`] solves lenses from
-//! the corners of a board. [`verdict`] says whether a calibration can be trusted; [`files`] reads and writes them.
+//! the corners of a [`board`]. [`verdict`] says whether a calibration can be trusted; [`files`] reads and writes them.
 
+pub mod board;
 pub mod bundle;
 pub mod essential;
 pub mod files;

@@ -1,6 +1,7 @@
 //! Calibrates the cameras of a room by somebody who walks about in it, and says whether the result can be trusted:
 //! `cargo run --example calibrate -- people --input A.mp4 B.mp4 --stature 1.75 --out cameras.toml`.
 
+mod lens;
 mod watch;
 
 use std::path::PathBuf;
@@ -24,6 +25,17 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
+    /// A camera's lens, from a board that is held before it in many ways: printed, glued flat onto something stiff. A live camera
+    /// is watched until it is enough; what the next picture should show is told all the while.
+    Lens(lens::Arguments),
+    /// A board to print, as a picture.
+    Board {
+        #[command(flatten)]
+        board: lens::BoardArguments,
+        /// Where the picture goes.
+        #[arg(long, default_value = "board.png")]
+        out: PathBuf,
+    },
     /// Where cameras stand, from clips of one person who walks about before them, turns round and raises their arms. No board
     /// is needed. The clips must be of the same time, beginning together.
     People {
@@ -82,6 +94,8 @@ fn main() -> ExitCode {
 
 fn run(what: &What) -> Result<(), AnyError> {
     match what {
+        What::Lens(arguments) => lens::run(arguments),
+        What::Board { board, out } => lens::print(board, out),
         What::People {
             input,
             stature,

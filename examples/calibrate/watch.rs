@@ -72,7 +72,7 @@ pub fn watch(input: &[String], networks: &Networks) -> Result<Watched, AnyError>
     let bar = ProgressBar::new(clips.length()).with_style(ProgressStyle::with_template(
         "looking for people {bar:40} {pos}/{len} frames, {eta} left",
     )?);
-    let mut seen: Vec<Vec<Vec<Person2d>>> = Vec::new();
+    let mut seen: Vec<(f64, Vec<Vec<Person2d>>)> = Vec::new();
     while let Some(moment) = clips.next_moment()? {
         let mut views = vec![Vec::new(); specs.len()];
         for ((people, frame), detector) in views.iter_mut().zip(&moment.frames).zip(&mut detectors)
@@ -81,12 +81,12 @@ pub fn watch(input: &[String], networks: &Networks) -> Result<Watched, AnyError>
                 *people = detector.detect(&frame.image, frame.time)?.0;
             }
         }
-        seen.push(views);
+        seen.push((moment.time, views));
         bar.inc(1);
     }
     bar.finish();
     let leads: Vec<Vec<u32>> = (0..specs.len()).map(|view| lead(&seen, view)).collect();
-    let moment = |views: &Vec<Vec<Person2d>>| {
+    let moment = |(_, views): &(f64, Vec<Vec<Person2d>>)| {
         let person = |(people, lead): (&Vec<Person2d>, &Vec<u32>)| {
             let person = people.iter().find(|person| lead.contains(&person.id));
             person.map(|person| person.pose.clone())
@@ -101,12 +101,12 @@ pub fn watch(input: &[String], networks: &Networks) -> Result<Watched, AnyError>
 }
 
 /// The numbers of the person whom a view is about: who is largest for longest, as in a take.
-fn lead(seen: &[Vec<Vec<Person2d>>], view: usize) -> Vec<u32> {
+fn lead(seen: &[(f64, Vec<Vec<Person2d>>)], view: usize) -> Vec<u32> {
     let mut take = Take::new("", (0, 0));
-    for (n, views) in seen.iter().enumerate() {
+    for (time, views) in seen {
         take.frames.extend(views[view].iter().map(|person| {
             TakeFrame {
-                time: n as f64,
+                time: *time,
                 id: person.id,
                 seen: person
                     .pose

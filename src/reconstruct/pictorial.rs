@@ -366,7 +366,11 @@ impl Tree {
             for b in &cells[parent] {
                 let off = a.distance(*b) - metres;
                 let exponent = off * off * scale;
-                table.push(if exponent > FAR { exponent.exp() } else { least });
+                table.push(if exponent > FAR {
+                    exponent.exp()
+                } else {
+                    least
+                });
             }
         }
         table

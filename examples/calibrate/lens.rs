@@ -1,0 +1,179 @@
+//! `calibrate lens`: a camera's lens from pictures of a board.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bevy_pose_capture::calibrate::board::{Board, BoardFinder, Coverage, Markers};
+use bevy_pose_capture::calibrate::files;
+use bevy_pose_capture::calibrate::intrinsics::{SolvedLens, calibrate};
+use bevy_pose_capture::camera::{Extrinsics, View};
+use bevy_pose_capture::source::{FrameSource, SourceSpec};
+use image::{Rgb, RgbImage};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::AnyError;
+
+/// The board.
+#[derive(clap::Args)]
+pub struct BoardArguments {
+    /// Inner corners along the longer side: where four squares meet.
+    #[arg(long, default_value_t = 9)]
+    columns: u32,
+    /// Inner corners along the shorter side.
+    #[arg(long, default_value_t = 6)]
+    rows: u32,
+    /// Side of a square in metres, as measured on the print.
+    #[arg(long, default_value_t = 0.025)]
+    square: f64,
+    /// For a ChArUco board: OpenCV's name of its markers, such as DICT_4X4_50.
+    #[arg(long)]
+    markers: Option<String>,
+    /// Side of a marker, as a part of a square's.
+    #[arg(long, default_value_t = 0.7)]
+    marker_size: f64,
+}
+
+impl BoardArguments {
+    fn board(&self) -> Board {
+        Board {
+            columns: self.columns,
+            rows: self.rows,
+            square: self.square,
+            markers: self.markers.as_ref().map(|dictionary| Markers {
+                dictionary: dictionary.clone(),
+                size: self.marker_size,
+            }),
+        }
+    }
+}
+
+/// What is wanted.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A folder of pictures, a video file, `webcam:0` or `webcam:NAME`, one for each camera.
+    #[arg(long, required = true, num_args = 1..)]
+    input: Vec<String>,
+    #[command(flatten)]
+    board: BoardArguments,
+    /// Where the lenses go. `calibrate people --lenses` takes it.
+    #[arg(long, default_value = "lenses.toml")]
+    out: PathBuf,
+    /// Folder for a picture of each camera that shows where the board was seen.
+    #[arg(long)]
+    pictures: Option<PathBuf>,
+}
+
+/// Draws the board.
+pub fn print(board: &BoardArguments, out: &Path) -> Result<(), AnyError> {
+    let board = board.board();
+    BoardFinder::new(board.clone())?;
+    board.draw(200)?.save(out)?;
+    println!(
+        "saved {}; print it, glue it onto something flat and stiff, and measure a square",
+        out.display()
+    );
+    Ok(())
+}
+
+/// Finds the lens of each camera.
+pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
+    let finder = BoardFinder::new(arguments.board.board())?;
+    let mut views = Vec::new();
+    for input in &arguments.input {
+        let spec = SourceSpec::parse(input);
+        let name = spec.name();
+        let (solved, seen) = solve(&spec, &finder).map_err(|error| format!("{name}: {error}"))?;
+        let lens = &solved.intrinsics;
+        println!(
+            "{name}: focal length {:.1} x {:.1} px (± {:.1}), axis at {:.1}, {:.1}, k1 {:.4}, k2 {:.4}; error {:.3} px over {} pictures",
+            lens.focal.x,
+            lens.focal.y,
+            solved.focal_sigma,
+            lens.principal.x,
+            lens.principal.y,
+            lens.distortion.k1,
+            lens.distortion.k2,
+            solved.rms,
+            seen.pictures().len()
+        );
+        if let Some(lacks) = seen.lacks() {
+            println!("{name}: more pictures would make it surer: {lacks}");
+        }
+        if let Some(folder) = &arguments.pictures {
+            std::fs::create_dir_all(folder)?;
+            let path = folder.join(format!("{name}.png"));
+            picture(lens.width, lens.height, &seen).save(&path)?;
+            println!("saved {}", path.display());
+        }
+        views.push(View {
+            name,
+            intrinsics: solved.intrinsics,
+            extrinsics: Extrinsics::default(),
+        });
+    }
+    files::write(&arguments.out, &views)?;
+    println!("saved {}", arguments.out.display());
+    Ok(())
+}
+
+/// Watches until the end, or until it is enough where there is none.
+fn solve(spec: &SourceSpec, finder: &BoardFinder) -> Result<(SolvedLens, Coverage), AnyError> {
+    let mut source: Box<dyn FrameSource> = spec.open()?;
+    let bar = match source.length() {
+        Some(length) => ProgressBar::new(length),
+        None => ProgressBar::new_spinner(),
+    };
+    bar.set_style(ProgressStyle::with_template(
+        "{spinner} {pos} pictures, {msg}",
+    )?);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let mut seen: Option<(Coverage, (u32, u32))> = None;
+    while let Some(picture) = source.next_picture()? {
+        bar.inc(1);
+        let size = picture.image.dimensions();
+        let (coverage, first) = seen.get_or_insert_with(|| (Coverage::new(size.0, size.1), size));
+        if *first != size {
+            return Err(format!(
+                "its pictures are {} x {} and {} x {}; they must be of one camera in one mode",
+                first.0, first.1, size.0, size.1
+            )
+            .into());
+        }
+        coverage.take(finder.find(&picture.image));
+        let lacks = coverage.lacks();
+        bar.set_message(format!(
+            "{} with the board, {:.0} % of the picture covered; {}",
+            coverage.pictures().len(),
+            100.0 * coverage.share(),
+            lacks.as_deref().unwrap_or("enough")
+        ));
+        if spec.is_live() && lacks.is_none() {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    let Some((coverage, (width, height))) = seen else {
+        return Err("there is no picture in it".into());
+    };
+    let solved = calibrate(width, height, coverage.pictures())?;
+    Ok((solved, coverage))
+}
+
+/// Every corner that was seen, a colour for each picture.
+fn picture(width: u32, height: u32, seen: &Coverage) -> RgbImage {
+    let mut picture = RgbImage::from_pixel(width, height, Rgb([28, 30, 36]));
+    for (n, corners) in seen.pictures().iter().enumerate() {
+        let shade = |part: usize| (120 + (n * 53 + part * 89) % 136) as u8;
+        for (_, pixel) in corners {
+            let (x, y) = (pixel.x.round() as i64, pixel.y.round() as i64);
+            let size = (i64::from(width.max(height)) / 300).max(1);
+            for (dx, dy) in (-size..=size).flat_map(|dx| (-size..=size).map(move |dy| (dx, dy))) {
+                let at = u32::try_from(x + dx).ok().zip(u32::try_from(y + dy).ok());
+                if let Some(pixel) = at.and_then(|(x, y)| picture.get_pixel_mut_checked(x, y)) {
+                    *pixel = Rgb([shade(0), shade(1), shade(2)]);
+                }
+            }
+        }
+    }
+    picture
+}
