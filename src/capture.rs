@@ -307,7 +307,10 @@ fn receive(
         let (mut newest_preview, mut newest) = (None, None);
         // A clip that is far ahead of the room's other clips waits for them.
         let waits = room.as_ref().is_some_and(|room| room.has_enough_of(camera));
-        while !waits {
+        loop {
+            if waits {
+                break;
+            }
             let event = match feed.inbox.try_receive() {
                 Received::Item(event) => event,
                 Received::Empty => break,

@@ -7,6 +7,7 @@ mod watch;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bevy_pose_capture::calibrate::sync::{self, Track};
 use bevy_pose_capture::calibrate::verdict::{Grade, Verdict, judge};
 use bevy_pose_capture::calibrate::{files, people};
 use bevy_pose_capture::camera::{Intrinsics, View};
@@ -115,8 +116,23 @@ fn run(what: &What) -> Result<(), AnyError> {
                     .collect(),
                 None => assumed(&watched, *field_of_view),
             };
+            let delays = delays(&lenses, &watched);
+            let late = delays.iter().flatten().any(|delay| delay.abs() > 0.02);
+            for ((name, _), delay) in lenses.iter().zip(&delays).skip(1) {
+                match delay {
+                    Some(delay) if late => println!(
+                        "{name} began {:.0} ms {} {}; cut its clip, or take that into account",
+                        delay.abs() * 1e3,
+                        if *delay < 0.0 { "before" } else { "after" },
+                        lenses[0].0
+                    ),
+                    Some(_) => {}
+                    None => println!("{name}: too little motion to say when it began"),
+                }
+            }
+            let moments = sync::aligned(&watched.moments, &watched.times, &delays, 0.03);
             println!("solving …");
-            let room = people::calibrate(&lenses, &watched.moments, *stature)?;
+            let room = people::calibrate(&lenses, &moments, *stature)?;
             println!("median reprojection error: {:.1} px", room.error);
             for view in &room.views {
                 let at = view.extrinsics.centre();
@@ -126,7 +142,7 @@ fn run(what: &What) -> Result<(), AnyError> {
                 );
             }
             // What cannot be used replaces nothing that can.
-            tell(&judge(&room.views, &watched.moments))?;
+            tell(&judge(&room.views, &moments))?;
             files::write(out, &room.views)?;
             println!("saved {}", out.display());
             Ok(())
@@ -139,7 +155,14 @@ fn run(what: &What) -> Result<(), AnyError> {
             let file = files::read(cameras)?;
             let watched = watch::watch(input, networks)?;
             let views = fitted(file.into_bevy(), &watched)?;
-            tell(&judge(&views, &watched.moments))
+            let lenses: Vec<(String, Intrinsics)> = views
+                .iter()
+                .map(|view| (view.name.clone(), view.intrinsics))
+                .collect();
+            let names: Vec<&str> = lenses.iter().map(|(name, _)| name.as_str()).collect();
+            let mut verdict = judge(&views, &watched.moments);
+            verdict.judge_clocks(&names, &delays(&lenses, &watched));
+            tell(&verdict)
         }
         What::Convert {
             cameras,
@@ -157,6 +180,24 @@ fn run(what: &What) -> Result<(), AnyError> {
         }
     }
 }
+
+/// How far the clips' clocks are apart, as the person's motion tells.
+fn delays(lenses: &[(String, Intrinsics)], watched: &Watched) -> Vec<Option<f64>> {
+    println!("comparing clocks …");
+    let track = |(view, (_, lens)): (usize, &(String, Intrinsics))| {
+        let seen = watched.times.iter().zip(&watched.moments);
+        let poses = seen.filter_map(|(time, moment)| Some((*time, moment.get(view)?.clone()?)));
+        Track {
+            lens: *lens,
+            poses: poses.collect(),
+        }
+    };
+    let tracks: Vec<Track> = lenses.iter().enumerate().map(track).collect();
+    sync::delays(&tracks, LONGEST_DELAY)
+}
+
+/// Clips that begin further apart than this, in seconds, are not of the same time.
+const LONGEST_DELAY: f64 = 1.0;
 
 fn assumed(watched: &Watched, degrees: f64) -> Vec<(String, Intrinsics)> {
     let lens = |(name, size): (&String, &(u32, u32))| {

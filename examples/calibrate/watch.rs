@@ -32,6 +32,8 @@ pub struct Watched {
     pub names: Vec<String>,
     /// Width and height of their pictures.
     pub sizes: Vec<(u32, u32)>,
+    /// Seconds of the clips' own clocks, of each moment.
+    pub times: Vec<f64>,
     /// The person in each view, at each moment.
     pub moments: Vec<Moment>,
 }
@@ -96,6 +98,7 @@ pub fn watch(input: &[String], networks: &Networks) -> Result<Watched, AnyError>
     Ok(Watched {
         names,
         sizes,
+        times: seen.iter().map(|(time, _)| *time).collect(),
         moments: seen.iter().map(moment).collect(),
     })
 }

@@ -117,8 +117,11 @@ fn holds_name(clip: &str, name: &str) -> bool {
         && clip.match_indices(name).any(|(at, _)| {
             let before = clip[..at].chars().next_back();
             let after = clip[at + name.len()..].chars().next();
-            !(is_digit(before) && is_digit(name.chars().next()))
-                && !(is_digit(after) && is_digit(name.chars().next_back()))
+            let splits =
+                |outer: Option<char>, inner: Option<char>| is_digit(outer) && is_digit(inner);
+            let mut name = name.chars();
+            let (first, last) = (name.clone().next(), name.next_back());
+            !splits(before, first) && !splits(after, last)
         })
 }
 

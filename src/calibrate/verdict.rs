@@ -60,6 +60,22 @@ impl Verdict {
         worst.unwrap_or(Grade::Failed)
     }
 
+    /// Judges clocks by the [delays](super::sync::delays) between the cameras of those names: clips that do not begin together are
+    /// off by how far somebody moves until then.
+    pub fn judge_clocks(&mut self, names: &[&str], delays: &[Option<f64>]) {
+        for (name, delay) in names.iter().zip(delays) {
+            let Some(delay) = delay else { continue };
+            let late = delay * 1e3;
+            let sentence = format!(
+                "the clock of {name} is {:.0} ms {} that of {}",
+                late.abs(),
+                if late < 0.0 { "ahead of" } else { "behind" },
+                names.first().unwrap_or(&"")
+            );
+            self.add("clocks", late.abs(), (25.0, 60.0), sentence);
+        }
+    }
+
     fn add(&mut self, name: &'static str, number: f64, limits: (f64, f64), sentence: String) {
         // What is not a number has failed.
         let grade = if number <= limits.0 {

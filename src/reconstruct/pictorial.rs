@@ -53,14 +53,13 @@ impl Heatmap<'_> {
         let part = place - low;
         let value = |x: f64, y: f64| {
             let inside = x >= 0.0 && y >= 0.0 && x < self.size.0 as f64 && y < self.size.1 as f64;
-            let index = || y as usize * self.size.0 + x as usize;
-            inside
-                .then(|| {
-                    self.values
-                        .get(index())
-                        .map_or(0.0, |value| f64::from(*value))
-                })
-                .unwrap_or(0.0)
+            if !inside {
+                return 0.0;
+            }
+            let index = y as usize * self.size.0 + x as usize;
+            self.values
+                .get(index)
+                .map_or(0.0, |value| f64::from(*value))
         };
         let row = |y: f64| value(low.x, y) * (1.0 - part.x) + value(low.x + 1.0, y) * part.x;
         row(low.y) * (1.0 - part.y) + row(low.y + 1.0) * part.y
