@@ -428,7 +428,7 @@ mod tests {
                 apart.fold(f64::MAX, f64::min)
             };
             let mut off: Vec<f64> = corners.iter().map(off).collect();
-            assert!(median(&mut off) < 0.15 && off[27] < 1.0, "{off:?}");
+            assert!(median(&mut off) < 0.25 && off[27] < 1.0, "{off:?}");
             pictures.push(corners);
         }
         let solved = calibrate(640, 480, &pictures)?;
