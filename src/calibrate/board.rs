@@ -435,7 +435,7 @@ mod tests {
         let off = (solved.intrinsics.focal / lens.focal - 1.0)
             .abs()
             .max_element();
-        assert!(off < 0.005 && solved.rms < 0.15, "{off} {}", solved.rms);
+        assert!(off < 0.005 && solved.rms < 0.3, "{off} {}", solved.rms);
         Ok(())
     }
 
