@@ -2,8 +2,8 @@
 //!
 //! [`people`] places the cameras of a room by somebody who walks in it: pairs of views by what both see ([`essential`]),
 //! further ones by what is known by then ([`pose`]), all of it adjusted together ([`bundle`]). [`intrinsics`] solves lenses from
-//! the corners of a [`board`]. [`sync`] tells how far clocks are apart. [`verdict`] says whether a calibration can be trusted;
-//! [`files`] reads and writes them.
+//! the corners of a [`board`]. [`sync`] tells how far clocks are apart. [`verdict`] says whether a calibration can be trusted,
+//! and [`watchdog`] whether it still can; [`files`] reads and writes them.
 
 pub mod board;
 pub mod bundle;
@@ -15,3 +15,4 @@ pub mod pose;
 pub mod projection;
 pub mod sync;
 pub mod verdict;
+pub mod watchdog;

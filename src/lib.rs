@@ -90,7 +90,7 @@ pub mod prelude {
     pub use crate::avatar::Avatar;
     pub use crate::capture::{
         CameraLost, CaptureCamera, Performer, PerformerEntered, PerformerLeft,
-        room::CalibratedCamera,
+        room::{CalibratedCamera, CameraBumped},
     };
     pub use crate::debug_draw::PoseCaptureDebugPlugin;
     #[cfg(feature = "panel")]

@@ -14,6 +14,7 @@ use super::{
     CameraState, CameraStatus, CaptureCamera, Captured, Performer, PerformerEntered, PerformerLeft,
 };
 use crate::associate::Sighting;
+use crate::calibrate::watchdog::{Bump, Watchdog};
 use crate::camera::View;
 use crate::multiview::{MultiView, MultiViewSettings};
 use crate::plugin::{PoseCaptureSystems, order_stages};
@@ -36,6 +37,18 @@ pub struct RoomCaptured {
     pub captured_at: Instant,
     /// Another number whenever the cameras change or the clips begin anew.
     pub epoch: u64,
+}
+
+/// A camera of a room does not stand as it was calibrated any more, as the people before it tell. Three cameras or more are
+/// needed to know. Triggered once for each bump.
+#[derive(EntityEvent, Clone, Debug)]
+pub struct CameraBumped {
+    /// The camera.
+    pub entity: Entity,
+    /// The camera as it stands now: insert it as [`CalibratedCamera`] to go on with that.
+    pub view: View,
+    /// What happened, in one sentence.
+    pub reason: String,
 }
 
 /// Somebody who is followed by several cameras.
@@ -90,6 +103,7 @@ struct Member {
 struct Follower {
     moments: Outbox<Moment>,
     found: Inbox<RoomCaptured>,
+    bumps: Inbox<Bump>,
     _worker: Worker,
 }
 
@@ -181,14 +195,16 @@ impl Room {
             .collect();
         let (moments, moments_in) = mailbox(if live { 2 } else { 64 }, WhenFull::DropOldest);
         let (found_out, found) = mailbox(64, WhenFull::DropOldest);
+        let (bumps_out, bumps) = mailbox(4, WhenFull::DropOldest);
         let worker = Worker::spawn("pose capture: room", move |stop| {
-            follow(views, &moments_in, &found_out, stop);
+            follow(views, &moments_in, &found_out, &bumps_out, stop);
         });
         match worker {
             Ok(worker) => {
                 self.follower = Some(Follower {
                     moments,
                     found,
+                    bumps,
                     _worker: worker,
                 });
             }
@@ -202,8 +218,11 @@ fn follow(
     views: Vec<View>,
     moments: &Inbox<Moment>,
     found: &Outbox<RoomCaptured>,
+    bumps: &Outbox<Bump>,
     stop: &StopFlag,
 ) {
+    let mut dog = Watchdog::new(views.clone());
+    let mut looked = 0.0;
     let mut room = MultiView::new(views.clone(), MultiViewSettings::default());
     let mut unfit = vec![false; views.len()];
     let mut epoch = None;
@@ -220,8 +239,15 @@ fn follow(
             // The clips began again: whoever is there now came from nowhere.
             room = MultiView::new(views.clone(), MultiViewSettings::default());
         }
+        let capture = advance(&mut room, &views, &moment, &mut unfit, &mut dog);
+        if (moment.time - looked).abs() >= 1.0 {
+            looked = moment.time;
+            if let Some(bump) = dog.check() {
+                bumps.tell(bump);
+            }
+        }
         let captured = RoomCaptured {
-            capture: Arc::new(advance(&mut room, &views, &moment, &mut unfit)),
+            capture: Arc::new(capture),
             captured_at: moment.captured_at,
             epoch: moment.epoch,
         };
@@ -237,6 +263,7 @@ fn advance(
     views: &[View],
     moment: &Moment,
     unfit: &mut [bool],
+    dog: &mut Watchdog,
 ) -> RoomCapture {
     let began = Instant::now();
     let mut seen = vec![Vec::new(); views.len()];
@@ -264,6 +291,7 @@ fn advance(
     }
     let time = moment.time;
     let people = room.advance(time, &sightings);
+    dog.take(time, &people, &sightings);
     RoomCapture::new(
         time,
         seen,
@@ -284,6 +312,18 @@ fn place_people(
 ) {
     let mut newest = None;
     if let Some(follower) = &room.follower {
+        while let Received::Item(bump) = follower.bumps.try_receive() {
+            warn!("{}", bump.sentence);
+            let member = &room.cameras[bump.view];
+            commands.trigger(CameraBumped {
+                entity: member.entity,
+                view: View {
+                    extrinsics: bump.extrinsics,
+                    ..member.view.clone()
+                },
+                reason: bump.sentence,
+            });
+        }
         while let Received::Item(found) = follower.found.try_receive() {
             newest = Some(found.clone());
             written.write(found);
