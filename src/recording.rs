@@ -458,13 +458,10 @@ mod tests {
     use crate::skeleton::Pose2d;
     use crate::source::Frame;
 
-    fn app(folder: &Path) -> App {
+    fn recording(start: StartRecording) -> App {
         let mut app = App::new();
         app.add_plugins((MinimalPlugins, RecordingPlugin));
-        app.world_mut().write_message(StartRecording {
-            file: folder.join("one"),
-            ..default()
-        });
+        app.world_mut().write_message(start);
         app.update();
         app
     }
@@ -504,7 +501,10 @@ mod tests {
     fn an_app_that_closes_saves_its_take_and_clips_that_begin_anew_or_cameras_that_are_replaced_go_on_in_it()
     -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
-        let mut app = app(folder.path());
+        let mut app = recording(StartRecording {
+            file: folder.path().join("one"),
+            ..default()
+        });
         let source = || CaptureCamera::video("a.mp4");
         let first = app.world_mut().spawn(source()).id();
         (0..10).for_each(|n| show(&mut app, first, 5, n));
@@ -536,13 +536,11 @@ mod tests {
     fn a_take_of_an_avatar_that_cannot_be_used_gets_the_mannequins_skin_and_says_so()
     -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
-        let mut app = app(folder.path());
-        app.world_mut().write_message(StartRecording {
+        let mut app = recording(StartRecording {
             file: folder.path().join("two"),
             avatar: Some("no/such/avatar.glb".into()),
             bone_table: [("hips".to_owned(), "Root".to_owned())].into(),
         });
-        app.update();
         let camera = app.world_mut().spawn(CaptureCamera::video("a.mp4")).id();
         (0..5).for_each(|n| show(&mut app, camera, 0, n));
         let began = Instant::now();
