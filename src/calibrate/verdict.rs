@@ -467,7 +467,7 @@ fn judge_places(views: &[View], people: &[JointMap<Option<DVec3>>], verdict: &mu
         verdict.add(
             "upright people",
             lean,
-            (20.0, 45.0),
+            (30.0, 55.0),
             format!("people would lean by {lean:.0}° from upright most of the time"),
         );
     }
