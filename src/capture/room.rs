@@ -1,6 +1,6 @@
 //! Cameras whose places are known, together: their performers come from all of them.
 //!
-//! Put a [`CalibratedCamera`] beside the [`CaptureCamera`](super::CaptureCamera) of two cameras or more, and people are no
+//! Put a [`CalibratedCamera`] beside the [`CaptureCamera`] of two cameras or more, and people are no
 //! longer followed in each view by itself: what the views see at one moment goes to a thread that follows everybody in the room
 //! ([`MultiView`]), and comes back as [`RoomCaptured`] messages and [`Performer`]s. A camera that is lost is missed, and no more.
 
