@@ -36,6 +36,8 @@ const STEP: f64 = 1.0 / 30.0;
 const GAP: f64 = 0.12;
 /// So many pairs of points judge a delay.
 const ENOUGH: usize = 450;
+/// Clips shorter than this, in seconds, tell no delay: slow motions of a second or two fit several.
+const SHORTEST: f64 = 5.0;
 /// A delay whose error is no less than this part of the others' is none.
 const CLEARLY: f64 = 0.75;
 /// The parabola is laid through delays up to this far, in seconds, from the best.
@@ -44,6 +46,10 @@ const ABOUT: f64 = 0.14;
 /// The delay between two cameras, of at most `most` seconds either way. `None` where no delay fits clearly better than all
 /// others: somebody who stands still tells nothing.
 pub fn delay(first: &Track, second: &Track, most: f64) -> Option<Delay> {
+    let span = |track: &Track| Some(track.poses.last()?.0 - track.poses.first()?.0);
+    if span(first)?.min(span(second)?) < SHORTEST {
+        return None;
+    }
     let reach = (most / STEP).ceil() as i32;
     let mut tried: Vec<(f64, f64)> = Vec::new();
     for n in -reach..=reach {
@@ -257,7 +263,7 @@ mod tests {
     #[test]
     fn who_is_seen_too_shortly_tells_nothing() {
         let mut short = tracks([0.0, 0.08, 0.0], 1.0);
-        short.iter_mut().for_each(|track| track.poses.truncate(3));
+        short.iter_mut().for_each(|track| track.poses.truncate(100));
         assert_eq!(delays(&short, 1.0), [Some(0.0), None, None]);
         assert_eq!(delays(&[], 1.0), []);
     }
