@@ -304,13 +304,12 @@ fn receive(
     // Cameras of a room see the same people: those are placed by all of them together.
     let is_room = calibrated.iter().count() >= 2;
     for (camera, feed, mut status, mut ground, transform, preview, in_room) in &mut cameras {
-        let (mut newest_preview, mut newest) = (None, None);
         // A clip that is far ahead of the room's other clips waits for them.
-        let waits = room.as_ref().is_some_and(|room| room.has_enough_of(camera));
+        if room.as_ref().is_some_and(|room| room.has_enough_of(camera)) {
+            continue;
+        }
+        let (mut newest_preview, mut newest) = (None, None);
         loop {
-            if waits {
-                break;
-            }
             let event = match feed.inbox.try_receive() {
                 Received::Item(event) => event,
                 Received::Empty => break,

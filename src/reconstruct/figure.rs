@@ -32,7 +32,8 @@ pub enum Method {
     /// Downhill from where sightings meet and motion leads ([`body`](super::body)): fast, and right unless views contradict one
     /// another.
     Descent,
-    /// By search over all arrangements first ([`pictorial`]).
+    /// Downhill as well, and at every moment once more from where a search over all arrangements ([`pictorial`]) leads; what views
+    /// contradict less is kept.
     Search,
     /// Downhill, and by search at moments at which views contradict one another.
     #[default]

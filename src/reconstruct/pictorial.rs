@@ -181,9 +181,10 @@ pub fn find(
                 normalised(cells.iter().map(of_cell).collect())
             })
             .collect();
-        let beliefs = tree.beliefs(&cells, &unary, size);
+        let tables = tree.tables(&cells, size);
+        let beliefs = tree.beliefs(&tables, &unary);
         if halving == HALVINGS {
-            let best = tree.best(&cells, &unary, size);
+            let best = tree.best(&tables, &unary);
             return tree.places(&cells, &beliefs, &best, size);
         }
         for (cells, belief) in cells.iter_mut().zip(&beliefs) {
@@ -375,27 +376,32 @@ impl Tree {
         table
     }
 
+    /// How well the cells of each joint go [together](Self::together) with those of its parent; empty for a root.
+    fn tables(&self, cells: &[Vec<DVec3>], size: f64) -> Vec<Vec<f64>> {
+        let table = |(child, hung): (usize, &Option<(usize, f64, f64)>)| {
+            hung.map_or_else(Vec::new, |hung| self.together(cells, child, hung, size))
+        };
+        self.parents.iter().enumerate().map(table).collect()
+    }
+
     /// How likely each cell is, all arrangements of the other joints considered (sum-product).
-    fn beliefs(&self, cells: &[Vec<DVec3>], unary: &[Vec<f64>], size: f64) -> Vec<Vec<f64>> {
-        let count = self.joints.len();
+    fn beliefs(&self, tables: &[Vec<f64>], unary: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let mut beliefs = unary.to_vec();
-        let mut tables: Vec<Vec<f64>> = vec![Vec::new(); count];
-        let mut upward: Vec<Vec<f64>> = vec![Vec::new(); count];
+        let mut upward: Vec<Vec<f64>> = vec![Vec::new(); self.joints.len()];
         for &child in self.order.iter().rev() {
-            let Some(hung) = self.parents[child] else {
+            let Some((parent, ..)) = self.parents[child] else {
                 continue;
             };
-            let parent = hung.0;
-            let table = self.together(cells, child, hung, size);
-            let mut message = vec![0.0; cells[parent].len()];
-            for (row, belief) in table.chunks_exact(message.len()).zip(&beliefs[child]) {
+            let mut message = vec![0.0; unary[parent].len()];
+            let rows = tables[child].chunks_exact(message.len());
+            for (row, belief) in rows.zip(&beliefs[child]) {
                 for (sum, value) in message.iter_mut().zip(row) {
                     *sum += value * belief;
                 }
             }
             let message = normalised(message);
             multiply(&mut beliefs[parent], &message);
-            (tables[child], upward[child]) = (table, message);
+            upward[child] = message;
         }
         for &child in &self.order {
             let Some((parent, ..)) = self.parents[child] else {
@@ -418,18 +424,18 @@ impl Tree {
     }
 
     /// The likeliest arrangement: the number of each joint's cell in it (max-product).
-    fn best(&self, cells: &[Vec<DVec3>], unary: &[Vec<f64>], size: f64) -> Vec<usize> {
+    fn best(&self, tables: &[Vec<f64>], unary: &[Vec<f64>]) -> Vec<usize> {
         let mut worth = unary.to_vec();
         let mut choices: Vec<Vec<usize>> = vec![Vec::new(); self.joints.len()];
         for &child in self.order.iter().rev() {
-            let Some(hung) = self.parents[child] else {
+            let Some((parent, ..)) = self.parents[child] else {
                 continue;
             };
-            let table = self.together(cells, child, hung, size);
-            let columns = cells[hung.0].len();
+            let columns = unary[parent].len();
             let mut message = vec![0.0; columns];
             let mut choice = vec![0; columns];
-            for (n, (row, worth)) in table.chunks_exact(columns).zip(&worth[child]).enumerate() {
+            let rows = tables[child].chunks_exact(columns);
+            for (n, (row, worth)) in rows.zip(&worth[child]).enumerate() {
                 for (column, value) in row.iter().enumerate() {
                     let value = value * worth;
                     if value > message[column] {
@@ -437,7 +443,7 @@ impl Tree {
                     }
                 }
             }
-            multiply(&mut worth[hung.0], &normalised(message));
+            multiply(&mut worth[parent], &normalised(message));
             choices[child] = choice;
         }
         let mut chosen = vec![0; self.joints.len()];
