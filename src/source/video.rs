@@ -1,6 +1,6 @@
 //! Video files, decoded by the `ffmpeg` program, which also turns them upright as their rotation flag says.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
 use ffmpeg_sidecar::child::FfmpegChild;
@@ -15,13 +15,23 @@ use super::{FrameSource, Picture, SourceError};
 pub struct Video {
     path: std::path::PathBuf,
     child: FfmpegChild,
-    events: FfmpegIterator,
+    told: Told<FfmpegIterator>,
+}
+
+/// What ffmpeg tells: its pictures come on one pipe, and all else in the log on another.
+struct Told<Events> {
+    events: Events,
     rate: f64,
     /// As the file's head says.
     seconds: Option<f64>,
-    /// Decoded pictures that nobody took yet, in order, and the times of the next ones, in seconds of the file's clock.
+    /// Decoded pictures that nobody took yet, in order.
     pictures: VecDeque<OutputVideoFrame>,
-    times: VecDeque<f64>,
+    /// The times of the pictures from the next one on, by their number in the file, in seconds of the file's clock.
+    times: BTreeMap<u64, f64>,
+    /// How many pictures the log has told of.
+    logged: u64,
+    /// The log tells no more times.
+    silent: bool,
     first_time: Option<f64>,
     last_time: f64,
     given: u64,
@@ -30,9 +40,12 @@ pub struct Video {
     last_complaint: Option<(u64, String)>,
 }
 
-/// The time of a picture comes on another pipe than the picture. One that is still missing after so many more pictures
-/// will not come.
-const LATEST: usize = 16;
+/// The time of a picture comes on another pipe than the picture, and a busy machine may read that one much later. So many
+/// bytes of pictures wait for it; then this ffmpeg is taken for one that tells no times.
+const WAITING_BYTES: usize = 256 << 20;
+
+/// A complaint that comes so many pictures before the end, which a decoder may hold back, is one about the end.
+const HELD_BACK: u64 = 16;
 
 impl Video {
     /// Starts ffmpeg on a file and waits for its first picture.
@@ -63,20 +76,12 @@ impl Video {
         let mut video = Video {
             path: path.into(),
             child,
-            events,
-            rate: 30.0,
-            seconds: None,
-            pictures: VecDeque::new(),
-            times: VecDeque::new(),
-            first_time: None,
-            last_time: 0.0,
-            given: 0,
-            complaint: None,
-            last_complaint: None,
+            told: Told::new(events),
         };
-        video.read_ahead();
-        if video.pictures.is_empty() {
-            let why = video.complaint.as_deref().unwrap_or("no picture in it");
+        video.told.read_ahead();
+        if video.told.pictures.is_empty() {
+            let why = video.told.complaint.as_deref();
+            let why = why.unwrap_or("no picture in it");
             return Err(video.unreadable(&format!(
                 "it is no video, or not a whole one (ffmpeg: {why})"
             )));
@@ -91,23 +96,62 @@ impl Video {
             error: error.into(),
         }
     }
+}
+
+impl<Events: Iterator<Item = FfmpegEvent>> Told<Events> {
+    fn new(events: Events) -> Self {
+        Told {
+            events,
+            rate: 30.0,
+            seconds: None,
+            pictures: VecDeque::new(),
+            times: BTreeMap::new(),
+            logged: 0,
+            silent: false,
+            first_time: None,
+            last_time: 0.0,
+            given: 0,
+            complaint: None,
+            last_complaint: None,
+        }
+    }
+
+    /// The next picture and its time in seconds since the first picture; none at the end.
+    fn next_picture(&mut self) -> Option<(OutputVideoFrame, f64)> {
+        self.read_ahead();
+        let picture = self.pictures.pop_front()?;
+        let time = self.next_time();
+        self.given += 1;
+        Some((picture, time))
+    }
 
     /// Reads on until the next picture and its time are there, or the end. What was decoded before a fault is kept: a file that
     /// was cut off is a shorter clip.
     fn read_ahead(&mut self) {
-        while self.pictures.len() < LATEST && (self.pictures.is_empty() || self.times.is_empty()) {
+        while self.pictures.is_empty() || !self.knows_time() {
             match self.events.next() {
-                Some(FfmpegEvent::OutputFrame(picture)) => self.pictures.push_back(picture),
+                Some(FfmpegEvent::OutputFrame(picture)) => {
+                    self.pictures.push_back(picture);
+                    let waiting: usize = self.pictures.iter().map(|p| p.data.len()).sum();
+                    self.silent |= waiting > WAITING_BYTES;
+                }
                 Some(
                     FfmpegEvent::Log(LogLevel::Error | LogLevel::Fatal, text)
                     | FfmpegEvent::Error(text),
                 ) => {
                     let text = without_origin(&text);
                     self.complaint.get_or_insert_with(|| text.to_owned());
-                    let decoded = self.given + self.pictures.len() as u64;
-                    self.last_complaint = Some((decoded, text.to_owned()));
+                    self.last_complaint = Some((self.logged, text.to_owned()));
                 }
-                Some(FfmpegEvent::Log(_, text)) => self.times.extend(time_in(&text)),
+                Some(FfmpegEvent::Log(_, text)) => {
+                    if let Some((number, time)) = time_in(&text) {
+                        self.logged = number + 1;
+                        if number >= self.given {
+                            self.times.insert(number, time);
+                        }
+                    }
+                }
+                Some(FfmpegEvent::LogEOF) => self.silent = true,
                 Some(FfmpegEvent::ParsedDuration(told)) if told.input_index == 0 => {
                     self.seconds = Some(told.duration)
                 }
@@ -123,9 +167,17 @@ impl Video {
         }
     }
 
+    /// Whether the next picture's time is there, or will not come: ffmpeg tells them in order.
+    fn knows_time(&self) -> bool {
+        self.silent || self.logged > self.given
+    }
+
     /// Seconds since the first picture. Times that are missing or do not advance are made up from the rate.
     fn next_time(&mut self) -> f64 {
-        let told = self.times.pop_front().filter(|time| time.is_finite());
+        let told = self
+            .times
+            .remove(&self.given)
+            .filter(|time| time.is_finite());
         let expected = if self.given == 0 {
             0.0
         } else {
@@ -147,22 +199,21 @@ fn without_origin(line: &str) -> &str {
     &line[end..]
 }
 
-/// The time that a line of the filter `showinfo` tells: `… n:   3 pts:   1536 pts_time:0.1 …`; not a number where the file
-/// does not say.
-fn time_in(line: &str) -> Option<f64> {
-    let (_, told) = line.split_once(" pts_time:")?;
-    let number = told.split_whitespace().next()?;
-    Some(number.parse().unwrap_or(f64::NAN))
+/// The number of a picture and its time, which a line of the filter `showinfo` tells: `… n:   3 pts:   1536 pts_time:0.1 …`;
+/// not a number where the file does not say the time.
+fn time_in(line: &str) -> Option<(u64, f64)> {
+    let (before, time) = line.split_once(" pts_time:")?;
+    let (_, number) = before.split_once("n:")?;
+    let number = number.split_whitespace().next()?.parse().ok()?;
+    let time = time.split_whitespace().next()?.parse();
+    Some((number, time.unwrap_or(f64::NAN)))
 }
 
 impl FrameSource for Video {
     fn next_picture(&mut self) -> Result<Option<Picture>, SourceError> {
-        self.read_ahead();
-        let Some(picture) = self.pictures.pop_front() else {
+        let Some((picture, time)) = self.told.next_picture() else {
             return Ok(None);
         };
-        let time = self.next_time();
-        self.given += 1;
         let image = RgbImage::from_raw(picture.width, picture.height, picture.data)
             .ok_or_else(|| self.unreadable("ffmpeg gave a picture of an odd size"))?;
         Ok(Some(Picture {
@@ -173,24 +224,25 @@ impl FrameSource for Video {
     }
 
     fn rate(&self) -> Option<f64> {
-        Some(self.rate)
+        Some(self.told.rate)
     }
 
     fn length(&self) -> Option<u64> {
-        let count = |seconds: f64| (seconds * self.rate).round().max(1.0) as u64;
-        self.seconds.map(count)
+        let count = |seconds: f64| (seconds * self.told.rate).round().max(1.0) as u64;
+        self.told.seconds.map(count)
     }
 
     /// A file that was cut off in the middle still has its whole length in its head, and ffmpeg complains where it ends. One of
     /// the two alone says nothing: sound may be longer than the picture, and a slip in the middle costs nothing.
     fn cut_short(&self) -> Option<SourceError> {
-        let (after, complaint) = self.last_complaint.as_ref()?;
-        let end = self.last_time + 3.0 / self.rate;
-        let whole = self.seconds.filter(|seconds| end < *seconds)?;
-        (after + LATEST as u64 >= self.given).then(|| {
+        let told = &self.told;
+        let (after, complaint) = told.last_complaint.as_ref()?;
+        let end = told.last_time + 3.0 / told.rate;
+        let whole = told.seconds.filter(|seconds| end < *seconds)?;
+        (after + HELD_BACK >= told.given).then(|| {
             self.unreadable(&format!(
                 "only {} pictures, the first {:.1} s of its {whole:.1}, are there (ffmpeg: {complaint})",
-                self.given, self.last_time
+                told.given, told.last_time
             ))
         })
     }
@@ -302,6 +354,42 @@ mod tests {
         let expected: Vec<u32> = (0..10).chain((10..25).step_by(2)).collect();
         assert_eq!(times, expected);
         Ok(())
+    }
+
+    #[test]
+    fn times_that_come_long_after_their_pictures_still_go_to_them() {
+        let picture = |number| {
+            FfmpegEvent::OutputFrame(OutputVideoFrame {
+                width: 1,
+                height: 1,
+                pix_fmt: "rgb24".into(),
+                output_index: 0,
+                data: vec![number as u8; 3],
+                frame_num: number,
+                timestamp: 0.0,
+            })
+        };
+        let time = |number: u32, seconds| {
+            let line = format!("[Parsed_showinfo_0] [info] n: {number} pts: 0 pts_time:{seconds}");
+            FfmpegEvent::Log(LogLevel::Info, line)
+        };
+        // Forty pictures before the log is read at all; a line of it is lost, and the last picture has none.
+        let mut events: Vec<FfmpegEvent> = (0..40).map(picture).collect();
+        let lost = 5;
+        let logged = (0..39).filter(|n| *n != lost);
+        events.extend(logged.map(|n| time(n, f64::from(n * n))));
+        events.push(FfmpegEvent::LogEOF);
+        let mut told = Told::new(events.into_iter());
+        for number in 0..40 {
+            let (picture, time) = told.next_picture().expect("forty pictures");
+            let expected = match number {
+                5 => 16.0 + 1.0 / 30.0,
+                39 => f64::from(38 * 38) + 1.0 / 30.0,
+                number => f64::from(number * number),
+            };
+            assert_eq!((picture.frame_num, time), (number, expected));
+        }
+        assert!(told.next_picture().is_none());
     }
 
     #[test]
