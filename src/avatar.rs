@@ -15,7 +15,7 @@ use bevy::world_serialization::WorldInstanceReady;
 
 use crate::capture::{CameraStatus, Performer, on_the_floor};
 use crate::plugin::{PoseCaptureSettings, PoseCaptureSystems, order_stages};
-use crate::retarget::humanoid::{Humanoid, vrm_of};
+use crate::retarget::humanoid::{HumanBone, Humanoid, vrm_of};
 use crate::retarget::rest_pose::RestSkeleton;
 use crate::retarget::solve::{Rig, hips_of};
 use crate::skeleton::Pose3d;
@@ -37,6 +37,14 @@ pub struct AvatarRig {
     rig: Rig,
     nodes: Vec<Entity>,
     following: Option<Following>,
+}
+
+impl AvatarRig {
+    /// The entity of a bone, where the model has it: for what an avatar carries.
+    pub fn bone(&self, bone: HumanBone) -> Option<Entity> {
+        let (_, humanoid) = self.rig.skeleton();
+        self.nodes.get(humanoid.node(bone)?).copied()
+    }
 }
 
 /// What is remembered of the performer that an avatar follows.

@@ -34,6 +34,7 @@
 //! | [`RetargetPlugin`](avatar::RetargetPlugin) | performers → avatars' bones; loads `.vrm` | yes |
 //! | [`RecordingPlugin`](recording::RecordingPlugin) | takes on disk, then `.glb` | yes |
 //! | `PoseCapturePanelPlugin` (feature `panel`) | preview, pickers, settings, times | no |
+//! | `VirtualWebcamPlugin` (feature `virtual-webcams`) | the app's own world → pictures | no |
 //! | [`PoseCaptureDebugPlugin`](debug_draw::PoseCaptureDebugPlugin) | performers as lines | no |
 //!
 //! # Features
@@ -43,6 +44,7 @@
 //! | `webcam` | yes | live cameras; on Linux its build wants libclang |
 //! | `video` | yes | video files, through the `ffmpeg` program |
 //! | `panel` | yes | the egui panel |
+//! | `virtual-webcams` | yes | webcams that the app renders itself, for trying a room |
 //! | `embedded-models` | yes | our own small networks inside the crate |
 //! | `onnxruntime` | yes | ONNX Runtime, loaded where it is found; rten, in pure Rust, where it is not |
 //! | `onnxruntime-download` | no | in place of `onnxruntime`: the build downloads and links it |

@@ -1,14 +1,18 @@
-//! Where pictures come from: webcams, video files, folders of images, and a scripted camera for tests.
+//! Where pictures come from: webcams, video files, folders of images, what the program itself hands in (its own virtual webcams
+//! among that), and a scripted camera for tests.
 //!
 //! Every source delivers [`Frame`]s through [`FrameSource`] on a thread of its own ([`capture`]). Live sources keep the
 //! newest frame and count what they drop; files never drop one.
 
 pub mod images;
+pub mod pushed;
 pub mod scripted;
 pub mod synthetic;
 pub mod together;
 #[cfg(feature = "video")]
 pub mod video;
+#[cfg(feature = "virtual-webcams")]
+pub mod virtual_webcam;
 #[cfg(feature = "webcam")]
 pub mod webcam;
 
@@ -140,6 +144,8 @@ pub enum SourceSpec {
         /// Pictures per second.
         rate: f64,
     },
+    /// A camera whose pictures the program hands in.
+    Pushed(pushed::Pushed),
     /// A camera played by a script.
     Scripted(scripted::Script),
 }
@@ -171,7 +177,7 @@ impl SourceSpec {
     /// Whether pictures come at their own pace and are lost when nobody takes them.
     pub fn is_live(&self) -> bool {
         match self {
-            SourceSpec::Webcam { .. } => true,
+            SourceSpec::Webcam { .. } | SourceSpec::Pushed(_) => true,
             SourceSpec::Scripted(script) => script.live,
             SourceSpec::Video(_) | SourceSpec::Images { .. } => false,
         }
@@ -194,6 +200,7 @@ impl SourceSpec {
             } => format!("webcam:{name}"),
             SourceSpec::Video(path) => stem(path),
             SourceSpec::Images { folder, .. } => stem(folder),
+            SourceSpec::Pushed(source) => source.name().into(),
             SourceSpec::Scripted(_) => "scripted".into(),
         }
     }
@@ -223,6 +230,7 @@ impl SourceSpec {
             SourceSpec::Images { folder, rate } => {
                 Ok(Box::new(images::Images::open(folder, *rate)?))
             }
+            SourceSpec::Pushed(source) => Ok(Box::new(source.clone())),
             SourceSpec::Scripted(script) => Ok(Box::new(script.open()?)),
         }
     }

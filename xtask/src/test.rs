@@ -3,7 +3,12 @@
 use crate::{root, run};
 
 /// Feature sets that must build beside the default one.
-const FEATURES: &[&str] = &["", "video,embedded-models", "panel", "onnxruntime"];
+const FEATURES: &[&str] = &[
+    "",
+    "video,embedded-models",
+    "panel,virtual-webcams",
+    "onnxruntime",
+];
 
 /// Runs all checks.
 pub fn test() -> Result<(), String> {
