@@ -257,13 +257,20 @@ impl Take {
         candidates.retain(|(_, person)| person.mean() >= least);
         // On from the end, and back from the beginning, of what is theirs already.
         loop {
-            let ends = (&chosen[0].1, &chosen[chosen.len() - 1].1);
-            let next = candidates
-                .iter()
-                .position(|(_, person)| person.follows(ends.1) || ends.0.follows(person));
-            let Some(next) = next else { break };
+            // The nearest in time: a longer one further on would leave no room for those between.
+            let (begin, end) = (chosen[0].1, chosen[chosen.len() - 1].1);
+            let gap = |person: &Shown| {
+                let after = person.follows(&end).then(|| person.first.0 - end.last.0);
+                let before = begin.follows(person).then(|| begin.first.0 - person.last.0);
+                after.into_iter().chain(before).reduce(f64::min)
+            };
+            let gaps = candidates.iter().enumerate();
+            let gaps = gaps.filter_map(|(n, (_, person))| Some((n, gap(person)?)));
+            let Some((next, _)) = gaps.min_by(|a, b| a.1.total_cmp(&b.1)) else {
+                break;
+            };
             let (id, person) = candidates.remove(next);
-            if person.follows(&chosen[chosen.len() - 1].1) {
+            if person.follows(&end) {
                 chosen.push((id, person));
             } else {
                 chosen.insert(0, (id, person));
@@ -510,6 +517,26 @@ pub(crate) mod tests {
             }
         }
         assert_eq!(take.main_person(), [4, 9]);
+    }
+
+    #[test]
+    fn nobody_is_left_out_between_two_losses() {
+        let mut take = Take::new("test", (640, 480));
+        // Long, short, longest, in one place; the gaps of the short one are the shorter ones.
+        for (id, first, count) in [(1, 0, 100), (2, 105, 20), (3, 130, 120)] {
+            for n in first..first + count {
+                let seen = vec![
+                    (Joint::Nose, 0.0, 0.0, 0.9),
+                    (Joint::LeftAnkle, 5.0, 200.0, 0.9),
+                ];
+                take.frames.push(TakeFrame {
+                    id,
+                    seen,
+                    ..frame(n)
+                });
+            }
+        }
+        assert_eq!(take.main_person(), [1, 2, 3]);
     }
 
     #[test]

@@ -28,8 +28,9 @@ struct Told<Events> {
     pictures: VecDeque<OutputVideoFrame>,
     /// The times of the pictures from the next one on, by their number in the file, in seconds of the file's clock.
     times: BTreeMap<u64, f64>,
-    /// How many pictures the log has told of.
+    /// How many pictures the log has told of, and at how many it began to count anew, as it does where the size changes.
     logged: u64,
+    counted: u64,
     /// The log tells no more times.
     silent: bool,
     first_time: Option<f64>,
@@ -107,6 +108,7 @@ impl<Events: Iterator<Item = FfmpegEvent>> Told<Events> {
             pictures: VecDeque::new(),
             times: BTreeMap::new(),
             logged: 0,
+            counted: 0,
             silent: false,
             first_time: None,
             last_time: 0.0,
@@ -145,6 +147,10 @@ impl<Events: Iterator<Item = FfmpegEvent>> Told<Events> {
                 }
                 Some(FfmpegEvent::Log(_, text)) => {
                     if let Some((number, time)) = time_in(&text) {
+                        if self.counted + number < self.logged {
+                            self.counted = self.logged;
+                        }
+                        let number = self.counted + number;
                         self.logged = number + 1;
                         if number >= self.given {
                             self.times.insert(number, time);
@@ -356,23 +362,50 @@ mod tests {
         Ok(())
     }
 
+    /// A picture of so many bytes, and a line of the log about one, as ffmpeg tells them.
+    fn shown(number: u32, bytes: usize) -> FfmpegEvent {
+        FfmpegEvent::OutputFrame(OutputVideoFrame {
+            width: 1,
+            height: 1,
+            pix_fmt: "rgb24".into(),
+            output_index: 0,
+            data: vec![0; bytes],
+            frame_num: number,
+            timestamp: 0.0,
+        })
+    }
+
+    fn logged(number: u32, seconds: f64) -> FfmpegEvent {
+        let line = format!("[Parsed_showinfo_0] [info] n: {number} pts: 0 pts_time:{seconds}");
+        FfmpegEvent::Log(LogLevel::Info, line)
+    }
+
+    #[test]
+    fn pictures_keep_their_times_where_ffmpeg_counts_anew() {
+        // As it does where the size of the pictures changes: 20 pictures, counted from 0 again after the tenth.
+        let events = (0..20).flat_map(|n| {
+            let time = f64::from(n) * 0.5;
+            [logged(n % 10, time), shown(n, 3)]
+        });
+        let mut told = Told::new(events);
+        for number in 0..20 {
+            let time = told.next_picture().map(|(_, time)| time);
+            assert_eq!(time, Some(f64::from(number) * 0.5));
+        }
+    }
+
+    #[test]
+    fn an_ffmpeg_that_tells_no_times_is_not_waited_for_for_ever() {
+        let mut told = Told::new((0..8).map(|n| shown(n, WAITING_BYTES / 4)));
+        let first = told.next_picture().map(|(picture, _)| picture.frame_num);
+        assert_eq!((first, told.pictures.len()), (Some(0), 4));
+        let second = told.next_picture().map(|(_, time)| time);
+        assert_eq!(second, Some(1.0 / 30.0));
+    }
+
     #[test]
     fn times_that_come_long_after_their_pictures_still_go_to_them() {
-        let picture = |number| {
-            FfmpegEvent::OutputFrame(OutputVideoFrame {
-                width: 1,
-                height: 1,
-                pix_fmt: "rgb24".into(),
-                output_index: 0,
-                data: vec![number as u8; 3],
-                frame_num: number,
-                timestamp: 0.0,
-            })
-        };
-        let time = |number: u32, seconds| {
-            let line = format!("[Parsed_showinfo_0] [info] n: {number} pts: 0 pts_time:{seconds}");
-            FfmpegEvent::Log(LogLevel::Info, line)
-        };
+        let (picture, time) = (|number| shown(number, 3), logged);
         // Forty pictures before the log is read at all; a line of it is lost, and the last picture has none.
         let mut events: Vec<FfmpegEvent> = (0..40).map(picture).collect();
         let lost = 5;
