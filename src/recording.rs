@@ -69,16 +69,19 @@ impl Recording {
 struct Running {
     frames: Outbox<Line>,
     results: Inbox<Outcome>,
+    /// Name of the file that is written, without extension.
+    file: PathBuf,
     first: Option<f64>,
     last: f64,
-    epoch: Option<u64>,
-    /// Added to a source's clock, which starts anew with each epoch.
+    /// What its frames are of.
+    clock: Option<Clock>,
+    /// Added to that clock.
     shift: f64,
     camera: Option<Entity>,
-    /// Numbers in the take of those seen, by epoch and number in the view: views count anew when they start anew.
-    people: Vec<(u64, u32)>,
-    /// Whether it is of several cameras.
-    of_room: bool,
+    /// Numbers in the take of those seen, by clock and number in the view: views count anew when they start anew.
+    people: Vec<(Clock, u32)>,
+    /// Whether the take is told what it is of.
+    headed: bool,
     /// Whether the thread said its last.
     saved: bool,
     /// Ends the thread with the take; it writes what it still has first.
@@ -86,28 +89,52 @@ struct Running {
 }
 
 impl Running {
-    /// A moment of a room. Its clock goes on whatever its clips do.
+    /// A moment of a room.
     fn take_in_room(&mut self, capture: &RoomCapture, epoch: u64) {
-        if !self.of_room {
-            self.of_room = true;
-            self.frames
-                .tell(Line::Header(Take::new("room", (0, 0)).header));
+        self.head("room", (0, 0));
+        let time = self.time(Clock::Room(epoch), capture.time);
+        self.push(TakeFrame::of_room(capture, time));
+    }
+
+    /// Says what the take is of, once.
+    fn head(&mut self, source: &str, size: (u32, u32)) {
+        if !std::mem::replace(&mut self.headed, true) {
+            let header = Take::new(source, size).header;
+            self.frames.tell(Line::Header(header));
         }
-        let first = *self.first.get_or_insert(capture.time);
-        self.last = capture.time;
-        for mut frame in TakeFrame::of_room(capture, capture.time - first) {
-            frame.id = self.number_in_take(epoch, frame.id);
+    }
+
+    /// Seconds of the take, at a time of one of the clocks that it goes by. Where another one goes on, it does so where the last
+    /// was; a room's own clock goes on whatever its clips do.
+    fn time(&mut self, clock: Clock, time: f64) -> f64 {
+        let is_same = |before: Clock| {
+            before == clock || matches!((before, clock), (Clock::Room(_), Clock::Room(_)))
+        };
+        if self.clock.is_some_and(|before| !is_same(before)) {
+            self.shift = self.last + SEAM - time;
+        }
+        self.clock = Some(clock);
+        self.last = time + self.shift;
+        self.last - *self.first.get_or_insert(self.last)
+    }
+
+    /// Writes what was found at one moment.
+    fn push(&mut self, found: Vec<TakeFrame>) {
+        let Some(clock) = self.clock else { return };
+        for mut frame in found {
+            let known = self.people.iter();
+            let known = known.clone().position(|known| *known == (clock, frame.id));
+            let index = known.unwrap_or_else(|| {
+                self.people.push((clock, frame.id));
+                self.people.len() - 1
+            });
+            frame.id = index as u32 + 1;
             self.frames.send(Line::Frame(frame), &StopFlag::default());
         }
     }
 
-    fn number_in_take(&mut self, epoch: u64, id: u32) -> u32 {
-        let known = self.people.iter().position(|known| *known == (epoch, id));
-        let index = known.unwrap_or_else(|| {
-            self.people.push((epoch, id));
-            self.people.len() - 1
-        });
-        index as u32 + 1
+    fn is_of_room(&self) -> bool {
+        matches!(self.clock, Some(Clock::Room(_)))
     }
 
     /// Takes what the thread said; a thread that ended without a word is trouble too.
@@ -130,6 +157,15 @@ impl Running {
             }
         }
     }
+}
+
+/// By which clock a take goes, and since when: each counts its people from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clock {
+    /// An epoch of a camera's source.
+    Source(u64),
+    /// An epoch of the room.
+    Room(u64),
 }
 
 enum Line {
@@ -181,7 +217,7 @@ fn record(
     let is_room = rooms.iter().count() >= 2;
     if !is_room
         && recording.trouble.is_none()
-        && recording.running.as_ref().is_some_and(|run| run.of_room)
+        && recording.running.as_ref().is_some_and(Running::is_of_room)
     {
         let text = "the take is of a room, and fewer than two calibrated cameras are left: it stands still until there are two";
         warn!("{text}");
@@ -191,46 +227,31 @@ fn record(
         let Some(running) = recording.running.as_mut() else {
             continue;
         };
-        if running.of_room || (is_room && rooms.contains(*camera)) {
+        if running.is_of_room() || (is_room && rooms.contains(*camera)) {
             continue;
         }
         // One camera's clock counts: that of the first whose frame came. Where that camera is gone for good, the next goes on.
         if running.camera.is_some_and(|first| !cameras.contains(first)) {
             running.camera = Some(*camera);
         }
-        if running.camera.is_none() {
-            let source = cameras
-                .get(*camera)
-                .map_or_else(|_| "gone".into(), |camera| camera.source.name());
-            let size = (capture.camera.width, capture.camera.height);
-            running
-                .frames
-                .tell(Line::Header(Take::new(&source, size).header));
-        }
+        let source = cameras
+            .get(*camera)
+            .map_or_else(|_| "gone".into(), |camera| camera.source.name());
         if *running.camera.get_or_insert(*camera) != *camera {
             continue;
         }
+        running.head(&source, (capture.camera.width, capture.camera.height));
         let frame = &capture.frame;
-        if running.epoch.is_some_and(|epoch| epoch != frame.epoch) {
-            running.shift = running.last + SEAM - frame.time;
-        }
-        running.epoch = Some(frame.epoch);
-        let now = frame.time + running.shift;
-        let first = *running.first.get_or_insert(now);
-        running.last = now;
-        for mut frame in TakeFrame::of(capture, now - first) {
-            frame.id = running.number_in_take(capture.frame.epoch, frame.id);
-            running
-                .frames
-                .send(Line::Frame(frame), &StopFlag::default());
-        }
+        let time = running.time(Clock::Source(frame.epoch), frame.time);
+        running.push(TakeFrame::of(capture, time));
     }
     if stops.read().count() > 0 {
         stop(&mut recording);
     }
     for start in starts.read() {
         stop(&mut recording);
-        match begin(start.clone()) {
+        let in_use = recording.finishing.iter().map(|run| run.file.clone());
+        match begin(start.clone(), &in_use.collect::<Vec<_>>()) {
             Ok(running) => {
                 recording.trouble = None;
                 recording.running = Some(running);
@@ -289,7 +310,14 @@ impl Drop for Recording {
                         Ok(glb) => info!("saved {}", glb.display()),
                         Err(error) => error!("{error}"),
                     },
-                    Received::Empty | Received::Closed => break,
+                    Received::Empty => {
+                        error!(
+                            "{} is not finished, and the app does not wait for it any longer; the take beside it is",
+                            with_added(&running.file, "glb").display()
+                        );
+                        break;
+                    }
+                    Received::Closed => break,
                 }
             }
         }
@@ -311,9 +339,12 @@ fn with_added(file: &Path, extension: &str) -> PathBuf {
     name.into()
 }
 
-/// The name itself, or with a number where a take of that name is there: no take is written over.
-fn free_name(file: PathBuf) -> PathBuf {
-    let taken = |file: &Path| with_added(file, "take").exists() || with_added(file, "glb").exists();
+/// The name itself, or with a number where a take of that name is there, or about to be: no take is written over.
+fn free_name(file: PathBuf, in_use: &[PathBuf]) -> PathBuf {
+    let taken = |file: &Path| {
+        let there = |extension| with_added(file, extension).exists();
+        there("take") || there("glb") || in_use.iter().any(|used| used == file)
+    };
     let numbered = (2..).map(|n| PathBuf::from(format!("{}_{n}", file.display())));
     std::iter::once(file.clone())
         .chain(numbered)
@@ -321,11 +352,12 @@ fn free_name(file: PathBuf) -> PathBuf {
         .unwrap_or(file)
 }
 
-fn begin(start: StartRecording) -> std::io::Result<Running> {
+fn begin(start: StartRecording, in_use: &[PathBuf]) -> std::io::Result<Running> {
     let start = StartRecording {
-        file: free_name(start.file),
+        file: free_name(start.file, in_use),
         ..start
     };
+    let file = start.file.clone();
     let (frames, lines) = mailbox(PATIENCE, WhenFull::DropOldest);
     let (results_out, results) = mailbox(16, WhenFull::Wait);
     let worker = Worker::spawn("pose capture: take", move |stop| {
@@ -334,13 +366,14 @@ fn begin(start: StartRecording) -> std::io::Result<Running> {
     Ok(Running {
         frames,
         results,
+        file,
         first: None,
         last: 0.0,
-        epoch: None,
+        clock: None,
         shift: 0.0,
         camera: None,
         people: Vec::new(),
-        of_room: false,
+        headed: false,
         saved: false,
         _worker: worker,
     })
@@ -437,10 +470,14 @@ pub fn export(
     }
     let animation = bake(take, &person, &mut rig);
     let bytes = file.with_animation("take", &animation, &rig)?;
-    std::fs::write(out, bytes).map_err(|error| GltfError::Write {
-        path: out.into(),
-        error,
-    })?;
+    // Under another name until it is whole: whatever ends the program leaves no half of a file.
+    let unfinished = with_added(out, "unfinished");
+    std::fs::write(&unfinished, bytes)
+        .and_then(|()| std::fs::rename(&unfinished, out))
+        .map_err(|error| GltfError::Write {
+            path: out.into(),
+            error,
+        })?;
     Ok(out.into())
 }
 
@@ -533,6 +570,53 @@ mod tests {
     }
 
     #[test]
+    fn a_take_goes_on_when_a_room_takes_over_and_nobody_is_taken_for_another()
+    -> Result<(), Box<dyn std::error::Error>> {
+        use crate::multiview::RoomPerson;
+        use crate::reconstruct::figure::{FigureJoint, Joints};
+        use crate::room::RoomTimes;
+        let folder = tempfile::tempdir()?;
+        let mut app = recording(StartRecording {
+            file: folder.path().join("three"),
+            ..default()
+        });
+        let camera = app.world_mut().spawn(CaptureCamera::video("a.mp4")).id();
+        // By the clock of a clip that is far on, then by that of a room that has just begun; each counts from 1.
+        (900..905).for_each(|n| show(&mut app, camera, 1, n));
+        let mut joints = Joints::default();
+        joints[crate::skeleton::Joint::Nose] = Some(FigureJoint {
+            position: bevy::math::DVec3::Y,
+            sigma: 0.01,
+            views: 2,
+        });
+        for n in 0..5 {
+            let person = RoomPerson {
+                id: 1,
+                joints: joints.clone(),
+                seen: Vec::new(),
+            };
+            let time = f64::from(n) / 30.0;
+            let capture = RoomCapture::new(time, Vec::new(), vec![person], RoomTimes::default());
+            app.world_mut().write_message(RoomCaptured {
+                capture: Arc::new(capture),
+                captured_at: Instant::now(),
+                epoch: 1,
+            });
+            app.update();
+        }
+        drop(app);
+        let take = Take::read(&folder.path().join("three.take"))?;
+        let told: Vec<(u32, i32)> = take
+            .frames
+            .iter()
+            .map(|frame| (frame.id, (frame.time * 30.0).round() as i32))
+            .collect();
+        let expected: Vec<(u32, i32)> = (0..10).map(|n| (1 + n / 5, n as i32)).collect();
+        assert_eq!(told, expected);
+        Ok(())
+    }
+
+    #[test]
     fn a_take_of_an_avatar_that_cannot_be_used_gets_the_mannequins_skin_and_says_so()
     -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
@@ -563,10 +647,13 @@ mod tests {
     fn no_take_is_written_over_and_dots_stay_in_names() -> std::io::Result<()> {
         let folder = tempfile::tempdir()?;
         let wanted = folder.path().join("scene.1");
-        assert_eq!(free_name(wanted.clone()), wanted);
+        assert_eq!(free_name(wanted.clone(), &[]), wanted);
         std::fs::write(folder.path().join("scene.1.take"), "")?;
         std::fs::write(folder.path().join("scene.1_2.glb"), "")?;
-        assert_eq!(free_name(wanted), folder.path().join("scene.1_3"));
+        let third = folder.path().join("scene.1_3");
+        assert_eq!(free_name(wanted.clone(), &[]), third);
+        let in_use = [third];
+        assert_eq!(free_name(wanted, &in_use), folder.path().join("scene.1_4"));
         Ok(())
     }
 }
