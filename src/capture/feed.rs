@@ -31,7 +31,7 @@ pub(super) struct Feed {
     settings: Outbox<FeedSettings>,
     sent: FeedSettings,
     /// Held by the thread that reads a live source, so that a camera that starts anew does not open its device twice.
-    device: Arc<Mutex<()>>,
+    device: Device,
     _workers: [Worker; 2],
 }
 
@@ -46,6 +46,27 @@ impl FeedSettings {
         FeedSettings {
             pipeline: settings.pipeline(),
             preview: settings.preview,
+        }
+    }
+}
+
+/// A live source that is read, or was last.
+#[derive(Clone)]
+struct Device {
+    source: SourceSpec,
+    held: Arc<Mutex<()>>,
+}
+
+impl Device {
+    /// What a camera that starts anew reads. Where it is another device than before, nobody waits for that one.
+    fn next(source: &SourceSpec, before: Option<&Device>) -> Device {
+        match before {
+            // A file holds nothing; the device that was read before it may be the next again.
+            Some(before) if !source.is_live() || before.source == *source => before.clone(),
+            _ => Device {
+                source: source.clone(),
+                held: Arc::default(),
+            },
         }
     }
 }
@@ -97,8 +118,8 @@ impl Feed {
         let (found_out, inbox) = mailbox(depth, when_full);
         let (settings_out, settings_in) = mailbox(1, WhenFull::DropOldest);
         let (source, pace) = (camera.source.clone(), camera.pace);
-        let device = before.map_or_else(Arc::default, |before| before.device.clone());
-        let held = device.clone();
+        let device = Device::next(&source, before.map(|before| &before.device));
+        let held = device.held.clone();
         let reader = Worker::spawn("pose capture: source", move |stop| {
             let Some(_held) = hold(&held, &source, &pictures_out, stop) else {
                 return;
@@ -317,11 +338,26 @@ mod tests {
             })
         };
         assert!(hold(&device, &source(false), &pictures, &stop).is_some_and(|held| held.is_none()));
-        stop.raise();
-        assert!(hold(&device, &source(true), &pictures, &stop).is_none());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(60));
+                stop.raise();
+            });
+            assert!(hold(&device, &source(true), &pictures, &stop).is_none());
+        });
         let free = Mutex::new(());
         let held = hold(&free, &source(true), &pictures, &StopFlag::default());
         assert!(held.is_some_and(|held| held.is_some()));
+    }
+
+    #[test]
+    fn only_the_same_device_is_waited_for() {
+        let webcam = |n| SourceSpec::parse(&format!("webcam:{n}"));
+        let first = Device::next(&webcam(0), None);
+        let same = |device: &Device| Arc::ptr_eq(&device.held, &first.held);
+        let after_a_file = Device::next(&SourceSpec::parse("a.mp4"), Some(&first));
+        assert!(same(&Device::next(&webcam(0), Some(&after_a_file))));
+        assert!(!same(&Device::next(&webcam(1), Some(&after_a_file))));
     }
 
     #[test]
