@@ -229,6 +229,16 @@ impl View {
         }
     }
 
+    /// Whether all that is known of it are numbers: files of broken calibrations have others.
+    pub fn is_finite(&self) -> bool {
+        let (lens, placed) = (&self.intrinsics, &self.extrinsics);
+        lens.focal.is_finite()
+            && lens.principal.is_finite()
+            && lens.distortion.to_array().iter().all(|k| k.is_finite())
+            && placed.rotation.is_finite()
+            && placed.translation.is_finite()
+    }
+
     /// The pixel that shows a point of the world; `None` behind the camera.
     pub fn project(&self, point_in_world: DVec3) -> Option<DVec2> {
         self.intrinsics

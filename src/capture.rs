@@ -23,7 +23,8 @@ use crate::skeleton::{Joint, Pose2d, Pose3d};
 use crate::source::{Pace, SourceSpec, WebcamPick};
 use crate::worker::Received;
 use feed::{Feed, FeedEvent};
-use room::{CalibratedCamera, Room};
+use moments::Presence;
+use room::Room;
 
 /// A camera, or a clip in its place. Spawn it and people before it become [`Performer`]s; change it and it starts anew;
 /// remove it and its threads end.
@@ -293,17 +294,18 @@ fn receive(
         &mut CameraGround,
         &GlobalTransform,
         Option<&CameraPreview>,
-        Has<CalibratedCamera>,
     )>,
     mut performers: Query<(Entity, &mut Performer)>,
     mut images: Option<ResMut<Assets<Image>>>,
     mut captured: MessageWriter<Captured>,
-    calibrated: Query<(), With<CalibratedCamera>>,
     room: Option<Res<Room>>,
 ) {
-    // Cameras of a room see the same people: those are placed by all of them together.
-    let is_room = calibrated.iter().count() >= 2;
-    for (camera, feed, mut status, mut ground, transform, preview, in_room) in &mut cameras {
+    let working: Vec<Entity> = cameras
+        .iter()
+        .filter(|(_, _, status, ..)| Presence::of(Some(status)) != Presence::Gone)
+        .map(|(camera, ..)| camera)
+        .collect();
+    for (camera, feed, mut status, mut ground, transform, preview) in &mut cameras {
         // A clip that is far ahead of the room's other clips waits for them.
         if room.as_ref().is_some_and(|room| room.has_enough_of(camera)) {
             continue;
@@ -367,7 +369,10 @@ fn receive(
                 }
             }
         }
-        if let Some(capture) = newest.filter(|_| !(is_room && in_room)) {
+        // Cameras of a room see the same people: those are placed by all of them together.
+        let works = |camera: Entity| working.contains(&camera);
+        let is_told = |room: &Res<Room>| room.tells_people_of(camera, works);
+        if let Some(capture) = newest.filter(|_| !room.as_ref().is_some_and(is_told)) {
             place_performers(
                 &mut commands,
                 camera,

@@ -87,6 +87,8 @@ struct Followed {
     seen: Vec<(usize, usize)>,
     /// At how many moments two views or more agreed on them.
     agreed: u32,
+    /// How their joints are found, where that was said of them.
+    method: Option<Method>,
 }
 
 /// At how many moments views must have agreed on somebody before one view is enough to go on with.
@@ -126,7 +128,7 @@ impl MultiView {
     /// Says how one person's joints are found from now on; `false` where nobody has that number.
     pub fn set_method(&mut self, id: u32, method: Method) -> bool {
         let person = self.people.iter_mut().find(|person| person.id == id);
-        person.map(|person| person.figure.method = method).is_some()
+        person.map(|person| person.method = Some(method)).is_some()
     }
 
     /// Takes in what all views see at a moment, `time` in seconds, later than the last; says who is where.
@@ -142,6 +144,7 @@ impl MultiView {
                 continue;
             }
             let sights = sights_of(&sightings, |n| owner[n] == Some(person));
+            followed.figure.method = followed.method.unwrap_or(self.settings.method);
             followed.figure.advance(time, &sights, &noise);
         }
         self.begin_new(time, &sightings, &mut owner);
@@ -242,8 +245,21 @@ impl MultiView {
                 let apart = known.figure.distance(&figure);
                 !known.is_lost(time, patience) && apart.is_some_and(|apart| apart < SAME_PERSON)
             });
-            match twin {
-                Some(person) => members.iter().for_each(|&n| owner[n] = Some(person)),
+            if let Some(person) = twin {
+                members.iter().for_each(|&n| owner[n] = Some(person));
+                continue;
+            }
+            // Two groups of views may hold the same person, where no view of the one agreed with one of the other.
+            let same = newcomers.iter_mut().find(|(other, others)| {
+                let apart = other.distance(&figure);
+                let view_of = |n: &usize| sightings[*n].view;
+                apart.is_some_and(|apart| apart < SAME_PERSON)
+                    && !members
+                        .iter()
+                        .any(|n| others.iter().any(|other| view_of(other) == view_of(n)))
+            });
+            match same {
+                Some((_, others)) => others.extend(members),
                 None => newcomers.push((figure, members)),
             }
         }
@@ -259,15 +275,13 @@ impl MultiView {
                     looks: None,
                     seen: Vec::new(),
                     agreed: 0,
+                    method: None,
                 });
                 self.people.len() - 1
             });
             let followed = &mut self.people[person];
             if known.is_some() {
                 figure.take_lengths_of(&followed.figure);
-                figure.method = followed.figure.method;
-            } else {
-                figure.method = self.settings.method;
             }
             (followed.figure, followed.last_seen) = (figure, time);
             members.iter().for_each(|&n| owner[n] = Some(person));
@@ -340,8 +354,8 @@ impl MultiView {
                     // Somebody else, who stands where they were.
                     kept.push(person);
                 }
-            } else if !person.seen.is_empty() {
-                // Both are seen: people who embrace.
+            } else if person.seen.iter().any(|&(view, _)| older.is_seen_in(view)) {
+                // A view sees both: people who embrace.
                 kept.push(person);
             }
         }
@@ -353,6 +367,10 @@ impl Followed {
     /// Whether nobody saw them for so long that they may be anywhere.
     fn is_lost(&self, time: f64, patience: f64) -> bool {
         time - self.last_seen > patience
+    }
+
+    fn is_seen_in(&self, view: usize) -> bool {
+        self.seen.iter().any(|seen| seen.0 == view)
     }
 
     /// Takes in whether they were seen, and what they look like. Whoever views agreed on for long goes on with one view that

@@ -1,13 +1,14 @@
 //! What several cameras see, sorted into moments: pictures of one time go together.
 //!
-//! Webcams tell no common time, so their pictures are of the moment at which they arrive; whoever keeps the others waiting for
-//! longer than cameras take for a picture is left out. Clips have clocks: their pictures go together by those, however fast each
+//! Webcams tell no common time, so their pictures are of the moment at which they arrive, however late they are taken in;
+//! whoever keeps the others waiting for longer than cameras take for a picture is left out. Clips have clocks: their pictures go together by those, however fast each
 //! is read, at the pace of the slowest, and all clips begin anew together.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::{CameraState, CameraStatus};
 use crate::pipeline::Capture;
 
 /// What the cameras of a room saw at one time.
@@ -34,27 +35,39 @@ pub(super) enum Presence {
     Gone,
 }
 
+impl Presence {
+    /// As a camera's status says; one without hands in what it captured itself.
+    pub fn of(status: Option<&CameraStatus>) -> Presence {
+        match status.map(|status| &status.state) {
+            Some(CameraState::Starting) => Presence::Starting,
+            Some(CameraState::Running) | None => Presence::Running,
+            Some(CameraState::Lost(_) | CameraState::Failed(_) | CameraState::Ended) => {
+                Presence::Gone
+            }
+        }
+    }
+}
+
 /// Sorts what cameras see into moments.
 #[derive(Debug)]
 pub(super) struct Moments {
     views: Vec<Waiting>,
     /// Whether any of the cameras is a live one.
     live: bool,
-    /// When the first of those that wait came.
-    since: Option<Instant>,
+    /// When the room's clock was at `offset`, of live cameras.
     began: Option<Instant>,
+    /// Added to the clips' own clocks, and to the time since `began`; none before the first moment of these cameras.
+    offset: Option<f64>,
     epoch: u64,
-    /// How often the clips began anew; the room's time at which they did so last.
+    /// How often the clips began anew.
     round: u64,
-    round_began: f64,
     last: Option<f64>,
 }
 
 /// What waits of one camera.
 #[derive(Debug, Default)]
 struct Waiting {
-    /// How often the source had begun anew, and what it saw.
-    queue: VecDeque<(u64, Arc<Capture>)>,
+    queue: VecDeque<Held>,
     round: u64,
     /// The source's epoch and time, and when it came, of the last.
     last: Option<(u64, f64, Instant)>,
@@ -62,6 +75,21 @@ struct Waiting {
     period: f64,
 }
 
+/// What waits to become part of a moment.
+#[derive(Debug)]
+struct Held {
+    /// How often the source had begun anew.
+    round: u64,
+    /// What it saw.
+    capture: Arc<Capture>,
+    /// When that came.
+    came: Instant,
+}
+
+/// Seconds from the last moment of other cameras to the first of these.
+const STEP: f64 = 0.03;
+/// So much of a live camera is held, for a game that loads a level: half a minute.
+const MOST: usize = 900;
 /// So many pictures of a clip may wait for the other clips.
 const ENOUGH: usize = 3;
 /// The least time for which one camera may keep the others waiting.
@@ -76,26 +104,32 @@ impl Moments {
         Moments {
             views: Vec::new(),
             live: true,
-            since: None,
             began: None,
+            offset: None,
             epoch: 0,
             round: 0,
-            round_began: 0.0,
             last: None,
         }
     }
 
-    /// Goes on with other cameras; the clock stays.
+    /// Goes on with other cameras. The clock goes on: that of live cameras by itself, that of clips, wherever in their files they
+    /// are, from where it was.
     pub fn start_anew(&mut self, count: usize, live: bool) {
+        let stays_live = self.live && live;
         *self = Moments {
             views: (0..count).map(|_| Waiting::default()).collect(),
             live,
-            began: self.began,
+            began: self.began.filter(|_| stays_live),
+            offset: self.offset.filter(|_| stays_live),
             epoch: self.epoch + 1,
-            round_began: self.last.map_or(0.0, |last| last + 0.03),
             last: self.last,
             ..Moments::new()
         };
+    }
+
+    /// Drops all that waits.
+    pub fn forget(&mut self) {
+        self.views.iter_mut().for_each(|view| view.queue.clear());
     }
 
     /// Whether a camera is so far ahead of the others that no more of it should be read.
@@ -121,11 +155,14 @@ impl Moments {
             _ => {}
         }
         waiting.last = Some((epoch, time, now));
-        if self.live {
-            waiting.queue.clear();
+        if self.live && waiting.queue.len() >= MOST {
+            waiting.queue.pop_front();
         }
-        waiting.queue.push_back((waiting.round, capture));
-        self.since.get_or_insert(now);
+        waiting.queue.push_back(Held {
+            round: waiting.round,
+            capture,
+            came: now,
+        });
     }
 
     /// The next moment, where it is whole or waited for long enough. `presence` says of each camera where it is in its life.
@@ -152,19 +189,41 @@ impl Moments {
         let whole = (0..self.views.len())
             .filter(is_waited_for)
             .all(|n| !self.views[n].queue.is_empty());
-        let waited = now.duration_since(self.since?);
+        let heads = || self.views.iter().filter_map(|view| view.queue.front());
+        let waited = now.duration_since(heads().map(|head| head.came).min()?);
         if !whole && waited < patience {
             return None;
         }
-        self.since = None;
-        let heads = self.views.iter_mut().enumerate();
-        let mut seen: Vec<(usize, Arc<Capture>)> = heads
-            .filter_map(|(n, view)| Some((n, view.queue.pop_front()?.1)))
-            .collect();
+        // Cameras that go on are at the pace of the slowest; where one is not waited for any more, the oldest goes first.
+        let times = heads().map(|head| head.capture.frame.captured_at);
+        let target = if whole { times.max() } else { times.min() }?;
+        let off = |held: &Held| {
+            let at = held.capture.frame.captured_at;
+            at.max(target).duration_since(at.min(target))
+        };
+        let mut seen: Vec<(usize, Arc<Capture>)> = Vec::new();
+        for (n, view) in self.views.iter_mut().enumerate() {
+            while let (Some(head), Some(second)) = (view.queue.front(), view.queue.get(1))
+                && off(second) <= off(head)
+            {
+                view.queue.pop_front();
+            }
+            let near = view.queue.front().is_some_and(|head| off(head) <= patience);
+            let early = view
+                .queue
+                .front()
+                .is_some_and(|head| head.capture.frame.captured_at > target);
+            if near || !early {
+                // What is further back than that has missed its moment.
+                let head = view.queue.pop_front();
+                seen.extend(head.filter(|_| near).map(|head| (n, head.capture)));
+            }
+        }
         let newest = seen.iter().map(|(_, seen)| seen.frame.captured_at).max()?;
-        seen.retain(|(_, seen)| newest.duration_since(seen.frame.captured_at) <= patience);
         let began = *self.began.get_or_insert(newest);
-        let time = newest.saturating_duration_since(began).as_secs_f64();
+        let start = || self.last.map_or(0.0, |last| last + STEP);
+        let offset = *self.offset.get_or_insert_with(start);
+        let time = offset + newest.saturating_duration_since(began).as_secs_f64();
         // A camera that was late shows what the others have shown already.
         if self.last.is_some_and(|last| time <= last) {
             return None;
@@ -195,18 +254,18 @@ impl Moments {
             return None;
         }
         let heads = || self.views.iter().filter_map(|view| view.queue.front());
-        let round = heads().map(|(round, _)| *round).min()?;
-        let here = heads().filter(|(of, _)| *of == round);
+        let round = heads().map(|head| head.round).min()?;
+        let here = heads().filter(|head| head.round == round);
         // The pace is that of the slowest.
-        let target = here.map(|(_, seen)| seen.frame.time).reduce(f64::max)?;
-        let off = |seen: &Capture| (seen.frame.time - target).abs();
+        let target = here.map(|head| head.capture.frame.time).reduce(f64::max)?;
+        let off = |held: &Held| (held.capture.frame.time - target).abs();
         for (n, view) in self.views.iter_mut().enumerate() {
-            while let Some((of, head)) = view.queue.front()
-                && *of == round
-                && head.frame.time < target
+            while let Some(head) = view.queue.front()
+                && head.round == round
+                && head.capture.frame.time < target
             {
                 match view.queue.get(1) {
-                    Some((next, second)) if *next == round && off(second) <= off(head) => {
+                    Some(second) if second.round == round && off(second) <= off(head) => {
                         view.queue.pop_front();
                     }
                     None if may_come(n, view) => return None,
@@ -221,22 +280,24 @@ impl Moments {
             .fold(0.02, f64::max);
         let mut seen = Vec::new();
         for (n, view) in self.views.iter_mut().enumerate() {
-            if view.queue.front().is_none_or(|(of, _)| *of != round) {
+            if view.queue.front().is_none_or(|head| head.round != round) {
                 continue;
             }
-            if let Some((_, head)) = view.queue.pop_front()
+            if let Some(head) = view.queue.pop_front()
                 && off(&head) <= 0.51 * slowest
             {
-                seen.push((n, head));
+                seen.push((n, head.capture));
             }
         }
         let captured_at = seen.iter().map(|(_, seen)| seen.frame.captured_at).max()?;
         if round != self.round {
             self.round = round;
             self.epoch += 1;
-            self.round_began = self.last.map_or(0.0, |last| last + slowest);
+            self.offset = self.last.map(|last| last + slowest);
         }
-        let time = self.round_began + target;
+        // Other cameras may come while the clips are anywhere in their files.
+        let start = || self.last.map_or(0.0, |last| last + slowest - target);
+        let time = *self.offset.get_or_insert_with(start) + target;
         self.last = Some(time);
         Some(Moment {
             time,
@@ -299,7 +360,8 @@ mod tests {
         let mut sources: [Vec<(u64, f64)>; 2] = [clip(10, 10).collect(), clip(20, 24).collect()];
         sources.iter_mut().for_each(|source| source.reverse());
         let mut all = Vec::new();
-        loop {
+        for turn in 0.. {
+            assert!(turn < 1000, "stands still after {} moments", all.len());
             for (view, source) in sources.iter_mut().enumerate() {
                 while !moments.has_enough_of(view)
                     && let Some((epoch, time)) = source.pop()
@@ -393,23 +455,76 @@ mod tests {
     }
 
     #[test]
+    fn a_game_that_stands_still_for_a_while_loses_no_moment() {
+        let mut moments = Moments::new();
+        moments.start_anew(2, true);
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        // Three seconds of two cameras, 10 ms apart, are taken in at once.
+        let now = at(3000);
+        for view in 0..2_u64 {
+            for n in 0..90 {
+                let captured_at = at(33 * n + 10 * view);
+                moments.push(view as usize, seen(view, n as f64 / 30.0, captured_at), now);
+            }
+        }
+        let all: Vec<Moment> = std::iter::from_fn(|| moments.next(now, running)).collect();
+        assert_eq!(all.len(), 90);
+        for (n, moment) in all.iter().enumerate() {
+            let (time, seen) = told(moment);
+            let wanted = n as f64 / 30.0;
+            assert_eq!(seen, [(0, wanted), (1, wanted)]);
+            assert!((time - 0.033 * n as f64).abs() < 1e-6, "{time} at {n}");
+        }
+    }
+
+    /// The next moment after both clips, or cameras, have shown two pictures from `from` on.
+    fn two_more(moments: &mut Moments, from: f64, now: Instant) -> Option<(Moment, Moment)> {
+        for view in 0..2 {
+            for n in 0..2 {
+                let later = 0.04 * f64::from(n);
+                let captured_at = now + Duration::from_secs_f64(later);
+                moments.push(view, seen(7, from + later, captured_at), captured_at);
+            }
+        }
+        let later = now + Duration::from_millis(40);
+        let first = moments.next(later, running)?;
+        Some((first, moments.next(later, |_| Presence::Gone)?))
+    }
+
+    #[test]
     fn other_cameras_go_on_with_the_clock_in_another_epoch() {
         let mut moments = Moments::new();
         let now = Instant::now();
-        for (count, epoch) in [(1, 1), (2, 2)] {
-            moments.start_anew(count, false);
-            for view in 0..count {
-                moments.push(view, seen(7, 0.0, now), now);
-                moments.push(view, seen(7, 0.5, now), now);
-            }
-            let first = moments.next(now, running);
-            assert_eq!(first.as_ref().map(|moment| moment.epoch), Some(epoch));
-            let second = moments.next(now, |_| Presence::Gone);
-            let later = first
-                .zip(second)
-                .map(|(first, second)| second.time - first.time);
-            assert!(later.is_some_and(|later| later > 0.4));
-        }
-        assert!(moments.last.is_some_and(|last| last > 1.0), "{moments:?}");
+        let at = |seconds: u64| now + Duration::from_secs(seconds);
+        moments.start_anew(2, false);
+        let clips = two_more(&mut moments, 0.0, at(0)).map(|(a, b)| (a.time, b.time, a.epoch));
+        assert_eq!(clips, Some((0.0, 0.04, 1)));
+        // A camera is put right in the middle of the files: the clock makes one step, whatever the files' own say.
+        moments.start_anew(2, false);
+        let Some((first, second)) = two_more(&mut moments, 100.0, at(1)) else {
+            panic!("clips that go on are not heard")
+        };
+        assert!((0.05..0.12).contains(&first.time), "{}", first.time);
+        assert!((second.time - first.time - 0.04).abs() < 1e-6);
+        assert_eq!((first.epoch, second.epoch), (2, 2));
+        // Webcams come in place of the clips, ten minutes later, and are heard at once.
+        moments.start_anew(2, true);
+        let Some((third, fourth)) = two_more(&mut moments, 0.0, at(600)) else {
+            panic!("webcams after clips are not heard")
+        };
+        assert!(
+            (0.0..0.1).contains(&(third.time - second.time)),
+            "{}",
+            third.time
+        );
+        assert!((fourth.time - third.time - 0.04).abs() < 1e-3);
+        // Among webcams the clock is that on the wall.
+        moments.start_anew(2, true);
+        let fifth = two_more(&mut moments, 0.0, at(602)).map(|(fifth, _)| fifth.time - third.time);
+        assert!(
+            fifth.is_some_and(|fifth| (fifth - 2.0).abs() < 1e-3),
+            "{fifth:?}"
+        );
     }
 }

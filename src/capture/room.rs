@@ -2,7 +2,8 @@
 //!
 //! Put a [`CalibratedCamera`] beside the [`CaptureCamera`] of two cameras or more, and people are no
 //! longer followed in each view by itself: what the views see at one moment goes to a thread that follows everybody in the room
-//! ([`MultiView`]), and comes back as [`RoomCaptured`] messages and [`Performer`]s. A camera that is lost is missed, and no more.
+//! ([`MultiView`]), and comes back as [`RoomCaptured`] messages and [`Performer`]s. A camera that is lost is missed, and no more;
+//! where only one is left, people are followed in that one by itself.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,8 +40,8 @@ pub struct RoomCaptured {
     pub epoch: u64,
 }
 
-/// A camera of a room does not stand as it was calibrated any more, as the people before it tell. Three cameras or more are
-/// needed to know. Triggered once for each bump.
+/// A camera of a room does not stand as it did, as the people before it tell: since a moment ago, or, where it is off by more
+/// than a degree, since before anybody came. Three cameras or more are needed to know. Triggered once for each bump.
 #[derive(EntityEvent, Clone, Debug)]
 pub struct CameraBumped {
     /// The camera.
@@ -97,7 +98,16 @@ impl Default for Room {
 struct Member {
     entity: Entity,
     view: View,
-    live: bool,
+    /// What it reads, and how: with another the camera starts anew. Others hand in what they captured themselves.
+    camera: Option<CaptureCamera>,
+}
+
+impl Member {
+    fn is_live(&self) -> bool {
+        self.camera
+            .as_ref()
+            .is_none_or(|camera| camera.source.is_live())
+    }
 }
 
 struct Follower {
@@ -129,10 +139,20 @@ fn gather(
 ) {
     let mut present: Vec<Member> = cameras
         .iter()
+        .filter(|(_, calibrated, ..)| {
+            let is_finite = calibrated.0.is_finite();
+            if !is_finite {
+                error_once!(
+                    "the calibration of the camera {} has what are no numbers in it, so the room does without it; calibrate it anew",
+                    calibrated.0.name
+                );
+            }
+            is_finite
+        })
         .map(|(entity, calibrated, camera, _)| Member {
             entity,
             view: calibrated.0.clone(),
-            live: camera.is_none_or(|camera| camera.source.is_live()),
+            camera: camera.cloned(),
         })
         .collect();
     present.sort_by_key(|member| member.entity);
@@ -156,20 +176,45 @@ fn gather(
     }
     let presence = |view: usize| {
         let status = cameras.get(members[view].entity);
-        match status.ok().and_then(|(.., status)| Some(&status?.state)) {
-            Some(CameraState::Starting) => Presence::Starting,
-            Some(CameraState::Running) | None => Presence::Running,
-            Some(CameraState::Lost(_) | CameraState::Failed(_) | CameraState::Ended) => {
-                Presence::Gone
-            }
-        }
+        Presence::of(status.ok().and_then(|(.., status)| status))
     };
-    while let Some(moment) = moments.next(now, presence) {
+    let working = (0..members.len()).filter(|view| presence(*view) != Presence::Gone);
+    let ended = |view: usize| {
+        let status = cameras.get(members[view].entity);
+        status
+            .ok()
+            .and_then(|(.., status)| status)
+            .is_some_and(|status| status.state == CameraState::Ended)
+    };
+    // The last camera's people are followed by itself; but clips that end are gone through to their ends.
+    if working.count() < 2 && !(0..members.len()).any(ended) {
+        moments.forget();
+        return;
+    }
+    // Clips wait for whoever follows people through them; what live cameras see does not.
+    let is_live = members.iter().any(Member::is_live);
+    while (is_live || follower.moments.waiting() < AHEAD)
+        && let Some(moment) = moments.next(now, presence)
+    {
         follower.moments.send(moment, &StopFlag::default());
     }
 }
 
+/// So many moments of clips wait to be followed.
+const AHEAD: usize = 4;
+/// So many of live cameras do, after which the oldest are left out: a game that loads a level for four seconds costs none.
+const BEHIND: usize = 128;
+
 impl Room {
+    /// Whether a camera's people are told by the room rather than by the camera itself. `works` says whether a camera gives
+    /// pictures, or may soon.
+    pub(super) fn tells_people_of(&self, camera: Entity, works: impl Fn(Entity) -> bool) -> bool {
+        let members = || self.cameras.iter().map(|member| member.entity);
+        self.follower.is_some()
+            && members().any(|member| member == camera)
+            && members().filter(|member| works(*member)).count() >= 2
+    }
+
     /// Whether a clip is so far ahead of the others that no more of it should be read.
     pub(super) fn has_enough_of(&self, camera: Entity) -> bool {
         let place = self
@@ -183,7 +228,7 @@ impl Room {
     fn begin(&mut self, cameras: Vec<Member>) {
         self.cameras = cameras;
         self.follower = None;
-        let live = self.cameras.iter().any(|member| member.live);
+        let live = self.cameras.iter().any(Member::is_live);
         self.moments.start_anew(self.cameras.len(), live);
         if self.cameras.len() < 2 {
             return;
@@ -193,8 +238,8 @@ impl Room {
             .iter()
             .map(|member| member.view.clone())
             .collect();
-        let (moments, moments_in) = mailbox(if live { 2 } else { 64 }, WhenFull::DropOldest);
-        let (found_out, found) = mailbox(64, WhenFull::DropOldest);
+        let (moments, moments_in) = mailbox(BEHIND, WhenFull::DropOldest);
+        let (found_out, found) = mailbox(2 * BEHIND, WhenFull::DropOldest);
         let (bumps_out, bumps) = mailbox(4, WhenFull::DropOldest);
         let worker = Worker::spawn("pose capture: room", move |stop| {
             follow(views, &moments_in, &found_out, &bumps_out, stop);
@@ -271,7 +316,10 @@ fn advance(
     for (view, capture) in &moment.seen {
         let given = (capture.camera.width, capture.camera.height);
         match fitting_lens(&views[*view], given) {
-            Ok(lens) => room.set_lens(*view, lens),
+            Ok(lens) => {
+                room.set_lens(*view, lens);
+                dog.set_lens(*view, lens);
+            }
             Err(error) => {
                 if !std::mem::replace(&mut unfit[*view], true) {
                     error!("{error}; until then it is left out");
@@ -306,11 +354,12 @@ fn advance(
 /// Makes performers of the people in the room.
 fn place_people(
     mut commands: Commands,
-    room: Res<Room>,
+    mut room: ResMut<Room>,
     mut written: MessageWriter<RoomCaptured>,
     mut performers: Query<(Entity, &mut Performer), With<InRoom>>,
 ) {
     let mut newest = None;
+    let mut ended = false;
     if let Some(follower) = &room.follower {
         while let Received::Item(bump) = follower.bumps.try_receive() {
             warn!("{}", bump.sentence);
@@ -324,10 +373,31 @@ fn place_people(
                 reason: bump.sentence,
             });
         }
-        while let Received::Item(found) = follower.found.try_receive() {
-            newest = Some(found.clone());
-            written.write(found);
+        loop {
+            match follower.found.try_receive() {
+                Received::Item(found) => {
+                    newest = Some(found.clone());
+                    written.write(found);
+                }
+                Received::Empty => break,
+                Received::Closed => {
+                    ended = true;
+                    break;
+                }
+            }
         }
+        let lost = follower.moments.dropped();
+        if lost > 0 {
+            warn_once!(
+                "the room's people are followed more slowly than its cameras see them: {lost} moments were left out so far"
+            );
+        }
+    }
+    if ended {
+        error!(
+            "the thread that follows people through the room ended, the log says why; each camera goes on by itself until              one of them changes"
+        );
+        room.follower = None;
     }
     let Some(found) = newest else { return };
     let now = Instant::now();
@@ -348,6 +418,7 @@ fn place_people(
             .iter_mut()
             .find(|(_, performer)| performer.id == person.id && performer.epoch == found.epoch);
         let camera = room.cameras[view.unwrap_or(0)].entity;
+        let is_seen = seen.is_some();
         let mut performer = Performer {
             camera,
             id: person.id,
@@ -362,6 +433,10 @@ fn place_people(
         };
         if let Some((_, mut old)) = known {
             performer.entered = old.entered;
+            if !is_seen {
+                // Waited for.
+                (performer.camera, performer.last_seen) = (old.camera, old.last_seen);
+            }
             *old = performer;
         } else {
             let name = Name::new(format!("performer {}", person.id));
