@@ -329,6 +329,20 @@ pub struct Keypoint {
 /// A person in a picture.
 pub type Pose2d = JointMap<Option<Keypoint>>;
 
+impl JointMap<Option<Keypoint>> {
+    /// As it is in a mirror's picture, that many pixels wide: left is right.
+    pub fn mirrored(&self, width: f32) -> Pose2d {
+        let mut mirrored = Pose2d::default();
+        for (joint, point) in self.present() {
+            mirrored[joint.mirror()] = Some(Keypoint {
+                position: Vec2::new(width - 1.0 - point.position.x, point.position.y),
+                ..*point
+            });
+        }
+        mirrored
+    }
+}
+
 /// Where a joint's position in space comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

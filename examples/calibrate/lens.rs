@@ -78,10 +78,16 @@ pub fn print(board: &BoardArguments, out: &Path) -> Result<(), AnyError> {
 /// Finds the lens of each camera.
 pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let finder = BoardFinder::new(arguments.board.board())?;
-    let mut views = Vec::new();
+    let mut views: Vec<View> = Vec::new();
     for input in &arguments.input {
         let spec = SourceSpec::parse(input);
         let name = spec.name();
+        if views.iter().any(|view| view.name == name) {
+            return Err(format!(
+                "two cameras are called {name}; give their pictures different names"
+            )
+            .into());
+        }
         let (solved, seen) = solve(&spec, &finder).map_err(|error| format!("{name}: {error}"))?;
         let lens = &solved.intrinsics;
         println!(
@@ -110,9 +116,10 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
             intrinsics: solved.intrinsics,
             extrinsics: Extrinsics::default(),
         });
+        // After each: whatever happens with the next costs none of the work.
+        files::write(&arguments.out, &views)?;
+        println!("saved {}", arguments.out.display());
     }
-    files::write(&arguments.out, &views)?;
-    println!("saved {}", arguments.out.display());
     Ok(())
 }
 
@@ -128,6 +135,7 @@ fn solve(spec: &SourceSpec, finder: &BoardFinder) -> Result<(SolvedLens, Coverag
     )?);
     bar.enable_steady_tick(Duration::from_millis(100));
     let mut seen: Option<(Coverage, (u32, u32))> = None;
+    let (mut looked, mut with_board) = (0, 0);
     while let Some(picture) = source.next_picture()? {
         bar.inc(1);
         let size = picture.image.dimensions();
@@ -139,7 +147,10 @@ fn solve(spec: &SourceSpec, finder: &BoardFinder) -> Result<(SolvedLens, Coverag
             )
             .into());
         }
-        coverage.take(finder.find(&picture.image));
+        let corners = finder.find(&picture.image);
+        looked += 1;
+        with_board += usize::from(!corners.is_empty());
+        coverage.take(corners);
         let lacks = coverage.lacks();
         bar.set_message(format!(
             "{} with the board, {:.0} % of the picture covered; {}",
@@ -155,7 +166,12 @@ fn solve(spec: &SourceSpec, finder: &BoardFinder) -> Result<(SolvedLens, Coverag
     let Some((coverage, (width, height))) = seen else {
         return Err("there is no picture in it".into());
     };
-    let solved = calibrate(width, height, coverage.pictures())?;
+    if let Some(short) = source.cut_short() {
+        eprintln!("note: {short}");
+    }
+    let solved = calibrate(width, height, coverage.pictures()).map_err(|error| {
+        format!("{error} (a board was found in {with_board} of {looked} pictures)")
+    })?;
     Ok((solved, coverage))
 }
 

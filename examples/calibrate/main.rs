@@ -38,7 +38,8 @@ enum What {
         out: PathBuf,
     },
     /// Where cameras stand, from clips of one person who walks about before them, turns round and raises their arms. No board
-    /// is needed. The clips must be of the same time, beginning together.
+    /// is needed. The clips must be of the same time, beginning together: within a second of one another, where they are 5 s long
+    /// or longer and the person moves unevenly, which tells how far; else within a frame.
     People {
         /// A clip of each camera.
         #[arg(long, required = true, num_args = 2..)]
@@ -52,6 +53,9 @@ enum What {
         /// Degrees that every lens spans along the picture's longer side, where no lenses are given.
         #[arg(long, default_value_t = bevy_pose_capture::camera::ASSUMED_FIELD_OF_VIEW_DEGREES)]
         field_of_view: f64,
+        /// The clips do begin together: their clocks are told, but not put right.
+        #[arg(long)]
+        as_stamped: bool,
         /// Where the cameras go.
         #[arg(long, default_value = "cameras.toml")]
         out: PathBuf,
@@ -102,6 +106,7 @@ fn run(what: &What) -> Result<(), AnyError> {
             stature,
             lenses,
             field_of_view,
+            as_stamped,
             out,
             networks,
         } => {
@@ -116,7 +121,7 @@ fn run(what: &What) -> Result<(), AnyError> {
                     .collect(),
                 None => assumed(&watched, *field_of_view),
             };
-            let delays = delays(&lenses, &watched);
+            let mut delays = delays(&lenses, &watched);
             let late = delays.iter().flatten().any(|delay| delay.abs() > 0.02);
             for ((name, _), delay) in lenses.iter().zip(&delays).skip(1) {
                 match delay {
@@ -127,10 +132,16 @@ fn run(what: &What) -> Result<(), AnyError> {
                         lenses[0].0
                     ),
                     Some(_) => {}
-                    None => println!("{name}: too little motion to say when it began"),
+                    None => println!(
+                        "{name}: no delay of up to {LONGEST_DELAY} s fits clearly better than others (too short a clip, too little or                          too even motion, or further off); it is taken to have begun with {}",
+                        lenses[0].0
+                    ),
                 }
             }
-            let moments = sync::aligned(&watched.moments, &watched.times, &delays, 0.03);
+            if *as_stamped {
+                delays = vec![Some(0.0); lenses.len()];
+            }
+            let moments = sync::aligned(&watched.moments, &watched.stamps, &delays, 0.03);
             println!("solving …");
             let room = people::calibrate(&lenses, &moments, *stature)?;
             println!("median reprojection error: {:.1} px", room.error);
@@ -162,6 +173,8 @@ fn run(what: &What) -> Result<(), AnyError> {
             let names: Vec<&str> = lenses.iter().map(|(name, _)| name.as_str()).collect();
             let mut verdict = judge(&views, &watched.moments);
             verdict.judge_clocks(&names, &delays(&lenses, &watched));
+            let moments = watched.moments.len();
+            verdict.judge_pictures(&names, &watched.pictures(), moments);
             tell(&verdict)
         }
         What::Convert {
@@ -185,8 +198,9 @@ fn run(what: &What) -> Result<(), AnyError> {
 fn delays(lenses: &[(String, Intrinsics)], watched: &Watched) -> Vec<Option<f64>> {
     println!("comparing clocks …");
     let track = |(view, (_, lens)): (usize, &(String, Intrinsics))| {
-        let seen = watched.times.iter().zip(&watched.moments);
-        let poses = seen.filter_map(|(time, moment)| Some((*time, moment.get(view)?.clone()?)));
+        let seen = watched.stamps.iter().zip(&watched.moments);
+        let poses =
+            seen.filter_map(|(stamps, moment)| Some((stamps[view]?, moment[view].clone()?)));
         Track {
             lens: *lens,
             poses: poses.collect(),

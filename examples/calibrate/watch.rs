@@ -6,8 +6,8 @@ use bevy_pose_capture::calibrate::people::Moment;
 use bevy_pose_capture::detect::{DetectSettings, Detector, Person2d};
 use bevy_pose_capture::inference::{Engine, Models};
 use bevy_pose_capture::record::take::{Take, TakeFrame};
-use bevy_pose_capture::source::SourceSpec;
 use bevy_pose_capture::source::together::Together;
+use bevy_pose_capture::source::{Frame, SourceSpec};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::AnyError;
@@ -32,10 +32,21 @@ pub struct Watched {
     pub names: Vec<String>,
     /// Width and height of their pictures.
     pub sizes: Vec<(u32, u32)>,
-    /// Seconds of the clips' own clocks, of each moment.
-    pub times: Vec<f64>,
+    /// When each view's picture of each moment was taken, in seconds of its clip's own clock.
+    pub stamps: Vec<Vec<Option<f64>>>,
     /// The person in each view, at each moment.
     pub moments: Vec<Moment>,
+}
+
+impl Watched {
+    /// How many pictures each clip has.
+    pub fn pictures(&self) -> Vec<usize> {
+        let count = |view: usize| {
+            let stamps = self.stamps.iter();
+            stamps.filter(|stamps| stamps[view].is_some()).count()
+        };
+        (0..self.names.len()).map(count).collect()
+    }
 }
 
 /// Finds the person whom each clip is about.
@@ -56,10 +67,15 @@ pub fn watch(input: &[String], networks: &Networks) -> Result<Watched, AnyError>
     }
     let engine = Engine::find();
     let mut clips = Together::open(&specs)?;
-    let (names, sizes) = (
-        clips.names().into_iter().map(String::from).collect(),
-        clips.sizes(),
-    );
+    let names: Vec<String> = clips.names().into_iter().map(String::from).collect();
+    if let Some(twice) = (1..names.len()).find(|n| names[..*n].contains(&names[*n])) {
+        return Err(format!(
+            "two clips are called {}; cameras are known by the names of their clips, so give them different ones",
+            names[twice]
+        )
+        .into());
+    }
+    let sizes = clips.sizes();
     let mut detectors = specs
         .iter()
         .map(|_| {
@@ -75,6 +91,7 @@ pub fn watch(input: &[String], networks: &Networks) -> Result<Watched, AnyError>
         "looking for people {bar:40} {pos}/{len} frames, {eta} left",
     )?);
     let mut seen: Vec<(f64, Vec<Vec<Person2d>>)> = Vec::new();
+    let mut stamps = Vec::new();
     while let Some(moment) = clips.next_moment()? {
         let mut views = vec![Vec::new(); specs.len()];
         for ((people, frame), detector) in views.iter_mut().zip(&moment.frames).zip(&mut detectors)
@@ -84,9 +101,14 @@ pub fn watch(input: &[String], networks: &Networks) -> Result<Watched, AnyError>
             }
         }
         seen.push((moment.time, views));
+        let stamp = |frame: &Option<Frame>| frame.as_ref().map(|frame| frame.time);
+        stamps.push(moment.frames.iter().map(stamp).collect());
         bar.inc(1);
     }
     bar.finish();
+    for short in clips.cut_short() {
+        eprintln!("note: {short}");
+    }
     let leads: Vec<Vec<u32>> = (0..specs.len()).map(|view| lead(&seen, view)).collect();
     let moment = |(_, views): &(f64, Vec<Vec<Person2d>>)| {
         let person = |(people, lead): (&Vec<Person2d>, &Vec<u32>)| {
@@ -98,7 +120,7 @@ pub fn watch(input: &[String], networks: &Networks) -> Result<Watched, AnyError>
     Ok(Watched {
         names,
         sizes,
-        times: seen.iter().map(|(time, _)| *time).collect(),
+        stamps,
         moments: seen.iter().map(moment).collect(),
     })
 }

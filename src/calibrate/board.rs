@@ -228,6 +228,8 @@ impl BoardFinder {
 const PARTS: usize = 4;
 /// So many pictures of the board are enough, where they cover the picture.
 const ENOUGH: usize = 12;
+/// More than this many tell nothing more, and cost: a clip has thousands.
+const MOST: usize = 60;
 /// The least number of corners for a picture to count.
 const LEAST_CORNERS: usize = 12;
 
@@ -251,36 +253,60 @@ impl Coverage {
         }
     }
 
-    /// Takes a picture's corners, where they are enough and show something new; says whether they were taken.
+    /// Takes a picture's corners, where they are enough and show something new; says whether they were taken. Once there is
+    /// plenty, only what shows the board in another part of the picture is new.
     pub fn take(&mut self, corners: Vec<Corner>) -> bool {
-        if corners.len() < LEAST_CORNERS || !self.is_new(&corners) {
+        if corners.len() < LEAST_CORNERS
+            || (self.pictures.len() >= MOST && !self.shows_another_part(&corners))
+            || !self.is_new(&corners)
+        {
             return false;
         }
         for (_, pixel) in &corners {
-            let part = (*pixel / self.size * PARTS as f64)
-                .clamp(DVec2::ZERO, DVec2::splat(PARTS as f64 - 1.0));
-            self.parts[part.y as usize][part.x as usize] = true;
+            let (row, column) = self.part(*pixel);
+            self.parts[row][column] = true;
         }
         self.tilted += usize::from(is_tilted(&corners));
         self.pictures.push(corners);
         true
     }
 
+    fn part(&self, pixel: DVec2) -> (usize, usize) {
+        let last = DVec2::splat(PARTS as f64 - 1.0);
+        let part = (pixel / self.size * PARTS as f64).clamp(DVec2::ZERO, last);
+        (part.y as usize, part.x as usize)
+    }
+
+    fn shows_another_part(&self, corners: &[Corner]) -> bool {
+        corners.iter().any(|(_, pixel)| {
+            let (row, column) = self.part(*pixel);
+            !self.parts[row][column]
+        })
+    }
+
     /// Whether a board is elsewhere, or held otherwise, than in all pictures before.
     fn is_new(&self, corners: &[Corner]) -> bool {
-        let least = 0.02 * self.size.max_element();
+        let (least, rest) = (
+            0.02 * self.size.max_element(),
+            0.004 * self.size.max_element(),
+        );
         self.pictures.iter().all(|before| {
-            let apart: Vec<f64> = corners
-                .iter()
-                .filter_map(|(place, pixel)| {
-                    let same = before
-                        .iter()
-                        .find(|(other, _)| other.distance(*place) < 1e-9)?;
-                    Some(same.1.distance(*pixel))
-                })
-                .collect();
-            apart.len() < LEAST_CORNERS / 2
-                || apart.iter().sum::<f64>() / apart.len() as f64 > least
+            let same_place = |(place, pixel): &Corner| {
+                let same = before
+                    .iter()
+                    .find(|(other, _)| other.distance(*place) < 1e-9)?;
+                Some(same.1.distance(*pixel))
+            };
+            let apart: Vec<f64> = corners.iter().filter_map(same_place).collect();
+            let moved = apart.len() < LEAST_CORNERS / 2
+                || apart.iter().sum::<f64>() / apart.len() as f64 > least;
+            // Where a part of the board is hidden, its corners are counted from another one: the pixels stay.
+            let nearest = |(_, pixel): &Corner| {
+                let others = before.iter().map(|(_, other)| other.distance(*pixel));
+                others.fold(f64::MAX, f64::min)
+            };
+            let mut nearest: Vec<f64> = corners.iter().map(nearest).collect();
+            moved && super::projection::median(&mut nearest) > rest
         })
     }
 
@@ -322,7 +348,7 @@ impl Coverage {
             ));
         }
         if self.tilted * 3 < ENOUGH {
-            return Some("tilt the board, to all sides, by 30° or more".into());
+            return Some("bring the board nearer and tilt it, to all sides, by 30° or more".into());
         }
         (self.pictures.len() < ENOUGH).then(|| "show the board nearer, farther and turned".into())
     }

@@ -63,8 +63,19 @@ impl Verdict {
     /// Judges clocks by the [delays](super::sync::delays) between the cameras of those names: clips that do not begin together are
     /// off by how far somebody moves until then.
     pub fn judge_clocks(&mut self, names: &[&str], delays: &[Option<f64>]) {
-        for (name, delay) in names.iter().zip(delays) {
-            let Some(delay) = delay else { continue };
+        // The first is what the others are compared with.
+        for (name, delay) in names.iter().zip(delays).skip(1) {
+            let Some(delay) = delay else {
+                self.checks.push(Check {
+                    name: "clocks",
+                    grade: Grade::Usable,
+                    number: f64::NAN,
+                    sentence: format!(
+                        "nothing can be said of the clock of {name}: the clips are too short, or people move too little or too evenly                          in them, or they do not begin together"
+                    ),
+                });
+                continue;
+            };
             let late = delay * 1e3;
             let sentence = format!(
                 "the clock of {name} is {:.0} ms {} that of {}",
@@ -73,6 +84,17 @@ impl Verdict {
                 names.first().unwrap_or(&"")
             );
             self.add("clocks", late.abs(), (25.0, 60.0), sentence);
+        }
+    }
+
+    /// Judges by how many of a room's moments each camera of those names has a picture of.
+    pub fn judge_pictures(&mut self, names: &[&str], pictures: &[usize], moments: usize) {
+        for (name, count) in names.iter().zip(pictures) {
+            let missing = 100.0 * (1.0 - *count as f64 / moments.max(1) as f64);
+            let sentence = format!(
+                "{name} has no picture at {missing:.0} % of the moments; what is missing was lost, or it records at another rate"
+            );
+            self.add("lost pictures", missing, (10.0, 60.0), sentence);
         }
     }
 
@@ -131,6 +153,7 @@ pub fn judge(views: &[View], moments: &[Moment]) -> Verdict {
     let seen = Seen::collect(views, moments);
     let errors = seen.held_out(views);
     judge_errors(views, &errors, &mut verdict);
+    judge_clips(views, moments, &errors, &mut verdict);
     judge_principal_points(views, &seen, &mut verdict);
     let people = seen.people();
     judge_places(views, &people, &mut verdict);
@@ -309,6 +332,9 @@ impl Seen {
     }
 }
 
+/// Up to which percentage of a person's size held-out joints may be off, in a good calibration and in a usable one.
+const HELD_OUT: (f64, f64) = (3.5, 7.0);
+
 fn judge_errors(views: &[View], errors: &[f64], verdict: &mut Verdict) {
     for (view, error) in views.iter().zip(errors) {
         let percent = error * 100.0;
@@ -323,8 +349,120 @@ fn judge_errors(views: &[View], errors: &[f64], verdict: &mut Verdict) {
                 view.name
             )
         };
-        verdict.add("held-out reprojection", percent, (3.5, 7.0), sentence);
+        verdict.add("held-out reprojection", percent, HELD_OUT, sentence);
     }
+}
+
+/// What may have happened to the pictures, so that they are not those of the cameras.
+#[derive(Clone, Copy, Debug)]
+enum Mistake {
+    /// A camera shows itself as a mirror does.
+    Mirrored(usize),
+    /// Two clips were exchanged.
+    Exchanged(usize, usize),
+}
+
+impl Mistake {
+    /// What would have been seen without it.
+    fn undone(self, views: &[View], moments: &[Moment]) -> Vec<Moment> {
+        let undone = |moment: &Moment| {
+            let mut moment = moment.clone();
+            moment.resize(views.len(), None);
+            match self {
+                Mistake::Mirrored(view) => {
+                    let width = views[view].intrinsics.width as f32;
+                    moment[view] = moment[view].take().map(|seen| seen.mirrored(width));
+                }
+                Mistake::Exchanged(a, b) => moment.swap(a, b),
+            }
+            moment
+        };
+        moments.iter().map(undone).collect()
+    }
+}
+
+/// So many moments tell whether clips were mixed up.
+const ENOUGH: usize = 80;
+/// Two cameras cannot see all joints of somebody in the same pixels: this far apart, as a part of the picture.
+const SAME_PIXEL: f32 = 0.003;
+
+/// Where what the cameras see does not fit: whether it would if one picture were not mirrored, or two clips not exchanged. Whether
+/// two clips are the same, in any case.
+fn judge_clips(views: &[View], moments: &[Moment], errors: &[f64], verdict: &mut Verdict) {
+    let step = moments.len().div_ceil(ENOUGH).max(1);
+    let moments: Vec<Moment> = moments.iter().step_by(step).cloned().collect();
+    judge_twins(views, &moments, verdict);
+    let fits = errors.iter().all(|error| error * 100.0 <= HELD_OUT.0);
+    if fits || moments.is_empty() {
+        return;
+    }
+    let total = |moments: &[Moment]| mean_error(&Seen::collect(views, moments).held_out(views));
+    let Some(as_given) = total(&moments) else {
+        return;
+    };
+    let lens = |view: usize| (views[view].intrinsics.width, views[view].intrinsics.height);
+    let pairs = (0..views.len()).flat_map(|a| (a + 1..views.len()).map(move |b| (a, b)));
+    let exchanges = pairs
+        .filter(|&(a, b)| lens(a) == lens(b))
+        .map(|(a, b)| Mistake::Exchanged(a, b));
+    let best = (0..views.len())
+        .map(Mistake::Mirrored)
+        .chain(exchanges)
+        .filter_map(|mistake| Some((total(&mistake.undone(views, &moments))?, mistake)))
+        .min_by(|a, b| a.0.total_cmp(&b.0));
+    let Some((error, mistake)) = best else { return };
+    let gain = (1.0 - error / as_given) * 100.0;
+    let name = |view: usize| &views[view].name;
+    let sentence = match mistake {
+        Mistake::Mirrored(view) => format!(
+            "everything fits {gain:.0} % better with the picture of {0} mirrored; switch off the mirror in the program that records {0}",
+            name(view)
+        ),
+        Mistake::Exchanged(a, b) => format!(
+            "everything fits {gain:.0} % better with the clips of {} and {} exchanged; are the files in the order of the cameras?",
+            name(a),
+            name(b)
+        ),
+    };
+    verdict.add("mixed-up clips", gain, (30.0, 50.0), sentence);
+}
+
+fn judge_twins(views: &[View], moments: &[Moment], verdict: &mut Verdict) {
+    for a in 0..views.len() {
+        for b in a + 1..views.len() {
+            let size = views[a].intrinsics.width.max(views[a].intrinsics.height) as f32;
+            let apart = |moment: &Moment| {
+                let (one, other) = (moment.get(a)?.as_ref()?, moment.get(b)?.as_ref()?);
+                let both = one
+                    .present()
+                    .filter_map(|(joint, p)| Some(p.position.distance(other[joint]?.position)));
+                let mut apart: Vec<f64> = both.map(f64::from).collect();
+                (!apart.is_empty()).then(|| median(&mut apart))
+            };
+            let apart: Vec<f64> = moments.iter().filter_map(apart).collect();
+            let same = apart
+                .iter()
+                .filter(|apart| **apart < f64::from(SAME_PIXEL * size));
+            let share = 100.0 * same.count() as f64 / apart.len().max(1) as f64;
+            if apart.len() >= 10 && share > 20.0 {
+                let sentence = format!(
+                    "{} and {} show the same at {share:.0} % of the moments; was one file given twice?",
+                    views[a].name, views[b].name
+                );
+                verdict.add("clips given twice", share, (20.0, 50.0), sentence);
+            }
+        }
+    }
+}
+
+/// Of those views of which it is known.
+fn mean_error(errors: &[f64]) -> Option<f64> {
+    let told: Vec<f64> = errors
+        .iter()
+        .copied()
+        .filter(|error| !error.is_nan())
+        .collect();
+    (!told.is_empty()).then(|| told.iter().sum::<f64>() / told.len() as f64)
 }
 
 /// The principal point with one coordinate mirrored about the picture's middle.
@@ -339,15 +477,16 @@ fn mirrored(lens: &Intrinsics, axis: usize) -> Intrinsics {
 fn judge_principal_points(views: &[View], seen: &Seen, verdict: &mut Verdict) {
     let total = |views: &[View]| {
         // With other lenses the same pixels are other rays.
-        let errors = seen.again(views).held_out(views);
-        let told: Vec<f64> = errors.into_iter().filter(|error| !error.is_nan()).collect();
-        told.iter().sum::<f64>() / told.len().max(1) as f64
+        mean_error(&seen.again(views).held_out(views)).unwrap_or(f64::INFINITY)
     };
     if views.len() < 3 {
         return;
     }
     let mut current = views.to_vec();
     let as_given = total(&current);
+    if !as_given.is_finite() {
+        return;
+    }
     let mut best = as_given;
     let mut flipped: Vec<(usize, usize)> = Vec::new();
     loop {
@@ -641,6 +780,88 @@ mod tests {
     #[test]
     fn nothing_seen_is_no_calibration() {
         let views = room(3);
-        assert_eq!(judge(&views, &[]).grade(), Grade::Failed);
+        let verdict = judge(&views, &[]);
+        assert_eq!(verdict.grade(), Grade::Failed);
+        assert!(!verdict.to_string().contains("mirrored"), "{verdict}");
+    }
+
+    /// What is told of mixed-up clips.
+    fn mixed_up(verdict: &Verdict) -> Vec<&str> {
+        let names = ["mixed-up clips", "clips given twice"];
+        let checks = verdict.checks.iter();
+        let told =
+            checks.filter(|check| names.contains(&check.name) && check.grade == Grade::Failed);
+        told.map(|check| check.sentence.as_str()).collect()
+    }
+
+    #[test]
+    fn mirrored_pictures_exchanged_clips_and_clips_given_twice_are_named() {
+        let views = room(4);
+        let moments = walk(&views, 3.0);
+        assert_eq!(mixed_up(&judge(&views, &moments)), Vec::<&str>::new());
+
+        let width = views[2].intrinsics.width as f32;
+        let mut wrong = moments.clone();
+        for moment in &mut wrong {
+            moment[2] = moment[2].take().map(|seen| seen.mirrored(width));
+        }
+        let verdict = judge(&views, &wrong);
+        assert!(
+            matches!(&mixed_up(&verdict)[..], [told] if told.contains("picture of camera 2 mirrored")),
+            "{verdict}"
+        );
+
+        let mut wrong = moments.clone();
+        wrong.iter_mut().for_each(|moment| moment.swap(1, 3));
+        let verdict = judge(&views, &wrong);
+        assert!(
+            matches!(&mixed_up(&verdict)[..], [told] if told.contains("camera 1 and camera 3 exchanged")),
+            "{verdict}"
+        );
+
+        let mut wrong = moments.clone();
+        for moment in &mut wrong {
+            moment[0] = moment[3].clone();
+        }
+        let verdict = judge(&views, &wrong);
+        let told = mixed_up(&verdict);
+        assert!(
+            told.iter()
+                .any(|told| told.contains("camera 0 and camera 3 show the same")),
+            "{verdict}"
+        );
+    }
+
+    #[test]
+    fn clocks_and_lost_pictures_are_judged_by_name() {
+        let mut verdict = Verdict::default();
+        verdict.judge_clocks(
+            &["a", "b", "c", "d"],
+            &[Some(0.0), Some(0.08), Some(-0.03), None],
+        );
+        let told: Vec<(Grade, &str)> = verdict
+            .checks
+            .iter()
+            .map(|check| (check.grade, check.sentence.as_str()))
+            .collect();
+        assert_eq!(
+            told[0],
+            (Grade::Failed, "the clock of b is 80 ms behind that of a")
+        );
+        assert_eq!(
+            told[1],
+            (Grade::Usable, "the clock of c is 30 ms ahead of that of a")
+        );
+        assert!(told[2].0 == Grade::Usable && told[2].1.contains("clock of d"));
+        assert_eq!(told.len(), 3);
+
+        let mut verdict = Verdict::default();
+        verdict.judge_pictures(&["a", "b"], &[100, 75], 100);
+        let grades: Vec<Grade> = verdict.checks.iter().map(|check| check.grade).collect();
+        assert_eq!(grades, [Grade::Good, Grade::Usable]);
+        assert!(
+            verdict.to_string().contains("b has no picture at 25 %"),
+            "{verdict}"
+        );
     }
 }

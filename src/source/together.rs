@@ -69,30 +69,33 @@ impl Together {
         self.clips.iter().map(size).collect()
     }
 
-    /// The pictures of the next moment: those within half a frame of the earliest that waits. `None` at the end of all clips.
+    /// The pictures of the next moment: the earliest that waits, and those within half a frame, of the faster of the two clips,
+    /// of one that is in it. `None` at the end of all clips.
     ///
     /// # Errors
     /// [`SourceError`] of a clip that cannot be read on.
     pub fn next_moment(&mut self) -> Result<Option<Moment>, SourceError> {
-        let heads = self
-            .clips
-            .iter()
-            .filter_map(|clip| Some(clip.head.as_ref()?.time));
-        let Some(time) = heads.reduce(f64::min) else {
+        let heads = self.clips.iter().enumerate();
+        let heads = heads.filter_map(|(n, clip)| Some((clip.head.as_ref()?.time, n)));
+        let mut heads: Vec<(f64, usize)> = heads.collect();
+        heads.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let Some(&(time, first)) = heads.first() else {
             return Ok(None);
         };
-        let near = 0.5 / self.rate();
-        let mut frames = Vec::with_capacity(self.clips.len());
-        for clip in &mut self.clips {
-            let is_now = clip
-                .head
-                .as_ref()
-                .is_some_and(|head| head.time - time < near);
-            let frame = if is_now { clip.head.take() } else { None };
-            if frame.is_some() {
-                clip.advance()?;
+        let mut members = vec![(time, first)];
+        for &(at, clip) in &heads[1..] {
+            let is_near = |&(time, member): &(f64, usize)| {
+                let rate = self.clips[clip].rate.max(self.clips[member].rate);
+                at - time < 0.5 / rate
+            };
+            if members.iter().any(is_near) {
+                members.push((at, clip));
             }
-            frames.push(frame);
+        }
+        let mut frames: Vec<Option<Frame>> = vec![None; self.clips.len()];
+        for (_, clip) in members {
+            frames[clip] = self.clips[clip].head.take();
+            self.clips[clip].advance()?;
         }
         Ok(Some(Moment { time, frames }))
     }
@@ -200,6 +203,18 @@ mod tests {
                 one
             ]
         );
+        Ok(())
+    }
+
+    #[test]
+    fn a_fast_clip_does_not_part_two_slow_ones() -> Result<(), SourceError> {
+        // 120 a second, and two of nearly 30: 29 is 6 ms off by its sixth picture.
+        let mut clips = Together::open(&[script(24, 120.0), script(6, 30.0), script(6, 29.0)])?;
+        let mut both = 0;
+        while let Some(moment) = clips.next_moment()? {
+            both += usize::from(moment.frames[1].is_some() && moment.frames[2].is_some());
+        }
+        assert_eq!(both, 6);
         Ok(())
     }
 
