@@ -19,7 +19,7 @@ use bevy_pose_capture::source::virtual_webcam::{Bump, Faults};
 use clap::Parser;
 use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
-use studio::{Studio, walkers};
+use studio::{Studio, avatars, walkers};
 
 type AnyError = Box<dyn std::error::Error>;
 
@@ -210,19 +210,6 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
     write_truth(&arguments.out.join("truth.json"), &truth)?;
     println!("saved {}", arguments.out.display());
     Ok(())
-}
-
-/// Paths from wherever the program is called.
-fn avatars(given: &[PathBuf]) -> Result<Vec<String>, AnyError> {
-    if given.is_empty() {
-        return Ok(vec!["avatars/mannequin.glb".into()]);
-    }
-    let whole = |path: &PathBuf| {
-        let found = std::fs::canonicalize(path);
-        let found = found.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        Ok(found.to_string_lossy().into_owned())
-    };
-    given.iter().map(whole).collect()
 }
 
 /// Writes what has come out of the webcams.

@@ -89,7 +89,17 @@ struct Followed {
     agreed: u32,
     /// How their joints are found, where that was said of them.
     method: Option<Method>,
+    /// Of each [part](identity::PARTS), by how many sightings more, over time, it seemed to be exchanged than not.
+    exchanged: [usize; identity::PARTS.len()],
+    /// For how many moments they have been twisted.
+    twisted: u32,
 }
+
+/// Views that mistake left for right are put right by where the person's joints were going; but legs that cross, seen too
+/// seldom, may go on as one another. So many sightings more that say so are believed.
+const EXCHANGED: usize = 8;
+/// For so many moments may hips face backward, as they do when legs are hidden or cross.
+const TWISTED: u32 = 3;
 
 /// At how many moments views must have agreed on somebody before one view is enough to go on with.
 const TRUSTED: u32 = 10;
@@ -168,7 +178,7 @@ impl MultiView {
     }
 
     /// Looks for everybody who is known in every view; says whose each sighting is.
-    fn find_known(&self, time: f64, sightings: &mut [Sighting]) -> Vec<Option<usize>> {
+    fn find_known(&mut self, time: f64, sightings: &mut [Sighting]) -> Vec<Option<usize>> {
         let mut owner = vec![None; sightings.len()];
         let patience = self.settings.patience;
         let predict = |person: &Followed| match person.is_lost(time, patience) {
@@ -176,7 +186,7 @@ impl MultiView {
             true => identity::Prediction::default(),
             false => person.figure.predict(time),
         };
-        let predicted: Vec<_> = self.people.iter().map(predict).collect();
+        let mut predicted: Vec<_> = self.people.iter().map(predict).collect();
         for view in 0..self.views.len() {
             let here: Vec<usize> = (0..sightings.len())
                 .filter(|&n| sightings[n].view == view)
@@ -188,6 +198,13 @@ impl MultiView {
             };
             for (person, n) in identity::find(&predicted, &seen, looks) {
                 owner[here[n]] = Some(person);
+            }
+        }
+        for (person, followed) in self.people.iter_mut().enumerate() {
+            let mine = (0..sightings.len()).filter(|n| owner[*n] == Some(person));
+            let mine: Vec<&Sighting> = mine.map(|n| &sightings[n]).collect();
+            if followed.takes_sides_of(&predicted[person], &mine) {
+                predicted[person] = followed.figure.predict(time);
             }
         }
         for (n, sighting) in sightings.iter_mut().enumerate() {
@@ -276,6 +293,8 @@ impl MultiView {
                     seen: Vec::new(),
                     agreed: 0,
                     method: None,
+                    exchanged: Default::default(),
+                    twisted: 0,
                 });
                 self.people.len() - 1
             });
@@ -367,6 +386,40 @@ impl Followed {
     /// Whether nobody saw them for so long that they may be anywhere.
     fn is_lost(&self, time: f64, patience: f64) -> bool {
         time - self.last_seen > patience
+    }
+
+    /// Exchanges the sides of their arms, legs or face where most views have said so for a while, or the body is twisted as
+    /// nobody's is; says whether anything changed.
+    fn takes_sides_of(&mut self, predicted: &identity::Prediction, seen: &[&Sighting]) -> bool {
+        let (before, mut changed) = (self.figure.clone(), false);
+        for (part, count) in identity::PARTS.iter().zip(&mut self.exchanged) {
+            let said: Vec<bool> = seen
+                .iter()
+                .filter_map(|seen| identity::is_exchanged(predicted, seen, part))
+                .collect();
+            let exchanged = said.iter().filter(|exchanged| **exchanged).count();
+            *count = (*count + exchanged).saturating_sub(said.len() - exchanged);
+            if *count >= EXCHANGED {
+                self.figure.exchange(part);
+                (*count, changed) = (0, true);
+            }
+        }
+        let time = self.figure.time();
+        if identity::twisted(&self.figure.predict(time)).is_some() {
+            // However many views say so.
+            (self.figure, changed) = (before, false);
+        }
+        let twisted = identity::twisted(predicted);
+        self.twisted = twisted.map_or(0, |_| self.twisted + 1);
+        if let Some(part) = twisted
+            && self.twisted >= TWISTED
+        {
+            if !changed {
+                self.figure.exchange(identity::PARTS[part]);
+            }
+            (self.twisted, changed) = (0, true);
+        }
+        changed
     }
 
     fn is_seen_in(&self, view: usize) -> bool {
@@ -471,6 +524,35 @@ mod tests {
         assert_eq!((told[20][0], told[110][0]), (Some(1), Some(1)));
         let told = numbers(&[&hidden(1.0, 11.0)], 12.0);
         assert_eq!((told[20][0], told[350][0]), (Some(1), Some(2)));
+    }
+
+    #[test]
+    fn sides_that_went_on_as_one_another_are_put_right() {
+        use crate::skeleton::{ARMS, Joint, LEGS};
+        let views = room(3);
+        for part in [ARMS, LEGS] {
+            let mut followed = MultiView::new(views.clone(), MultiViewSettings::default());
+            let person = standing(DVec3::ZERO);
+            let mut off = 0.0;
+            for n in 0..40 {
+                if n == 10 {
+                    followed.people[0].figure.exchange(part);
+                }
+                let seen: Vec<Sighting> = (0..views.len())
+                    .map(|view| seen_by(view, &views, &person))
+                    .collect();
+                let found = followed.advance(f64::from(n) / 30.0, &seen);
+                let wrist = |joint: Joint| found[0].joints[joint].map(|found| found.position);
+                off = [part[1], Joint::LeftHip]
+                    .iter()
+                    .filter_map(|&joint| Some(wrist(joint)?.distance(person[joint]?)))
+                    .fold(0.0, f64::max);
+                if n == 11 {
+                    assert!(off > 0.15, "{part:?} were not exchanged: {off}");
+                }
+            }
+            assert!(off < 0.05, "{part:?} stay exchanged: {off}");
+        }
     }
 
     #[test]

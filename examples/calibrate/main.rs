@@ -121,7 +121,8 @@ fn run(what: &What) -> Result<(), AnyError> {
                     .collect(),
                 None => assumed(&watched, *field_of_view),
             };
-            let mut delays = delays(&lenses, &watched);
+            println!("comparing clocks …");
+            let mut delays = sync::delays(&tracks(&lenses, &watched), LONGEST_DELAY);
             let late = delays.iter().flatten().any(|delay| delay.abs() > 0.02);
             for ((name, _), delay) in lenses.iter().zip(&delays).skip(1) {
                 match delay {
@@ -172,7 +173,10 @@ fn run(what: &What) -> Result<(), AnyError> {
                 .collect();
             let names: Vec<&str> = lenses.iter().map(|(name, _)| name.as_str()).collect();
             let mut verdict = judge(&views, &watched.moments);
-            verdict.judge_clocks(&names, &delays(&lenses, &watched));
+            println!("comparing clocks …");
+            let tracks = tracks(&lenses, &watched);
+            let delays = sync::delays_in_room(&views, &tracks, LONGEST_DELAY);
+            verdict.judge_clocks(&names, &delays);
             let moments = watched.moments.len();
             verdict.judge_pictures(&names, &watched.pictures(), moments);
             tell(&verdict)
@@ -194,9 +198,8 @@ fn run(what: &What) -> Result<(), AnyError> {
     }
 }
 
-/// How far the clips' clocks are apart, as the person's motion tells.
-fn delays(lenses: &[(String, Intrinsics)], watched: &Watched) -> Vec<Option<f64>> {
-    println!("comparing clocks …");
+/// The person as each camera sees them.
+fn tracks(lenses: &[(String, Intrinsics)], watched: &Watched) -> Vec<Track> {
     let track = |(view, (_, lens)): (usize, &(String, Intrinsics))| {
         let seen = watched.stamps.iter().zip(&watched.moments);
         let poses =
@@ -206,8 +209,7 @@ fn delays(lenses: &[(String, Intrinsics)], watched: &Watched) -> Vec<Option<f64>
             poses: poses.collect(),
         }
     };
-    let tracks: Vec<Track> = lenses.iter().enumerate().map(track).collect();
-    sync::delays(&tracks, LONGEST_DELAY)
+    lenses.iter().enumerate().map(track).collect()
 }
 
 /// Clips that begin further apart than this, in seconds, are not of the same time.

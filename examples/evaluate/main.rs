@@ -2,6 +2,11 @@
 
 mod keypoints;
 mod multiview;
+mod rig;
+#[path = "../support/studio.rs"]
+mod studio;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::process::ExitCode;
 
@@ -22,12 +27,15 @@ enum What {
     Keypoints(keypoints::Arguments),
     /// People seen by several calibrated cameras, in space.
     Multiview(multiview::Arguments),
+    /// People in a room of virtual webcams, by how many cameras there are.
+    Rig(rig::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Keypoints(arguments) => keypoints::run(&arguments),
         What::Multiview(arguments) => multiview::run(&arguments),
+        What::Rig(arguments) => rig::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

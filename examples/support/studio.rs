@@ -1,5 +1,6 @@
 //! A studio that does not exist: avatars walk about in it, before virtual webcams, without a window.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bevy::core_pipeline::tonemapping::Tonemapping;
@@ -67,6 +68,22 @@ pub fn walkers(count: usize) -> Vec<Walker> {
         stature: 1.6 + 0.06 * n as f64,
     };
     (0..count).map(walker).collect()
+}
+
+/// Avatars for [`Studio::open`]: files, from wherever the program is called; this crate's own where none is given.
+///
+/// # Errors
+/// A sentence that names the file that is not there.
+pub fn avatars(given: &[PathBuf]) -> Result<Vec<String>, String> {
+    if given.is_empty() {
+        return Ok(vec!["avatars/mannequin.glb".into()]);
+    }
+    let whole = |path: &PathBuf| {
+        let found = std::fs::canonicalize(path);
+        let found = found.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        Ok(found.to_string_lossy().into_owned())
+    };
+    given.iter().map(whole).collect()
 }
 
 impl Studio {
@@ -138,7 +155,7 @@ impl Studio {
             performer: Some(performer),
             ..default()
         };
-        let place = hips(&walker.joints(0.0)).with_y(0.0);
+        let place = hips(&walker.joints(pace(0.0))).with_y(0.0);
         let avatar = world
             .spawn((
                 WorldAssetRoot(model),
@@ -193,6 +210,7 @@ impl Studio {
     }
 
     /// Seconds.
+    #[allow(dead_code, reason = "not every example that has a studio asks")]
     pub fn time(&self) -> f64 {
         self.time
     }
@@ -201,7 +219,7 @@ impl Studio {
     fn update(&mut self, time: f64) {
         let world = self.app.world_mut();
         for actor in &self.actors {
-            let joints = actor.walker.joints(time);
+            let joints = actor.walker.joints(pace(time));
             let mut pose = Pose3d::default();
             for (joint, place) in joints.present() {
                 pose[joint] = Some(Joint3d {
@@ -244,6 +262,11 @@ impl Studio {
         };
         self.actors.iter().map(of).collect()
     }
+}
+
+/// Nobody walks evenly: somebody who did would look to one camera as they did to another some time before.
+fn pace(time: f64) -> f64 {
+    time + 0.5 * (0.9 * time).sin() + 0.2 * (2.3 * time + 1.0).sin() - 0.17
 }
 
 fn hips(joints: &JointMap<Option<DVec3>>) -> Vec3 {

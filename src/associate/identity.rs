@@ -80,22 +80,52 @@ pub fn find(
 /// How much nearer an exchanged reading must be, in metres of mean distance, to be taken.
 const CLEARLY: f64 = 0.04;
 
-/// Exchanges left and right of a sighting, of the whole body or of its arms, legs or face alone, where that clearly fits the
-/// person better: networks mistake a front for a back, views from other sides do not.
+/// What networks exchange by itself: they mistake a front for a back, or legs that cross.
+pub const PARTS: [&[Joint]; 3] = [ARMS, LEGS, FACE];
+
+/// What a view says of the sides of one of the [`PARTS`]: whether it fits the person clearly better with left and right
+/// exchanged, or clearly worse. `None` where it says neither.
+pub fn is_exchanged(person: &Prediction, seen: &Sighting, part: &[Joint]) -> Option<bool> {
+    let error = |exchanged: bool| {
+        let both = part.iter().flat_map(|&joint| [joint, joint.mirror()]);
+        let pairs = both.filter_map(|joint: Joint| {
+            let read = if exchanged { joint.mirror() } else { joint };
+            let (ray, weight) = seen.rays[read]?;
+            Some((off_by(person[joint]?, &ray), weight))
+        });
+        mean_distance(pairs)
+    };
+    let gain = error(false)? - error(true)?;
+    (gain.abs() > CLEARLY).then_some(gain > 0.0)
+}
+
+/// Hips that face so far away from where the shoulders do, as a cosine, are no person's.
+const TWISTED: f64 = -0.5;
+
+/// Which of the [`PARTS`] has its sides exchanged, where the body is twisted as nobody's is: hips that face backward. Where the nose
+/// is seen it says whether the arms or the legs are wrong; else the legs are, which are mistaken more often.
+pub fn twisted(person: &Prediction) -> Option<usize> {
+    let place = |joint: Joint| person[joint].map(|(place, _)| place);
+    let across = |left: Joint| Some((place(left.mirror())? - place(left)?).with_y(0.0));
+    let (shoulders, hips) = (across(Joint::LeftShoulder)?, across(Joint::LeftHip)?);
+    if shoulders.length().min(hips.length()) < 0.05
+        || shoulders.normalize().dot(hips.normalize()) > TWISTED
+    {
+        return None;
+    }
+    let nose = || {
+        let middle = (place(Joint::LeftShoulder)? + place(Joint::RightShoulder)?) * 0.5;
+        Some(place(Joint::Nose)? - middle)
+    };
+    // Whoever has their right hand to the right looks ahead.
+    let arms_are_wrong = nose().is_some_and(|nose| nose.dot(DVec3::Y.cross(shoulders)) < 0.0);
+    Some(usize::from(!arms_are_wrong))
+}
+
+/// Exchanges left and right of a sighting, of its arms, legs or face alone, where that clearly fits the person better.
 pub fn mend_exchange(person: &Prediction, seen: &mut Sighting) {
-    for part in [ARMS, LEGS, FACE] {
-        let error = |exchanged: bool| {
-            let both = part.iter().flat_map(|&joint| [joint, joint.mirror()]);
-            let pairs = both.filter_map(|joint: Joint| {
-                let read = if exchanged { joint.mirror() } else { joint };
-                let (ray, weight) = seen.rays[read]?;
-                Some((off_by(person[joint]?, &ray), weight))
-            });
-            mean_distance(pairs)
-        };
-        if let (Some(kept), Some(exchanged)) = (error(false), error(true))
-            && exchanged + CLEARLY < kept
-        {
+    for part in PARTS {
+        if is_exchanged(person, seen, part) == Some(true) {
             seen.exchange(part);
         }
     }
@@ -127,6 +157,25 @@ mod tests {
         let seen: Vec<&Sighting> = seen.iter().collect();
         assert_eq!(find(&people, &seen, |_, _| None), [(0, 2), (1, 1)]);
         assert!(find(&people, &[], |_, _| None).is_empty());
+    }
+
+    #[test]
+    fn hips_that_face_backward_are_the_legs_fault_or_the_arms_where_the_nose_says_so() {
+        let person = prediction(DVec3::ZERO);
+        assert_eq!(twisted(&person), None);
+        let exchanged = |part: &[Joint]| {
+            let mut person = person.clone();
+            for &joint in part {
+                let (here, there) = (person[joint], person[joint.mirror()]);
+                (person[joint], person[joint.mirror()]) = (there, here);
+            }
+            person
+        };
+        let told = |part: &[Joint]| twisted(&exchanged(part)).map(|part| PARTS[part]);
+        assert_eq!((told(LEGS), told(ARMS)), (Some(LEGS), Some(ARMS)));
+        let mut unseen = exchanged(ARMS);
+        unseen[Joint::Nose] = None;
+        assert_eq!(twisted(&unseen).map(|part| PARTS[part]), Some(LEGS));
     }
 
     #[test]

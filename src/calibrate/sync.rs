@@ -1,18 +1,19 @@
 //! How far the clocks of cameras are apart, by the motion of one person whom they see.
 //!
-//! Nothing of where the cameras stand is needed, their lenses are: pictures of the same moment fit the epipolar geometry of two
+//! The cameras' lenses are needed; where they stand is not, but tells more: somebody who walks round and round at an even pace
+//! looks to a camera as they did to another some time ago. Pictures of the same moment fit the epipolar geometry of two
 //! cameras ([`essential`](super::essential)), and those of other moments do not, the less the faster somebody moves. Delays are
 //! tried in steps of a frame; about the best, the delay is solved together with how the cameras stand to one another, by least
 //! squares of Sampson's distance (Hartley and Zisserman 2004, equation 11.9), in which a delay moves each point of the second
 //! camera along its own way. That tells how sure it is, too.
 
 use bevy::math::{DMat3, DQuat, DVec2, DVec3};
-use nalgebra::SMatrix;
+use nalgebra::{DMatrix, DVector, SMatrix};
 
 use super::essential::{LEAST_PAIRS, Pair, relative_pose};
 use super::people::Moment;
 use super::projection::{huber, median, orthonormal};
-use crate::camera::{Extrinsics, Intrinsics};
+use crate::camera::{Extrinsics, Intrinsics, View};
 use crate::skeleton::{Joint, Pose2d};
 
 /// One person as a camera sees them.
@@ -37,8 +38,6 @@ pub struct Delay {
 const LEAST_CONFIDENCE: f32 = 0.3;
 /// Seconds from one delay that is tried to the next.
 const STEP: f64 = 1.0 / 30.0;
-/// Pictures of a camera further apart than this, in seconds, tell nothing of what is between.
-const GAP: f64 = 0.12;
 /// So many pairs of points judge a delay.
 const ENOUGH: usize = 450;
 /// Clips shorter than this, in seconds, tell no delay: slow motions of a second or two fit several.
@@ -48,52 +47,93 @@ const CLEARLY: f64 = 0.75;
 const RIVALLED: f64 = 0.9;
 /// Delays further from the best than this, in seconds, are others.
 const ELSEWHERE: f64 = 0.28;
-/// How far a point has moved is told from where it is so many seconds before and after.
-const SPEED: f64 = 0.04;
+/// Where a point is, and how fast it moves, is told from what is seen so many seconds before and after, at so many times at least.
+const ABOUT: f64 = 0.11;
+const LEAST_POINTS: usize = 5;
+/// Slopes of lenses are told from steps of so many seconds.
+const SMALL_TIME: f64 = 1e-3;
+/// Points of one body err together: delays of made-up people were off by so many times what least squares expects.
+const TOGETHER: f64 = 4.0;
 /// What is less sure than this, in seconds, is told of no clock.
 const UNSURE: f64 = 0.02;
 
 /// The delay between two cameras, of less than `most` seconds either way. `None` where no delay fits clearly better than all
 /// others: somebody who stands still tells nothing, and who walks in time tells several.
-pub fn delay(first: &Track, second: &Track, most: f64) -> Option<Delay> {
+///
+/// `known` is how the second camera stands to the first, where that is known.
+pub fn delay(
+    first: &Track,
+    second: &Track,
+    known: Option<&Extrinsics>,
+    most: f64,
+) -> Option<Delay> {
     let span = |track: &Track| Some(track.poses.last()?.0 - track.poses.first()?.0);
     if span(first)?.min(span(second)?) < SHORTEST {
         return None;
     }
     let reach = (most / STEP).ceil() as i32;
-    let mut tried: Vec<(f64, f64)> = Vec::new();
-    for n in -reach..=reach {
-        let seconds = f64::from(n) * STEP;
-        if let Some(pose) = relative_pose(&pairs(first, second, seconds)) {
-            tried.push((seconds, pose.error));
-        }
-    }
-    let &(best, least) = tried.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
-    let mut others: Vec<f64> = tried
+    let delays: Vec<f64> = (-reach..=reach).map(|n| f64::from(n) * STEP).collect();
+    let tried = match known {
+        Some(known) => fits_of(known, first, second, &delays),
+        None => fits(first, second, &delays),
+    };
+    let best = tried.iter().min_by(|a, b| a.error.total_cmp(&b.error))?;
+    let elsewhere = tried
         .iter()
-        .filter(|(seconds, _)| (seconds - best).abs() > ELSEWHERE)
-        .map(|(_, error)| *error)
-        .collect();
+        .filter(|fit| (fit.delay - best.delay).abs() > ELSEWHERE);
+    let mut others: Vec<f64> = elsewhere.map(|fit| fit.error).collect();
     let rival = others.iter().copied().reduce(f64::min)?;
     let usual = median(&mut others);
     // The true one may lie beyond the end of what was tried.
-    let is_at_end = best.abs() > (f64::from(reach) - 1.5) * STEP;
-    if least >= CLEARLY * usual || least >= RIVALLED * rival || is_at_end {
+    let is_at_end = best.delay.abs() > (f64::from(reach) - 1.5) * STEP;
+    if best.error >= CLEARLY * usual || best.error >= RIVALLED * rival || is_at_end {
         return None;
     }
-    let start = relative_pose(&pairs(first, second, best))?;
-    solve(first, second, best, start.second_from_first)
-        .filter(|delay| (delay.seconds - best).abs() < 2.0 * STEP && delay.sigma < UNSURE)
+    let mut fit = best.clone();
+    for _ in 0..ROUNDS {
+        // Points move on straight lines only for a moment.
+        let pairs = moving_pairs(first, second, fit.delay);
+        let unknowns = if known.is_some() { DELAY } else { ALL };
+        fit = fit.improved(&pairs, unknowns)?;
+    }
+    let is_near = (fit.delay - best.delay).abs() < 2.0 * STEP;
+    let sigma = TOGETHER * fit.sigma;
+    (is_near && sigma < UNSURE).then_some(Delay {
+        seconds: fit.delay,
+        sigma,
+    })
 }
 
 /// The delays of all cameras against the first: seconds to be added to each one's times. `None` for one that no chain of
 /// others joins to it.
 pub fn delays(tracks: &[Track], most: f64) -> Vec<Option<f64>> {
-    let mut known: Vec<Option<f64>> = vec![None; tracks.len()];
+    chained(tracks.len(), |from, to| {
+        delay(&tracks[from], &tracks[to], None, most)
+    })
+}
+
+/// [`delays`] of cameras that are calibrated. Where a calibration is wrong, what is told without it counts.
+pub fn delays_in_room(views: &[View], tracks: &[Track], most: f64) -> Vec<Option<f64>> {
+    chained(tracks.len().min(views.len()), |from, to| {
+        let (first, second) = (&views[from].extrinsics, &views[to].extrinsics);
+        let rotation = second.rotation * first.rotation.transpose();
+        let apart = second.translation - rotation * first.translation;
+        let known = Extrinsics {
+            rotation,
+            translation: apart.normalize_or(DVec3::X),
+        };
+        let told = delay(&tracks[from], &tracks[to], Some(&known), most);
+        told.or_else(|| delay(&tracks[from], &tracks[to], None, most))
+    })
+}
+
+/// Delays against the first of so many, from those between two.
+fn chained(count: usize, between: impl Fn(usize, usize) -> Option<Delay>) -> Vec<Option<f64>> {
+    let mut known: Vec<Option<f64>> = vec![None; count];
     let mut found: Vec<(usize, usize, Delay)> = Vec::new();
-    for from in 0..tracks.len() {
-        for to in from + 1..tracks.len() {
-            found.extend(delay(&tracks[from], &tracks[to], most).map(|delay| (from, to, delay)));
+    for from in 0..count {
+        for to in from + 1..count {
+            found.extend(between(from, to).map(|delay| (from, to, delay)));
         }
     }
     found.sort_by(|a, b| a.2.sigma.total_cmp(&b.2.sigma));
@@ -115,12 +155,6 @@ pub fn delays(tracks: &[Track], most: f64) -> Vec<Option<f64>> {
     known
 }
 
-/// Joints that both see at the same time, if the second's clock is that far behind.
-fn pairs(first: &Track, second: &Track, seconds: f64) -> Vec<Pair> {
-    let moving = moving_pairs(first, second, seconds).into_iter();
-    moving.map(|pair| (pair.here, pair.there)).collect()
-}
-
 /// A joint as both see it, undistorted, at z = 1.
 struct MovingPair {
     here: DVec2,
@@ -129,27 +163,22 @@ struct MovingPair {
     slope: DVec2,
 }
 
+/// Joints that both see at the same time, if the second's clock is that far behind.
 fn moving_pairs(first: &Track, second: &Track, seconds: f64) -> Vec<MovingPair> {
     let stride = (first.poses.len() * 13 / ENOUGH).max(1);
     let mut pairs = Vec::new();
     for (time, pose) in first.poses.iter().step_by(stride) {
-        let at = |later: f64| second.at(time - seconds + later);
-        let Some(((before, now), after)) = at(-SPEED).zip(at(0.0)).zip(at(SPEED)) else {
-            continue;
-        };
+        let wanted = time - seconds;
+        let near = second.near(wanted);
         for &joint in Joint::ALL {
             let here = sure(pose, joint).map(|pixel| first.lens.unproject(pixel));
-            let there = |(a, b, part): Between| {
-                let (a, b) = (sure(a, joint)?, sure(b, joint)?);
-                Some(second.lens.unproject(a.lerp(b, part)))
-            };
-            if let (Some(here), Some(before), Some(now), Some(after)) =
-                (here, there(before), there(now), there(after))
-            {
+            let there = smoothed(near, wanted, joint);
+            if let (Some(here), Some((pixel, speed))) = (here, there) {
+                let at = |later: f64| second.lens.unproject(pixel + speed * later);
                 pairs.push(MovingPair {
                     here,
-                    there: now,
-                    slope: (before - after) / (2.0 * SPEED),
+                    there: at(0.0),
+                    slope: (at(-SMALL_TIME) - at(SMALL_TIME)) / (2.0 * SMALL_TIME),
                 });
             }
         }
@@ -160,19 +189,48 @@ fn moving_pairs(first: &Track, second: &Track, seconds: f64) -> Vec<MovingPair> 
     pairs
 }
 
-/// Two poses, and how far a time is from the first to the second.
-type Between<'a> = (&'a Pose2d, &'a Pose2d, f64);
-
 impl Track {
-    /// The pictures before and after a time; `None` where they are too far apart.
-    fn at(&self, time: f64) -> Option<Between<'_>> {
-        let after = self.poses.partition_point(|(at, _)| *at < time);
-        let ((t0, p0), (t1, p1)) = after
-            .checked_sub(1)
-            .and_then(|n| self.poses.get(n))
-            .zip(self.poses.get(after))?;
-        (t1 - t0 <= GAP).then(|| (p0, p1, (time - t0) / (t1 - t0)))
+    /// What was seen about a time.
+    fn near(&self, time: f64) -> &[(f64, Pose2d)] {
+        let from = self.poses.partition_point(|(at, _)| *at < time - ABOUT);
+        let to = self.poses.partition_point(|(at, _)| *at <= time + ABOUT);
+        &self.poses[from..to.max(from)]
     }
+}
+
+/// Where a joint is at a time, and how fast it moves, in pixels and pixels a second: a parabola through what is seen about it, so
+/// that noise is the same between two pictures as in one, and tells no speed.
+fn smoothed(near: &[(f64, Pose2d)], time: f64, joint: Joint) -> Option<(DVec2, DVec2)> {
+    let mut points: Vec<(f64, DVec2)> = near
+        .iter()
+        .filter_map(|(at, pose)| Some((at - time, sure(pose, joint)?)))
+        .collect();
+    let mut fit = None;
+    for _ in 0..2 {
+        let both_sides = points.first()?.0 <= 0.0 && points.last()?.0 >= 0.0;
+        if points.len() < LEAST_POINTS || !both_sides {
+            return None;
+        }
+        let (mut normal, mut right) =
+            (SMatrix::<f64, 3, 3>::zeros(), SMatrix::<f64, 3, 2>::zeros());
+        for (at, pixel) in &points {
+            let row = SMatrix::<f64, 3, 1>::new(1.0, *at, at * at);
+            normal += row * row.transpose();
+            right += row * SMatrix::<f64, 1, 2>::new(pixel.x, pixel.y);
+        }
+        let c = normal.cholesky()?.solve(&right);
+        let place = |at: f64| {
+            let along = |axis: usize| c[(0, axis)] + at * (c[(1, axis)] + at * c[(2, axis)]);
+            DVec2::new(along(0), along(1))
+        };
+        let off = |(at, pixel): &(f64, DVec2)| place(*at).distance(*pixel);
+        let mut sizes: Vec<f64> = points.iter().map(off).collect();
+        let usual = median(&mut sizes);
+        fit = Some((place(0.0), DVec2::new(c[(1, 0)], c[(1, 1)])));
+        // A side that was taken for the other.
+        points.retain(|point| off(point) <= 4.0 * usual + 1.0);
+    }
+    fit
 }
 
 fn sure(pose: &Pose2d, joint: Joint) -> Option<DVec2> {
@@ -180,71 +238,170 @@ fn sure(pose: &Pose2d, joint: Joint) -> Option<DVec2> {
     point.map(|point| point.position.as_dvec2())
 }
 
-/// Five numbers of how the cameras stand to one another, and the delay.
-const UNKNOWNS: usize = 6;
-
-/// Solves the delay and how the cameras stand to one another, downhill from a first guess.
-fn solve(first: &Track, second: &Track, seconds: f64, start: Extrinsics) -> Option<Delay> {
-    let (mut pose, mut delay, mut sigma) = (start, seconds, f64::INFINITY);
-    for _ in 0..ROUNDS {
-        let pairs = moving_pairs(first, second, delay);
-        // Steps of the rotation, of the translation at a right angle to itself, and of the delay.
-        let across = pose.translation.any_orthonormal_pair();
-        let stepped = |step: &[f64; UNKNOWNS]| {
-            let moved = pose.translation + across.0 * step[3] + across.1 * step[4];
-            let turn = DQuat::from_scaled_axis(DVec3::new(step[0], step[1], step[2]));
-            let rotation = DMat3::from_quat(turn) * pose.rotation;
-            (rotation, moved.normalize(), step[5])
-        };
-        let errors = |step: &[f64; UNKNOWNS]| -> Vec<f64> {
-            let (rotation, translation, later) = stepped(step);
-            let essential = cross_matrix(translation) * rotation;
-            let error = |pair: &MovingPair| {
-                sampson(&essential, pair.here, pair.there + pair.slope * later)
-            };
-            pairs.iter().map(error).collect()
-        };
-        let now = errors(&[0.0; UNKNOWNS]);
-        let mut sizes: Vec<f64> = now.iter().map(|error| error.abs()).collect();
-        // Two thirds of a bell's standard deviation.
-        let usual = 1.483 * median(&mut sizes);
-        let slopes: Vec<Vec<f64>> = (0..UNKNOWNS)
-            .map(|n| {
-                let mut step = [0.0; UNKNOWNS];
-                step[n] = SMALL;
-                let then = errors(&step);
-                let pairs = then.iter().zip(&now);
-                pairs.map(|(then, now)| (then - now) / SMALL).collect()
-            })
-            .collect();
-        let mut normal = SMatrix::<f64, UNKNOWNS, UNKNOWNS>::zeros();
-        let mut right = SMatrix::<f64, UNKNOWNS, 1>::zeros();
-        for (n, error) in now.iter().enumerate() {
-            let row = SMatrix::<f64, UNKNOWNS, 1>::from_fn(|unknown, _| slopes[unknown][n]);
-            let weight = huber(error.abs(), usual);
-            normal += row * row.transpose() * weight;
-            right -= row * (*error * weight);
-        }
-        let inverse = normal.cholesky()?.inverse();
-        let step = inverse * right;
-        let (rotation, translation, later) = stepped(&step.into());
-        pose = Extrinsics {
-            rotation: orthonormal(rotation),
-            translation,
-        };
-        delay += later.clamp(-STEP, STEP);
-        sigma = usual * inverse[(5, 5)].sqrt();
-    }
-    (delay.is_finite() && sigma.is_finite()).then_some(Delay {
-        seconds: delay,
-        sigma,
-    })
+/// How two cameras stand to one another, and how far their clocks are apart.
+#[derive(Clone, Debug)]
+struct Fit {
+    /// `second_from_first`, with a translation of length 1.
+    pose: Extrinsics,
+    delay: f64,
+    /// Sampson's distance, at z = 1: the root mean square of the better four fifths.
+    error: f64,
+    /// Of the delay, where it was solved, in seconds.
+    sigma: f64,
 }
 
-/// So many times, as points move on straight lines only for a moment.
+/// How well each of several delays fits, in their order; those that do not at all are left out.
+fn fits(first: &Track, second: &Track, delays: &[f64]) -> Vec<Fit> {
+    let mut fits: Vec<Option<Fit>> = vec![None; delays.len()];
+    let pairs: Vec<Vec<MovingPair>> = delays
+        .iter()
+        .map(|delay| moving_pairs(first, second, *delay))
+        .collect();
+    for (n, (pairs, &delay)) in pairs.iter().zip(delays).enumerate() {
+        let plain: Vec<Pair> = pairs.iter().map(|pair| (pair.here, pair.there)).collect();
+        let start = relative_pose(&plain).map(|pose| pose.second_from_first);
+        fits[n] = start.and_then(|pose| Fit::solved(pose, delay, pairs));
+    }
+    // Samples may miss what a neighbour found: the cameras stand the same, whatever the delay.
+    let there_and_back = (1..delays.len()).map(|n| (n - 1, n));
+    let there_and_back = there_and_back
+        .clone()
+        .chain(there_and_back.rev().map(|(a, b)| (b, a)));
+    for (from, to) in there_and_back {
+        let start = fits[from].as_ref().map(|fit| fit.pose);
+        let other = start.and_then(|pose| Fit::solved(pose, delays[to], &pairs[to]));
+        if let Some(other) = other
+            && fits[to].as_ref().is_none_or(|fit| other.error < fit.error)
+        {
+            fits[to] = Some(other);
+        }
+    }
+    fits.into_iter().flatten().collect()
+}
+
+/// The same for cameras of which it is known how they stand.
+fn fits_of(known: &Extrinsics, first: &Track, second: &Track, delays: &[f64]) -> Vec<Fit> {
+    let fit = |&delay: &f64| {
+        let mut fit = Fit {
+            pose: *known,
+            delay,
+            error: f64::INFINITY,
+            sigma: f64::INFINITY,
+        };
+        let pairs = moving_pairs(first, second, delay);
+        fit.error = spread(&fit.errors(&pairs, &[0.0; UNKNOWNS]))?;
+        Some(fit)
+    };
+    delays.iter().filter_map(fit).collect()
+}
+
+/// Five numbers of how the cameras stand to one another, and the delay.
+const UNKNOWNS: usize = 6;
+/// What is solved.
+const ALL: &[usize] = &[0, 1, 2, 3, 4, 5];
+const POSE: &[usize] = &[0, 1, 2, 3, 4];
+const DELAY: &[usize] = &[5];
+/// So many steps downhill.
 const ROUNDS: usize = 8;
 /// Slopes are told from steps of this size.
 const SMALL: f64 = 1e-6;
+
+impl Fit {
+    /// How the cameras stand, for one delay.
+    fn solved(pose: Extrinsics, delay: f64, pairs: &[MovingPair]) -> Option<Fit> {
+        let mut fit = Fit {
+            pose,
+            delay,
+            error: f64::INFINITY,
+            sigma: f64::INFINITY,
+        };
+        fit.error = spread(&fit.errors(pairs, &[0.0; UNKNOWNS]))?;
+        for _ in 0..ROUNDS {
+            let next = fit.improved(pairs, POSE)?;
+            if next.error >= fit.error {
+                break;
+            }
+            fit = next;
+        }
+        Some(fit)
+    }
+
+    /// After steps of the rotation, of the translation at a right angle to itself, and of the delay.
+    fn stepped(&self, step: &[f64; UNKNOWNS]) -> (Extrinsics, f64) {
+        let across = self.pose.translation.any_orthonormal_pair();
+        let moved = self.pose.translation + across.0 * step[3] + across.1 * step[4];
+        let turn = DQuat::from_scaled_axis(DVec3::new(step[0], step[1], step[2]));
+        let pose = Extrinsics {
+            rotation: DMat3::from_quat(turn) * self.pose.rotation,
+            translation: moved.normalize(),
+        };
+        (pose, step[5])
+    }
+
+    fn errors(&self, pairs: &[MovingPair], step: &[f64; UNKNOWNS]) -> Vec<f64> {
+        let (pose, later) = self.stepped(step);
+        let essential = cross_matrix(pose.translation) * pose.rotation;
+        let error =
+            |pair: &MovingPair| sampson(&essential, pair.here, pair.there + pair.slope * later);
+        pairs.iter().map(error).collect()
+    }
+
+    /// One step downhill by robust least squares.
+    fn improved(&self, pairs: &[MovingPair], unknowns: &[usize]) -> Option<Fit> {
+        let now = self.errors(pairs, &[0.0; UNKNOWNS]);
+        let mut sizes: Vec<f64> = now.iter().map(|error| error.abs()).collect();
+        // Two thirds of a bell's standard deviation.
+        let usual = 1.483 * median(&mut sizes);
+        let slope = |&unknown: &usize| {
+            let mut step = [0.0; UNKNOWNS];
+            step[unknown] = SMALL;
+            let then = self.errors(pairs, &step);
+            let slopes = then.iter().zip(&now);
+            slopes.map(|(then, now)| (then - now) / SMALL).collect()
+        };
+        let slopes: Vec<Vec<f64>> = unknowns.iter().map(slope).collect();
+        let count = unknowns.len();
+        let mut normal = DMatrix::zeros(count, count);
+        let mut right = DVector::zeros(count);
+        for (n, error) in now.iter().enumerate() {
+            let row = DVector::from_fn(count, |unknown, _| slopes[unknown][n]);
+            let weight = huber(error.abs(), usual);
+            normal += &row * row.transpose() * weight;
+            right -= row * (*error * weight);
+        }
+        let inverse = normal.cholesky()?.inverse();
+        let solved = &inverse * right;
+        let mut step = [0.0; UNKNOWNS];
+        for (&unknown, by) in unknowns.iter().zip(solved.iter()) {
+            step[unknown] = *by;
+        }
+        step[UNKNOWNS - 1] = step[UNKNOWNS - 1].clamp(-STEP, STEP);
+        let error = spread(&self.errors(pairs, &step))?;
+        let (pose, later) = self.stepped(&step);
+        let sigma = match unknowns.iter().position(|unknown| DELAY.contains(unknown)) {
+            Some(n) => usual * inverse[(n, n)].sqrt(),
+            None => f64::INFINITY,
+        };
+        Some(Fit {
+            pose: Extrinsics {
+                rotation: orthonormal(pose.rotation),
+                ..pose
+            },
+            delay: self.delay + later,
+            error,
+            sigma,
+        })
+    }
+}
+
+/// The root mean square of the better four fifths; `None` where there is nothing, or what is no number.
+fn spread(errors: &[f64]) -> Option<f64> {
+    let mut squares: Vec<f64> = errors.iter().map(|error| error * error).collect();
+    squares.sort_by(f64::total_cmp);
+    squares.truncate(squares.len() * 4 / 5);
+    let mean = squares.iter().sum::<f64>() / squares.len() as f64;
+    mean.is_finite().then(|| mean.sqrt())
+}
 
 fn cross_matrix(v: DVec3) -> DMat3 {
     DMat3::from_cols(v.cross(DVec3::X), v.cross(DVec3::Y), v.cross(DVec3::Z))
@@ -348,8 +505,27 @@ mod tests {
             assert!(off < 0.008, "{found:?} for {wanted}");
         }
         let tracks = tracks(offsets, 1.0);
-        let sure = delay(&tracks[0], &tracks[1], 1.0);
-        assert!(sure.is_some_and(|sure| (0.0005..0.01).contains(&sure.sigma)), "{sure:?}");
+        let sure = delay(&tracks[0], &tracks[1], None, 1.0);
+        assert!(
+            sure.is_some_and(|sure| (0.0005..0.01).contains(&sure.sigma)),
+            "{sure:?}"
+        );
+    }
+
+    #[test]
+    fn who_walks_round_evenly_tells_clocks_where_it_is_known_how_the_cameras_stand() {
+        let tracks = tracks([0.0, 0.083, -0.2], 0.0);
+        for (told, wanted) in delays(&tracks, 1.0).iter().zip([0.0, 0.083, -0.2]) {
+            assert!(
+                told.is_none_or(|told| (told - wanted).abs() < 0.03),
+                "{told:?}"
+            );
+        }
+        let told = delays_in_room(&cameras_around(3, 4.0), &tracks, 1.0);
+        for (told, wanted) in told.iter().zip([0.0, 0.083, -0.2]) {
+            let off = told.map_or(f64::MAX, |told| (told - wanted).abs());
+            assert!(off < 0.01, "{told:?} for {wanted}");
+        }
     }
 
     #[test]

@@ -245,6 +245,17 @@ impl Figure {
         found
     }
 
+    /// Takes the left joints of a part of the body for the right ones, and the other way round.
+    pub fn exchange(&mut self, part: &[Joint]) {
+        for &joint in part {
+            let other = joint.mirror();
+            let (here, there) = (self.motions[joint], self.motions[other]);
+            (self.motions[joint], self.motions[other]) = (there, here);
+            let (here, there) = (self.joints[joint], self.joints[other]);
+            (self.joints[joint], self.joints[other]) = (there, here);
+        }
+    }
+
     /// How the body as a whole moves, in metres a second: the mean of the joints that are seen.
     fn velocity(&self) -> DVec3 {
         let seen = self.joints.present().filter(|(_, joint)| joint.views > 0);
