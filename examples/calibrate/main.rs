@@ -38,8 +38,8 @@ enum What {
         out: PathBuf,
     },
     /// Where cameras stand, from clips of one person who walks about before them, turns round and raises their arms. No board
-    /// is needed. The clips must be of the same time, beginning together: within a second of one another, where they are 5 s long
-    /// or longer and the person moves unevenly, which tells how far; else within a frame.
+    /// is needed. The clips must be of the same time, beginning together. Where they are 5 s long or longer, and the person moves
+    /// unevenly enough to tell, ones that are up to a second off are put right.
     People {
         /// A clip of each camera.
         #[arg(long, required = true, num_args = 2..)]
@@ -53,7 +53,7 @@ enum What {
         /// Degrees that every lens spans along the picture's longer side, where no lenses are given.
         #[arg(long, default_value_t = bevy_pose_capture::camera::ASSUMED_FIELD_OF_VIEW_DEGREES)]
         field_of_view: f64,
-        /// The clips do begin together: their clocks are told, but not put right.
+        /// The clips do begin together: what is told of their clocks is not put right.
         #[arg(long)]
         as_stamped: bool,
         /// Where the cameras go.
@@ -123,24 +123,9 @@ fn run(what: &What) -> Result<(), AnyError> {
             };
             println!("comparing clocks …");
             let mut delays = sync::delays(&tracks(&lenses, &watched), LONGEST_DELAY);
-            let late = delays.iter().flatten().any(|delay| delay.abs() > 0.02);
-            for ((name, _), delay) in lenses.iter().zip(&delays).skip(1) {
-                match delay {
-                    Some(delay) if late => println!(
-                        "{name} began {:.0} ms {} {}; cut its clip, or take that into account",
-                        delay.abs() * 1e3,
-                        if *delay < 0.0 { "before" } else { "after" },
-                        lenses[0].0
-                    ),
-                    Some(_) => {}
-                    None => println!(
-                        "{name}: no delay of up to {LONGEST_DELAY} s fits clearly better than others (too short a clip, too little or                          too even motion, or further off); it is taken to have begun with {}",
-                        lenses[0].0
-                    ),
-                }
-            }
+            tell_clocks(&lenses, &delays);
             if *as_stamped {
-                delays = vec![Some(0.0); lenses.len()];
+                delays.fill(Some(0.0));
             }
             let moments = sync::aligned(&watched.moments, &watched.stamps, &delays, 0.03);
             println!("solving …");
@@ -214,6 +199,24 @@ fn tracks(lenses: &[(String, Intrinsics)], watched: &Watched) -> Vec<Track> {
 
 /// Clips that begin further apart than this, in seconds, are not of the same time.
 const LONGEST_DELAY: f64 = 1.0;
+
+/// How far each clip's clock is from that of the first.
+fn tell_clocks(lenses: &[(String, Intrinsics)], delays: &[Option<f64>]) {
+    let (first, _) = &lenses[0];
+    for ((name, _), delay) in lenses.iter().zip(delays).skip(1) {
+        match delay {
+            Some(delay) => println!(
+                "{name} began {:.0} ms {} {first}",
+                delay.abs() * 1e3,
+                if *delay < 0.0 { "before" } else { "after" },
+            ),
+            None => println!(
+                "{name}: no delay of up to {LONGEST_DELAY} s fits clearly better than others (too short a clip, too little or too even \
+                 motion, or further off); it is taken to have begun with {first}"
+            ),
+        }
+    }
+}
 
 fn assumed(watched: &Watched, degrees: f64) -> Vec<(String, Intrinsics)> {
     let lens = |(name, size): (&String, &(u32, u32))| {

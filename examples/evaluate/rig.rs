@@ -4,27 +4,29 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bevy::math::DVec3;
+use bevy::math::{DVec3, Vec2, Vec3};
 use bevy_pose_capture::associate::Sighting;
 use bevy_pose_capture::calibrate::files;
 use bevy_pose_capture::camera::{Distortion, Intrinsics, View};
 use bevy_pose_capture::inference::{Engine, Models};
 use bevy_pose_capture::multiview::{MultiView, MultiViewSettings, RoomPerson};
-use bevy_pose_capture::pipeline::{Capture, Pipeline, PipelineSettings};
+use bevy_pose_capture::pipeline::{Person, Pipeline, PipelineSettings};
 use bevy_pose_capture::reconstruct::figure::{FigureJoint, Joints};
-use bevy_pose_capture::skeleton::{Joint, JointMap, Pose2d};
+use bevy_pose_capture::skeleton::{Confidence, Joint, JointMap, Keypoint, Pose2d};
 use bevy_pose_capture::source::synthetic::{Tally, cameras_around};
 use bevy_pose_capture::source::virtual_webcam::Faults;
 use bevy_pose_capture::source::{Frame, Picture};
 use indicatif::{ProgressBar, ProgressStyle};
 use plotters::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::AnyError;
 use crate::studio::{People, Studio, walkers};
 
 /// Renders avatars that walk about before virtual webcams, and scores how well they are followed by one camera, by two, and so
-/// on: a table and a plot. What was seen goes beside them, `seen_1.json` of one person and so on, with `cameras.toml`: the
-/// moments can be looked at again with `evaluate multiview`. Where there is no GPU it takes some minutes.
+/// on: a table and a plot. What was seen is kept beside them (`seen_1.json` of one person, and so on, which `evaluate multiview`
+/// reads too, with `cameras.toml`), and scored again in seconds with `--again`. Where there is no GPU, rendering takes a quarter of
+/// an hour.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Folder for `rig.md` and `rig.svg`.
@@ -42,6 +44,9 @@ pub struct Arguments {
     /// Pictures a second.
     #[arg(long, default_value_t = 20.0)]
     rate: f64,
+    /// Score what is in the folder already: nothing is rendered.
+    #[arg(long)]
+    again: bool,
     /// Avatars that they are, in turn: `.glb` or `.vrm` files.
     #[arg(long, num_args = 1..)]
     avatar: Vec<PathBuf>,
@@ -64,11 +69,32 @@ const NOISE: f32 = 3.0;
 const RADIUS: f64 = 4.8;
 
 /// What all cameras saw of so many people.
+#[derive(Serialize, Deserialize)]
 struct Session {
-    /// By moment.
-    truth: Vec<People>,
-    /// By camera and moment; missing where a picture is.
-    seen: Vec<Vec<Option<Capture>>>,
+    joint_names: Vec<Joint>,
+    rate: f64,
+    frames: Vec<Moment>,
+}
+
+/// A moment: of each view its people, of each person the truth.
+#[derive(Serialize, Deserialize)]
+struct Moment {
+    frame: usize,
+    views: Vec<InView>,
+    truth: Vec<Vec<Option<[f64; 3]>>>,
+}
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct InView {
+    people: Vec<Seen>,
+}
+
+/// Somebody in a view: their joints in its picture, and in space, as that view's lifter says, in its camera frame.
+#[derive(Clone, Serialize, Deserialize)]
+struct Seen {
+    id: u32,
+    keypoints: Vec<Option<[f32; 3]>>,
+    lifted: Vec<Option<[f32; 3]>>,
 }
 
 /// How so many people were followed by so many cameras.
@@ -81,30 +107,41 @@ struct Row {
 
 /// Renders, follows, and writes the table.
 pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
-    let mut models = match &arguments.models {
-        Some(folder) => Models::from_folder(folder)?,
-        None => Models::embedded(),
-    };
-    for name in &arguments.prefer {
-        models.prefer(name)?;
+    let mut views = room(arguments.cameras as usize);
+    let cameras = arguments.out.join("cameras.toml");
+    let mut equipment = None;
+    if arguments.again {
+        views = files::read(&cameras)?.into_bevy();
+    } else {
+        std::fs::create_dir_all(&arguments.out)
+            .map_err(|error| format!("cannot make {}: {error}", arguments.out.display()))?;
+        files::write(&cameras, &views)?;
+        equipment = Some(Equipment::of(arguments)?);
     }
-    let avatars = crate::studio::avatars(&arguments.avatar)?;
-    let engine = Engine::find();
-    let views = room(arguments.cameras as usize);
-    std::fs::create_dir_all(&arguments.out)
-        .map_err(|error| format!("cannot make {}: {error}", arguments.out.display()))?;
-    files::write(&arguments.out.join("cameras.toml"), &views)?;
     let mut rows = Vec::new();
     for people in 1..=arguments.people as usize {
-        let session = watch(arguments, &avatars, &models, &engine, &views, people)?;
-        keep(&session, &arguments.out.join(format!("seen_{people}.json")))?;
+        let file = arguments.out.join(format!("seen_{people}.json"));
+        let session: Session = match &equipment {
+            Some(equipment) => {
+                let session = watch(arguments, equipment, &views, people)?;
+                std::fs::write(&file, serde_json::to_vec(&session)?)
+                    .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+                session
+            }
+            None => {
+                let bytes = std::fs::read(&file)
+                    .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+                serde_json::from_slice(&bytes)
+                    .map_err(|error| format!("cannot read {}: {error}", file.display()))?
+            }
+        };
         for cameras in 1..=views.len() {
             let chosen = spread(cameras, views.len());
             rows.push(Row {
                 people,
                 cameras,
-                tally: follow(&session, &views, &chosen, arguments.rate),
-                moments: session.truth.len(),
+                tally: follow(&session, &views, &chosen),
+                moments: session.frames.len(),
             });
         }
     }
@@ -116,6 +153,30 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
     draw(&rows, &plot).map_err(|error| format!("cannot draw {}: {error}", plot.display()))?;
     println!("saved {} and {}", markdown.display(), plot.display());
     Ok(())
+}
+
+/// What a session is made with.
+struct Equipment {
+    avatars: Vec<String>,
+    models: Models,
+    engine: Engine,
+}
+
+impl Equipment {
+    fn of(arguments: &Arguments) -> Result<Equipment, AnyError> {
+        let mut models = match &arguments.models {
+            Some(folder) => Models::from_folder(folder)?,
+            None => Models::embedded(),
+        };
+        for name in &arguments.prefer {
+            models.prefer(name)?;
+        }
+        Ok(Equipment {
+            avatars: crate::studio::avatars(&arguments.avatar)?,
+            models,
+            engine: Engine::find(),
+        })
+    }
 }
 
 fn room(count: usize) -> Vec<View> {
@@ -140,9 +201,7 @@ fn spread(count: usize, all: usize) -> Vec<usize> {
 
 fn watch(
     arguments: &Arguments,
-    avatars: &[String],
-    models: &Models,
-    engine: &Engine,
+    equipment: &Equipment,
     views: &[View],
     people: usize,
 ) -> Result<Session, AnyError> {
@@ -154,12 +213,18 @@ fn watch(
         .iter()
         .map(|view| (view.clone(), usual.clone()))
         .collect();
-    let mut studio = Studio::open(&walkers(people), avatars, &webcams, arguments.rate)?;
+    let mut studio = Studio::open(
+        &walkers(people),
+        &equipment.avatars,
+        &webcams,
+        arguments.rate,
+    )?;
     let mut pipelines = views
         .iter()
         .map(|view| {
             let lens = Some(view.intrinsics);
             let settings = PipelineSettings::default();
+            let (models, engine) = (&equipment.models, &equipment.engine);
             Pipeline::new(models, engine, arguments.threads, lens, settings)
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -168,23 +233,31 @@ fn watch(
         "{msg} {bar:40} {pos}/{len} moments, {eta} left",
     )?);
     bar.set_message(format!("{people} of {} people", arguments.people));
-    let mut session = Session {
-        truth: Vec::new(),
-        seen: views
-            .iter()
-            .map(|_| (0..count).map(|_| None).collect())
-            .collect(),
-    };
+    let mut frames = Vec::with_capacity(count);
     for _ in 0..count {
         studio.step();
-        session.truth.push(studio.truth());
-        take(&studio, &mut pipelines, arguments.rate, &mut session.seen)?;
+        frames.push(Moment {
+            frame: frames.len(),
+            views: vec![InView::default(); views.len()],
+            truth: studio.truth().iter().map(listed).collect(),
+        });
+        take(&studio, &mut pipelines, arguments.rate, &mut frames)?;
         bar.inc(1);
     }
     studio.flush();
-    take(&studio, &mut pipelines, arguments.rate, &mut session.seen)?;
+    take(&studio, &mut pipelines, arguments.rate, &mut frames)?;
     bar.finish_and_clear();
-    Ok(session)
+    Ok(Session {
+        joint_names: Joint::ALL.to_vec(),
+        rate: arguments.rate,
+        frames,
+    })
+}
+
+/// Joint after joint.
+fn listed(joints: &JointMap<Option<DVec3>>) -> Vec<Option<[f64; 3]>> {
+    let all = Joint::ALL.iter();
+    all.map(|&joint| Some(joints[joint]?.to_array())).collect()
 }
 
 /// Looks at what has come out of the webcams.
@@ -192,9 +265,9 @@ fn take(
     studio: &Studio,
     pipelines: &mut [Pipeline],
     rate: f64,
-    seen: &mut [Vec<Option<Capture>>],
+    frames: &mut [Moment],
 ) -> Result<(), AnyError> {
-    for ((source, pipeline), seen) in studio.sources().zip(pipelines).zip(seen) {
+    for (view, (source, pipeline)) in studio.sources().zip(pipelines).enumerate() {
         while let Some(Picture { time, image, .. }) = source.try_next() {
             let number = (time * rate).round() as usize;
             let frame = Frame {
@@ -205,91 +278,94 @@ fn take(
                 decoding: Duration::ZERO,
                 image: Arc::new(image),
             };
-            let mut capture = pipeline.process(frame)?;
-            // What was found is all that is looked at from here on.
-            capture.frame.image = Arc::default();
-            if let Some(place) = seen.get_mut(number) {
-                *place = Some(capture);
+            let capture = pipeline.process(frame)?;
+            if let Some(moment) = frames.get_mut(number) {
+                moment.views[view].people = capture.people.iter().map(Seen::of).collect();
             }
         }
     }
     Ok(())
 }
 
-/// Writes what was seen, and the truth beside it.
-fn keep(session: &Session, file: &Path) -> Result<(), AnyError> {
-    let pose = |pose: &Pose2d| -> Vec<Option<[f32; 3]>> {
+impl Seen {
+    fn of(person: &Person) -> Seen {
         let point = |&joint: &Joint| {
-            let point = pose[joint]?;
+            let point = person.seen.pose[joint]?;
             Some([point.position.x, point.position.y, point.confidence.get()])
         };
-        Joint::ALL.iter().map(point).collect()
-    };
-    let frame = |(number, truth): (usize, &People)| {
-        let view = |seen: &Vec<Option<Capture>>| {
-            let people = seen[number].iter().flat_map(|seen| &seen.people);
-            let people = people.map(|p| serde_json::json!({ "keypoints": pose(&p.seen.pose) }));
-            serde_json::json!({ "people": people.collect::<Vec<_>>() })
+        let place = |&joint: &Joint| {
+            let lifted = person.lifted.as_ref()?;
+            Some(lifted.pose[joint]?.position.to_array())
         };
-        let views: Vec<_> = session.seen.iter().map(view).collect();
-        let place = |joints: &JointMap<Option<DVec3>>| -> Vec<Option<[f64; 3]>> {
-            let places = Joint::ALL.iter();
-            places
-                .map(|&joint| Some(joints[joint]?.to_array()))
-                .collect()
-        };
-        let truth: Vec<_> = truth.iter().map(place).collect();
-        serde_json::json!({ "frame": number, "views": views, "truth": truth })
-    };
-    let names: Vec<&str> = Joint::ALL.iter().map(|joint| joint.name()).collect();
-    let frames: Vec<_> = session.truth.iter().enumerate().map(frame).collect();
-    let seen = serde_json::json!({ "joint_names": names, "frames": frames });
-    std::fs::write(file, seen.to_string())
-        .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
-    Ok(())
-}
-
-fn follow(session: &Session, views: &[View], chosen: &[usize], rate: f64) -> Tally {
-    let own: Vec<View> = chosen.iter().map(|&view| views[view].clone()).collect();
-    let mut room = MultiView::new(own.clone(), MultiViewSettings::default());
-    let mut tally = Tally::default();
-    for (n, truth) in session.truth.iter().enumerate() {
-        let found = if let [view] = chosen {
-            alone(session.seen[*view][n].as_ref(), &views[*view])
-        } else {
-            let mut sightings = Vec::new();
-            for (v, (&view, camera)) in chosen.iter().zip(&own).enumerate() {
-                let people = session.seen[view][n].iter().flat_map(|seen| &seen.people);
-                sightings.extend(people.map(|p| Sighting::new(v, camera, &p.seen.pose, None)));
-            }
-            room.advance(n as f64 / rate, &sightings)
-        };
-        tally.take(truth, &found);
+        Seen {
+            id: person.seen.id,
+            keypoints: Joint::ALL.iter().map(point).collect(),
+            lifted: Joint::ALL.iter().map(place).collect(),
+        }
     }
-    tally
-}
 
-/// The people of one camera, which the lifter places.
-fn alone(capture: Option<&Capture>, view: &View) -> Vec<RoomPerson> {
-    let people = capture.iter().flat_map(|capture| &capture.people);
-    let person = |person: &bevy_pose_capture::pipeline::Person| {
-        let lifted = person.lifted.as_ref()?;
+    fn pose(&self, names: &[Joint]) -> Pose2d {
+        let mut pose = Pose2d::default();
+        for (&joint, point) in names.iter().zip(&self.keypoints) {
+            pose[joint] = point.map(|[x, y, sure]| Keypoint {
+                position: Vec2::new(x, y),
+                confidence: Confidence::new(sure),
+            });
+        }
+        pose
+    }
+
+    /// In the world, as the lifter of one camera places them.
+    fn alone(&self, names: &[Joint], view: &View) -> RoomPerson {
         let mut joints = Joints::default();
-        for (joint, point) in lifted.pose.present() {
-            let place = point.position.as_dvec3();
-            joints[joint] = Some(FigureJoint {
-                position: view.extrinsics.world_from_camera(place),
-                sigma: f64::from(point.sigma),
+        for (&joint, place) in names.iter().zip(&self.lifted) {
+            joints[joint] = place.map(|place| FigureJoint {
+                position: view
+                    .extrinsics
+                    .world_from_camera(Vec3::from(place).as_dvec3()),
+                sigma: 0.1,
                 views: 1,
             });
         }
-        Some(RoomPerson {
-            id: person.seen.id,
+        RoomPerson {
+            id: self.id,
             joints,
             seen: Vec::new(),
-        })
-    };
-    people.filter_map(person).collect()
+        }
+    }
+}
+
+fn follow(session: &Session, views: &[View], chosen: &[usize]) -> Tally {
+    let own: Vec<View> = chosen.iter().map(|&view| views[view].clone()).collect();
+    let mut room = MultiView::new(own.clone(), MultiViewSettings::default());
+    let mut tally = Tally::default();
+    let names = &session.joint_names;
+    for moment in &session.frames {
+        let found = if let [view] = chosen {
+            let people = moment.views[*view].people.iter();
+            people
+                .map(|seen| seen.alone(names, &views[*view]))
+                .collect()
+        } else {
+            let mut sightings = Vec::new();
+            for (v, (&view, camera)) in chosen.iter().zip(&own).enumerate() {
+                let people = moment.views[view].people.iter();
+                sightings
+                    .extend(people.map(|seen| Sighting::new(v, camera, &seen.pose(names), None)));
+            }
+            room.advance(moment.frame as f64 / session.rate, &sightings)
+        };
+        let truth = |places: &Vec<Option<[f64; 3]>>| {
+            let mut joints: JointMap<Option<DVec3>> = JointMap::default();
+            for (&joint, place) in names.iter().zip(places) {
+                joints[joint] = place.map(DVec3::from_array);
+            }
+            joints
+        };
+        let truth: People = moment.truth.iter().map(truth).collect();
+        tally.take(&truth, &found);
+    }
+    tally
 }
 
 fn table(rows: &[Row]) -> String {

@@ -100,7 +100,8 @@ impl Studio {
     ) -> Result<Studio, String> {
         let mut app = App::new();
         app.add_plugins((
-            headless_plugins()?,
+            // One studio comes after the other, and only one of them may log.
+            headless_plugins()?.disable::<bevy::log::LogPlugin>(),
             PoseCapturePlugin::default(),
             VirtualWebcamPlugin,
         ));

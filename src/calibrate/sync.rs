@@ -47,9 +47,11 @@ const CLEARLY: f64 = 0.75;
 const RIVALLED: f64 = 0.9;
 /// Delays further from the best than this, in seconds, are others.
 const ELSEWHERE: f64 = 0.28;
-/// Where a point is, and how fast it moves, is told from what is seen so many seconds before and after, at so many times at least.
+/// Where a point is, and how fast it moves, is told from what is seen so many seconds, or pictures of a slow camera, before and
+/// after, at so many times at least.
 const ABOUT: f64 = 0.11;
-const LEAST_POINTS: usize = 5;
+const ABOUT_PICTURES: f64 = 2.6;
+const LEAST_POINTS: usize = 4;
 /// Slopes of lenses are told from steps of so many seconds.
 const SMALL_TIME: f64 = 1e-3;
 /// Points of one body err together: delays of made-up people were off by so many times what least squares expects.
@@ -166,10 +168,11 @@ struct MovingPair {
 /// Joints that both see at the same time, if the second's clock is that far behind.
 fn moving_pairs(first: &Track, second: &Track, seconds: f64) -> Vec<MovingPair> {
     let stride = (first.poses.len() * 13 / ENOUGH).max(1);
+    let reach = ABOUT.max(ABOUT_PICTURES * second.period());
     let mut pairs = Vec::new();
     for (time, pose) in first.poses.iter().step_by(stride) {
         let wanted = time - seconds;
-        let near = second.near(wanted);
+        let near = second.near(wanted, reach);
         for &joint in Joint::ALL {
             let here = sure(pose, joint).map(|pixel| first.lens.unproject(pixel));
             let there = smoothed(near, wanted, joint);
@@ -190,10 +193,20 @@ fn moving_pairs(first: &Track, second: &Track, seconds: f64) -> Vec<MovingPair> 
 }
 
 impl Track {
-    /// What was seen about a time.
-    fn near(&self, time: f64) -> &[(f64, Pose2d)] {
-        let from = self.poses.partition_point(|(at, _)| *at < time - ABOUT);
-        let to = self.poses.partition_point(|(at, _)| *at <= time + ABOUT);
+    /// Seconds from one picture to the next.
+    fn period(&self) -> f64 {
+        let mut steps: Vec<f64> = self
+            .poses
+            .windows(2)
+            .map(|pair| pair[1].0 - pair[0].0)
+            .collect();
+        median(&mut steps)
+    }
+
+    /// What was seen no further from a time than that.
+    fn near(&self, time: f64, reach: f64) -> &[(f64, Pose2d)] {
+        let from = self.poses.partition_point(|(at, _)| *at < time - reach);
+        let to = self.poses.partition_point(|(at, _)| *at <= time + reach);
         &self.poses[from..to.max(from)]
     }
 }

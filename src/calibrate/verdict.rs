@@ -71,7 +71,8 @@ impl Verdict {
                     grade: Grade::Usable,
                     number: f64::NAN,
                     sentence: format!(
-                        "nothing can be said of the clock of {name}: the clips are too short, or people move too little or too evenly                          in them, or they do not begin together"
+                        "nothing can be said of the clock of {name}: the clips are too short, or people move too little or too evenly \
+                         in them, or they do not begin together"
                     ),
                 });
                 continue;
@@ -91,9 +92,13 @@ impl Verdict {
     pub fn judge_pictures(&mut self, names: &[&str], pictures: &[usize], moments: usize) {
         for (name, count) in names.iter().zip(pictures) {
             let missing = 100.0 * (1.0 - *count as f64 / moments.max(1) as f64);
-            let sentence = format!(
-                "{name} has no picture at {missing:.0} % of the moments; what is missing was lost, or it records at another rate"
-            );
+            let sentence = if missing < 0.5 {
+                format!("{name} has a picture of every moment")
+            } else {
+                format!(
+                    "{name} has no picture at {missing:.0} % of the moments; what is missing was lost, or it records at another rate"
+                )
+            };
             self.add("lost pictures", missing, (10.0, 60.0), sentence);
         }
     }

@@ -395,7 +395,8 @@ fn place_people(
     }
     if ended {
         error!(
-            "the thread that follows people through the room ended, the log says why; each camera goes on by itself until              one of them changes"
+            "the thread that follows people through the room ended, the log says why; each camera goes on by itself \
+             until one of them changes"
         );
         room.follower = None;
     }

@@ -260,8 +260,10 @@ impl Take {
             // The nearest in time: a longer one further on would leave no room for those between.
             let (begin, end) = (chosen[0].1, chosen[chosen.len() - 1].1);
             let gap = |person: &Shown| {
-                let after = person.follows(&end).then(|| person.first.0 - end.last.0);
-                let before = begin.follows(person).then(|| begin.first.0 - person.last.0);
+                let after = person.follows(&end).then_some(person.first.0 - end.last.0);
+                let before = begin
+                    .follows(person)
+                    .then_some(begin.first.0 - person.last.0);
                 after.into_iter().chain(before).reduce(f64::min)
             };
             let gaps = candidates.iter().enumerate();
