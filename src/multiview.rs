@@ -3,6 +3,7 @@
 //! What [`Pipeline`](crate::pipeline::Pipeline) is for one camera, [`MultiView`] is for a room of calibrated ones. It knows
 //! nothing of pictures: it takes 2D poses, from any network or file.
 
+use bevy::math::DVec2;
 use nalgebra::DMatrix;
 
 use crate::assignment::assign;
@@ -253,7 +254,7 @@ impl MultiView {
             let Some(figure) = Figure::begin(time, &sights, &self.settings.noise) else {
                 continue;
             };
-            if !is_plausible(figure.joints()) {
+            if !is_plausible(figure.joints()) || group.len() < self.least_views(&figure) {
                 continue;
             }
             let members: Vec<usize> = group.iter().map(|&member| rest[member]).collect();
@@ -305,6 +306,20 @@ impl MultiView {
             (followed.figure, followed.last_seen) = (figure, time);
             members.iter().for_each(|&n| owner[n] = Some(person));
         }
+    }
+
+    /// How many views must see a newcomer: a third of those before which they would stand. Of many views, two may well agree on
+    /// somebody made of the arms of one person and the legs of another.
+    fn least_views(&self, figure: &Figure) -> usize {
+        let Some(centre) = figure.centre() else {
+            return usize::MAX;
+        };
+        let shows = |view: &&View| {
+            let size = DVec2::new(view.intrinsics.width.into(), view.intrinsics.height.into());
+            let pixel = view.project(centre);
+            pixel.is_some_and(|p| p.cmpge(DVec2::ZERO).all() && p.cmplt(size).all())
+        };
+        self.views.iter().filter(shows).count().div_ceil(3).max(2)
     }
 
     /// Who of those whom nobody sees now each newcomer is, if anybody: whoever could have walked there, and looks like them where
@@ -552,6 +567,18 @@ mod tests {
                 }
             }
             assert!(off < 0.05, "{part:?} stay exchanged: {off}");
+        }
+    }
+
+    #[test]
+    fn what_two_of_nine_views_agree_on_is_nobody_and_what_three_do_is() {
+        let views = room(9);
+        for seen_in in [2, 3] {
+            let mut followed = MultiView::new(views.clone(), MultiViewSettings::default());
+            let seen: Vec<Sighting> = (0..seen_in)
+                .map(|view| seen_by(view, &views, &standing(DVec3::ZERO)))
+                .collect();
+            assert_eq!(followed.advance(0.0, &seen).len(), seen_in - 2);
         }
     }
 

@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::associate::Sighting;
+use crate::calibrate::watchdog::{Bump, Watchdog};
 use crate::camera::{Intrinsics, View};
 use crate::detect::{DetectSettings, Detector, Person2d};
 use crate::inference::{Engine, ModelError, Models};
@@ -85,6 +86,7 @@ pub struct RoomTimes {
 pub struct RoomPipeline {
     detectors: Vec<Detector>,
     room: MultiView,
+    watchdog: Watchdog,
     epochs: Vec<u64>,
 }
 
@@ -108,6 +110,7 @@ impl RoomPipeline {
         Ok(RoomPipeline {
             detectors,
             epochs: vec![0; views.len()],
+            watchdog: Watchdog::new(views.clone()),
             room: MultiView::new(views, settings),
         })
     }
@@ -150,13 +153,20 @@ impl RoomPipeline {
         let began = Instant::now();
         let people = self.room.advance(time, &sightings);
         times.space = began.elapsed();
+        self.watchdog.take(time, &people, &sightings);
         Ok(RoomCapture::new(time, seen, people, times))
+    }
+
+    /// The camera that was bumped, if one was, told once. It takes some milliseconds: ask once a second.
+    pub fn bumped(&mut self) -> Option<Bump> {
+        self.watchdog.check()
     }
 
     /// Scales a lens to pictures of another size.
     fn fit_lens(&mut self, view: usize, frame: &Frame) -> Result<(), RoomError> {
         let lens = fitting_lens(&self.room.views()[view], frame.image.dimensions())?;
         self.room.set_lens(view, lens);
+        self.watchdog.set_lens(view, lens);
         Ok(())
     }
 }

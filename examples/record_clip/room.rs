@@ -59,6 +59,8 @@ pub fn run(
     let mut captures: Vec<RoomCapture> = Vec::new();
     let mut sheets = Vec::new();
     let tile_every = (length / 12).max(1) as usize;
+    let mut bumps = Vec::new();
+    let mut looked = 0.0;
     while let Some(moment) = clips.next_moment()? {
         let captured = room.process(moment.time, &moment.frames)?;
         for frame in TakeFrame::of_room(&captured, captured.time) {
@@ -66,6 +68,10 @@ pub fn run(
             take.frames.push(frame);
         }
         people.push(&captured);
+        if moment.time - looked >= 1.0 {
+            looked = moment.time;
+            bumps.extend(room.bumped().map(|bump| (moment.time, bump.sentence)));
+        }
         if !arguments.no_pictures && captures.len().is_multiple_of(tile_every) {
             sheets.extend(pictures(&moment.frames, &captured, room.views()));
         }
@@ -75,6 +81,9 @@ pub fn run(
     bar.finish();
     writer.flush()?;
     report(&captures);
+    for (time, sentence) in bumps {
+        eprintln!("note: by {time:.0} s {sentence}");
+    }
     write_json(&arguments.out.join("people.json"), &people)?;
     if !sheets.is_empty() {
         contact_sheet(&sheets, room.views().len() as u32)
