@@ -158,8 +158,11 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
             views
         }
     };
-    if views.is_empty() || !(0.1..=600.0).contains(&arguments.seconds) {
-        return Err("there must be a camera, and 0.1 to 600 seconds".into());
+    let (seconds, rate) = (arguments.seconds, arguments.rate);
+    if views.is_empty() || !(0.1..=600.0).contains(&seconds) || !(1.0..=240.0).contains(&rate) {
+        return Err(
+            "there must be a camera, 0.1 to 600 seconds, and 1 to 240 pictures a second".into(),
+        );
     }
     let (faults, shows) = faults(arguments, views.len())?;
     let avatars = avatars(&arguments.avatar)?;
@@ -187,14 +190,15 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
         "rendering {bar:40} {pos}/{len} moments, {eta} left",
     )?);
     let mut truth = Vec::new();
-    let mut written = 0.0;
+    let mut written = 0;
     while studio.time() < arguments.seconds {
         studio.step();
         // What is true is written at the pace of a camera that is on time.
-        if studio.time() + 1e-6 >= written {
-            truth.push(studio.truth());
-            written += 1.0 / arguments.rate;
-            bar.inc(1);
+        let number = (studio.time() * arguments.rate + 1e-3).floor() as u64;
+        if number >= written {
+            truth.push((number, studio.truth()));
+            written = number + 1;
+            bar.set_position(written);
         }
         take(&studio, &mut clips)?;
     }
@@ -322,9 +326,9 @@ fn sheet(clips: &[Clip]) -> RgbImage {
     sheet
 }
 
-fn write_truth(file: &Path, moments: &[studio::People]) -> Result<(), AnyError> {
+fn write_truth(file: &Path, moments: &[(u64, studio::People)]) -> Result<(), AnyError> {
     let names: Vec<&str> = Joint::ALL.iter().map(|joint| joint.name()).collect();
-    let frame = |(number, people): (usize, &studio::People)| {
+    let frame = |(number, people): &(u64, studio::People)| {
         let person =
             |(id, joints): (usize, &bevy_pose_capture::skeleton::JointMap<Option<DVec3>>)| {
                 let places: Vec<Option<[f64; 3]>> = Joint::ALL
@@ -336,7 +340,7 @@ fn write_truth(file: &Path, moments: &[studio::People]) -> Result<(), AnyError> 
         let people: Vec<_> = people.iter().enumerate().map(person).collect();
         serde_json::json!({ "frame": number, "people": people })
     };
-    let frames: Vec<_> = moments.iter().enumerate().map(frame).collect();
+    let frames: Vec<_> = moments.iter().map(frame).collect();
     let people = serde_json::json!({ "joint_names": names, "frames": frames });
     std::fs::write(file, people.to_string())
         .map_err(|error| format!("cannot write {}: {error}", file.display()))?;

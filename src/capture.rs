@@ -23,7 +23,6 @@ use crate::skeleton::{Joint, Pose2d, Pose3d};
 use crate::source::{Pace, SourceSpec, WebcamPick};
 use crate::worker::Received;
 use feed::{Feed, FeedEvent};
-use moments::Presence;
 use room::Room;
 
 /// A camera, or a clip in its place. Spawn it and people before it become [`Performer`]s; change it and it starts anew;
@@ -300,11 +299,6 @@ fn receive(
     mut captured: MessageWriter<Captured>,
     room: Option<Res<Room>>,
 ) {
-    let working: Vec<Entity> = cameras
-        .iter()
-        .filter(|(_, _, status, ..)| Presence::of(Some(status)) != Presence::Gone)
-        .map(|(camera, ..)| camera)
-        .collect();
     for (camera, feed, mut status, mut ground, transform, preview) in &mut cameras {
         // A clip that is far ahead of the room's other clips waits for them.
         if room.as_ref().is_some_and(|room| room.has_enough_of(camera)) {
@@ -370,8 +364,7 @@ fn receive(
             }
         }
         // Cameras of a room see the same people: those are placed by all of them together.
-        let works = |camera: Entity| working.contains(&camera);
-        let is_told = |room: &Res<Room>| room.tells_people_of(camera, works);
+        let is_told = |room: &Res<Room>| room.tells_people_of(camera);
         if let Some(capture) = newest.filter(|_| !room.as_ref().is_some_and(is_told)) {
             place_performers(
                 &mut commands,

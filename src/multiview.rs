@@ -254,7 +254,7 @@ impl MultiView {
             let Some(figure) = Figure::begin(time, &sights, &self.settings.noise) else {
                 continue;
             };
-            if !is_plausible(figure.joints()) || group.len() < self.least_views(&figure) {
+            if !is_plausible(figure.joints()) {
                 continue;
             }
             let members: Vec<usize> = group.iter().map(|&member| rest[member]).collect();
@@ -281,6 +281,7 @@ impl MultiView {
                 None => newcomers.push((figure, members)),
             }
         }
+        newcomers.retain(|(figure, members)| members.len() >= self.least_views(figure, sightings));
         let again = self.find_lost(time, sightings, owner, &newcomers);
         for ((mut figure, members), known) in newcomers.into_iter().zip(again) {
             let person = known.unwrap_or_else(|| {
@@ -308,18 +309,21 @@ impl MultiView {
         }
     }
 
-    /// How many views must see a newcomer: a third of those before which they would stand. Of many views, two may well agree on
-    /// somebody made of the arms of one person and the legs of another.
-    fn least_views(&self, figure: &Figure) -> usize {
+    /// How many views must see a newcomer: a third of those that see anybody and before which they would stand. Of many views, two
+    /// may well agree on somebody made of the arms of one person and the legs of another.
+    fn least_views(&self, figure: &Figure, sightings: &[Sighting]) -> usize {
         let Some(centre) = figure.centre() else {
             return usize::MAX;
         };
-        let shows = |view: &&View| {
+        let shows = |n: &usize| {
+            let view = &self.views[*n];
             let size = DVec2::new(view.intrinsics.width.into(), view.intrinsics.height.into());
             let pixel = view.project(centre);
             pixel.is_some_and(|p| p.cmpge(DVec2::ZERO).all() && p.cmplt(size).all())
         };
-        self.views.iter().filter(shows).count().div_ceil(3).max(2)
+        let look = |n: &usize| sightings.iter().any(|seen| seen.view == *n);
+        let shown = (0..self.views.len()).filter(look).filter(shows);
+        shown.count().div_ceil(3).max(2)
     }
 
     /// Who of those whom nobody sees now each newcomer is, if anybody: whoever could have walked there, and looks like them where
@@ -573,13 +577,17 @@ mod tests {
     #[test]
     fn what_two_of_nine_views_agree_on_is_nobody_and_what_three_do_is() {
         let views = room(9);
+        let see = |view: usize, at: DVec3| seen_by(view, &views, &standing(at));
         for seen_in in [2, 3] {
             let mut followed = MultiView::new(views.clone(), MultiViewSettings::default());
-            let seen: Vec<Sighting> = (0..seen_in)
-                .map(|view| seen_by(view, &views, &standing(DVec3::ZERO)))
-                .collect();
-            assert_eq!(followed.advance(0.0, &seen).len(), seen_in - 2);
+            let mut seen: Vec<Sighting> = (0..9).map(|view| see(view, DVec3::ZERO)).collect();
+            seen.extend((0..seen_in).map(|view| see(view, DVec3::new(1.2, 0.0, 0.3))));
+            assert_eq!(followed.advance(0.0, &seen).len(), seen_in - 1);
         }
+        // Views that see nobody may be gone.
+        let mut followed = MultiView::new(views.clone(), MultiViewSettings::default());
+        let seen: Vec<Sighting> = (0..2).map(|view| see(view, DVec3::ZERO)).collect();
+        assert_eq!(followed.advance(0.0, &seen).len(), 1);
     }
 
     #[test]

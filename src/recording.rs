@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bevy::prelude::*;
 
-use crate::capture::room::{CalibratedCamera, RoomCaptured};
+use crate::capture::room::{Room, RoomCaptured};
 use crate::capture::{CaptureCamera, Captured};
 use crate::plugin::{PoseCaptureSystems, order_stages};
 use crate::record::bake::bake;
@@ -133,10 +133,6 @@ impl Running {
         }
     }
 
-    fn is_of_room(&self) -> bool {
-        matches!(self.clock, Some(Clock::Room(_)))
-    }
-
     /// Takes what the thread said; a thread that ended without a word is trouble too.
     fn outcomes(&mut self) -> (Vec<Outcome>, bool) {
         let mut outcomes = Vec::new();
@@ -207,27 +203,21 @@ fn record(
     mut captured: MessageReader<Captured>,
     mut in_room: MessageReader<RoomCaptured>,
     cameras: Query<&CaptureCamera>,
-    rooms: Query<(), With<CalibratedCamera>>,
+    room: Option<Res<Room>>,
 ) {
     for RoomCaptured { capture, epoch, .. } in in_room.read() {
         if let Some(running) = recording.running.as_mut() {
             running.take_in_room(capture, *epoch);
         }
     }
-    let is_room = rooms.iter().count() >= 2;
-    if !is_room
-        && recording.trouble.is_none()
-        && recording.running.as_ref().is_some_and(Running::is_of_room)
-    {
-        let text = "the take is of a room, and fewer than two calibrated cameras are left: it stands still until there are two";
-        warn!("{text}");
-        recording.trouble = Some(text.into());
-    }
     for Captured { camera, capture } in captured.read() {
         let Some(running) = recording.running.as_mut() else {
             continue;
         };
-        if running.is_of_room() || (is_room && rooms.contains(*camera)) {
+        if room
+            .as_ref()
+            .is_some_and(|room| room.tells_people_of(*camera))
+        {
             continue;
         }
         // One camera's clock counts: that of the first whose frame came. Where that camera is gone for good, the next goes on.

@@ -131,11 +131,6 @@ impl<T> Outbox<T> {
         self.shared.post().receiver_gone
     }
 
-    /// How many items were thrown away because nobody took them in time.
-    pub fn dropped(&self) -> u64 {
-        self.shared.post().dropped
-    }
-
     /// How many items wait to be read.
     pub fn waiting(&self) -> usize {
         self.shared.post().items.len()

@@ -39,7 +39,7 @@ enum What {
     },
     /// Where cameras stand, from clips of one person who walks about before them, turns round and raises their arms. No board
     /// is needed. The clips must be of the same time, beginning together. Where they are 5 s long or longer, and the person moves
-    /// unevenly enough to tell, ones that are up to a second off are put right.
+    /// unevenly enough, it is told which of them did not, by up to a second.
     People {
         /// A clip of each camera.
         #[arg(long, required = true, num_args = 2..)]
@@ -53,9 +53,9 @@ enum What {
         /// Degrees that every lens spans along the picture's longer side, where no lenses are given.
         #[arg(long, default_value_t = bevy_pose_capture::camera::ASSUMED_FIELD_OF_VIEW_DEGREES)]
         field_of_view: f64,
-        /// The clips do begin together: what is told of their clocks is not put right.
+        /// Put right what is told of the clips' clocks.
         #[arg(long)]
-        as_stamped: bool,
+        align: bool,
         /// Where the cameras go.
         #[arg(long, default_value = "cameras.toml")]
         out: PathBuf,
@@ -106,7 +106,7 @@ fn run(what: &What) -> Result<(), AnyError> {
             stature,
             lenses,
             field_of_view,
-            as_stamped,
+            align,
             out,
             networks,
         } => {
@@ -124,7 +124,7 @@ fn run(what: &What) -> Result<(), AnyError> {
             println!("comparing clocks …");
             let mut delays = sync::delays(&tracks(&lenses, &watched), LONGEST_DELAY);
             tell_clocks(&lenses, &delays);
-            if *as_stamped {
+            if !align {
                 delays.fill(Some(0.0));
             }
             let moments = sync::aligned(&watched.moments, &watched.stamps, &delays, 0.03);
@@ -212,7 +212,7 @@ fn tell_clocks(lenses: &[(String, Intrinsics)], delays: &[Option<f64>]) {
             ),
             None => println!(
                 "{name}: no delay of up to {LONGEST_DELAY} s fits clearly better than others (too short a clip, too little or too even \
-                 motion, or further off); it is taken to have begun with {first}"
+                 motion, or further off)"
             ),
         }
     }

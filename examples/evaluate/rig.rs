@@ -107,6 +107,10 @@ struct Row {
 
 /// Renders, follows, and writes the table.
 pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
+    let (seconds, rate) = (arguments.seconds, arguments.rate);
+    if !(0.1..=600.0).contains(&seconds) || !(1.0..=240.0).contains(&rate) {
+        return Err("there must be 0.1 to 600 seconds, and 1 to 240 pictures a second".into());
+    }
     let mut views = room(arguments.cameras as usize);
     let cameras = arguments.out.join("cameras.toml");
     let mut equipment = None;

@@ -417,6 +417,9 @@ fn judge_clips(views: &[View], moments: &[Moment], errors: &[f64], verdict: &mut
         .min_by(|a, b| a.0.total_cmp(&b.0));
     let Some((error, mistake)) = best else { return };
     let gain = (1.0 - error / as_given) * 100.0;
+    if gain <= 30.0 {
+        return;
+    }
     let name = |view: usize| &views[view].name;
     let sentence = match mistake {
         Mistake::Mirrored(view) => format!(

@@ -127,6 +127,22 @@ impl Moments {
         };
     }
 
+    /// Whether something of a camera waits.
+    pub fn waits(&self, view: usize) -> bool {
+        self.views
+            .get(view)
+            .is_some_and(|view| !view.queue.is_empty())
+    }
+
+    /// How many pictures wait of the camera of which the most do.
+    pub fn backlog(&self) -> usize {
+        self.views
+            .iter()
+            .map(|view| view.queue.len())
+            .max()
+            .unwrap_or(0)
+    }
+
     /// Drops all that waits.
     pub fn forget(&mut self) {
         self.views.iter_mut().for_each(|view| view.queue.clear());

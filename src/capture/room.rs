@@ -18,6 +18,7 @@ use crate::associate::Sighting;
 use crate::calibrate::watchdog::{Bump, Watchdog};
 use crate::camera::View;
 use crate::multiview::{MultiView, MultiViewSettings};
+use crate::pipeline::Capture;
 use crate::plugin::{PoseCaptureSystems, order_stages};
 use crate::room::{RoomCapture, RoomTimes, fitting_lens};
 use crate::skeleton::convert::transform_of;
@@ -77,10 +78,14 @@ impl Plugin for RoomPlugin {
 
 /// The cameras, and the thread that follows people in them.
 #[derive(Resource)]
-pub(super) struct Room {
+pub(crate) struct Room {
     cameras: Vec<Member>,
     moments: Moments,
     follower: Option<Follower>,
+    /// Whether it follows people: two cameras give pictures, or what a clip gave before its end is still to be gone through.
+    in_charge: bool,
+    /// Since when live cameras see more than is followed.
+    behind: Option<Instant>,
 }
 
 impl Default for Room {
@@ -89,6 +94,8 @@ impl Default for Room {
             cameras: Vec::new(),
             moments: Moments::new(),
             follower: None,
+            in_charge: false,
+            behind: None,
         }
     }
 }
@@ -163,15 +170,18 @@ fn gather(
         cameras: members,
         moments,
         follower,
+        in_charge,
+        behind,
     } = &mut *room;
     let Some(follower) = follower else {
+        *in_charge = false;
         captured.clear();
         return;
     };
     let now = Instant::now();
     for Captured { camera, capture } in captured.read() {
         if let Some(view) = members.iter().position(|member| member.entity == *camera) {
-            moments.push(view, capture.clone(), now);
+            moments.push(view, without_picture(capture), now);
         }
     }
     let presence = |view: usize| {
@@ -179,40 +189,58 @@ fn gather(
         Presence::of(status.ok().and_then(|(.., status)| status))
     };
     let working = (0..members.len()).filter(|view| presence(*view) != Presence::Gone);
-    let ended = |view: usize| {
-        let status = cameras.get(members[view].entity);
-        status
-            .ok()
-            .and_then(|(.., status)| status)
-            .is_some_and(|status| status.state == CameraState::Ended)
+    let has_ended = |view: &usize| {
+        let status = cameras.get(members[*view].entity);
+        let status = status.ok().and_then(|(.., status)| status);
+        status.is_some_and(|status| status.state == CameraState::Ended)
     };
-    // The last camera's people are followed by itself; but clips that end are gone through to their ends.
-    if working.count() < 2 && !(0..members.len()).any(ended) {
+    let mut ended = (0..members.len()).filter(has_ended);
+    *in_charge = working.count() >= 2 || ended.any(|view| moments.waits(view));
+    if !*in_charge {
+        // People are followed in the last camera by itself.
         moments.forget();
         return;
     }
     // Clips wait for whoever follows people through them; what live cameras see does not.
     let is_live = members.iter().any(Member::is_live);
-    while (is_live || follower.moments.waiting() < AHEAD)
+    // What a game that stood still has missed is sent a part at a time; where it does not become less, it is left out.
+    let is_behind = is_live && moments.backlog() >= BEHIND;
+    let since = behind.get_or_insert(now);
+    if !is_behind {
+        *behind = None;
+    } else if now.duration_since(*since) > CATCH_UP {
+        *behind = None;
+        moments.forget();
+        warn_once!(
+            "the room's people are followed more slowly than its cameras see them; moments are left out"
+        );
+    }
+    let most = if is_live { BEHIND } else { AHEAD };
+    while follower.moments.waiting() < most
         && let Some(moment) = moments.next(now, presence)
     {
         follower.moments.send(moment, &StopFlag::default());
     }
 }
 
+/// What was found in a picture, without the picture: many moments may wait.
+fn without_picture(capture: &Capture) -> Arc<Capture> {
+    let mut found = capture.clone();
+    found.frame.image = Arc::default();
+    Arc::new(found)
+}
+
 /// So many moments of clips wait to be followed.
 const AHEAD: usize = 4;
-/// So many of live cameras do, after which the oldest are left out: a game that loads a level for four seconds costs none.
-const BEHIND: usize = 128;
+/// So many of live cameras do: more, and what is followed is late.
+const BEHIND: usize = 16;
+/// What a game that stood still has missed is followed within this time, or left out.
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 impl Room {
-    /// Whether a camera's people are told by the room rather than by the camera itself. `works` says whether a camera gives
-    /// pictures, or may soon.
-    pub(super) fn tells_people_of(&self, camera: Entity, works: impl Fn(Entity) -> bool) -> bool {
-        let members = || self.cameras.iter().map(|member| member.entity);
-        self.follower.is_some()
-            && members().any(|member| member == camera)
-            && members().filter(|member| works(*member)).count() >= 2
+    /// Whether a camera's people are told by the room rather than by the camera itself.
+    pub(crate) fn tells_people_of(&self, camera: Entity) -> bool {
+        self.in_charge && self.cameras.iter().any(|member| member.entity == camera)
     }
 
     /// Whether a clip is so far ahead of the others that no more of it should be read.
@@ -239,7 +267,7 @@ impl Room {
             .map(|member| member.view.clone())
             .collect();
         let (moments, moments_in) = mailbox(BEHIND, WhenFull::DropOldest);
-        let (found_out, found) = mailbox(2 * BEHIND, WhenFull::DropOldest);
+        let (found_out, found) = mailbox(4 * BEHIND, WhenFull::DropOldest);
         let (bumps_out, bumps) = mailbox(4, WhenFull::DropOldest);
         let worker = Worker::spawn("pose capture: room", move |stop| {
             follow(views, &moments_in, &found_out, &bumps_out, stop);
@@ -386,12 +414,6 @@ fn place_people(
                 }
             }
         }
-        let lost = follower.moments.dropped();
-        if lost > 0 {
-            warn_once!(
-                "the room's people are followed more slowly than its cameras see them: {lost} moments were left out so far"
-            );
-        }
     }
     if ended {
         error!(
@@ -400,15 +422,22 @@ fn place_people(
         );
         room.follower = None;
     }
-    let Some(found) = newest else { return };
-    let now = Instant::now();
+    // Of a room that is not in charge any more nobody is left: the cameras count people anew.
+    let epoch = newest.as_ref().map(|found| found.epoch);
+    let is_stale = |performer: &Performer| {
+        !room.in_charge || epoch.is_some_and(|epoch| performer.epoch != epoch)
+    };
     for (entity, _) in performers
         .iter()
-        .filter(|(_, performer)| performer.epoch != found.epoch)
+        .filter(|(_, performer)| is_stale(performer))
     {
         commands.trigger(PerformerLeft { entity });
         commands.entity(entity).despawn();
     }
+    let Some(found) = newest.filter(|_| room.in_charge) else {
+        return;
+    };
+    let now = Instant::now();
     for person in &found.capture.people {
         let (view, seen) = person
             .seen
@@ -453,7 +482,7 @@ mod tests {
     use crate::associate::tests::{room, seen_by, standing};
     use crate::camera::Intrinsics;
     use crate::detect::Person2d;
-    use crate::pipeline::{Capture, Person, StageTimes};
+    use crate::pipeline::{Person, StageTimes};
     use crate::skeleton::Joint;
     use crate::source::Frame;
     use bevy::math::DVec3;
@@ -525,5 +554,57 @@ mod tests {
             .map(|transform| transform.translation);
         let wanted = views[0].extrinsics.centre().as_vec3();
         assert!(eye.is_some_and(|eye| eye.distance(wanted) < 1e-4));
+    }
+
+    #[test]
+    fn clips_lose_no_moment_and_the_one_that_is_ahead_waits() {
+        const MOMENTS: u64 = 150;
+        let views = room(2);
+        let mut app = App::new();
+        app.add_plugins((MinimalPlugins, RoomPlugin));
+        let cameras: Vec<Entity> = views
+            .iter()
+            .map(|view| {
+                let clip = CaptureCamera::video("a.mp4");
+                app.world_mut()
+                    .spawn((clip, CalibratedCamera(view.clone())))
+                    .id()
+            })
+            .collect();
+        app.update();
+        let (mut sent, mut furthest) = ([0, 0], 0);
+        let (mut times, mut epochs) = (Vec::new(), Vec::new());
+        let began = Instant::now();
+        while (times.len() as u64) < MOMENTS && began.elapsed() < Duration::from_secs(30) {
+            for (view, speed) in [(0, 3), (1, 1)] {
+                // As the cameras' threads are read.
+                if app.world().resource::<Room>().has_enough_of(cameras[view]) {
+                    continue;
+                }
+                for _ in 0..speed {
+                    if sent[view] < MOMENTS {
+                        let capture = capture(view, &views, DVec3::ZERO, sent[view]);
+                        let camera = cameras[view];
+                        app.world_mut().write_message(Captured { camera, capture });
+                        sent[view] += 1;
+                    }
+                }
+            }
+            furthest = furthest.max(sent[0].saturating_sub(sent[1]));
+            app.update();
+            for told in app
+                .world_mut()
+                .resource_mut::<Messages<RoomCaptured>>()
+                .drain()
+            {
+                times.push(told.capture.time);
+                epochs.push(told.epoch);
+            }
+        }
+        let wanted: Vec<f64> = (0..MOMENTS).map(|n| n as f64 / 30.0).collect();
+        assert_eq!(times, wanted);
+        epochs.dedup();
+        assert_eq!(epochs.len(), 1);
+        assert!(furthest < 10, "one clip is {furthest} pictures ahead");
     }
 }

@@ -88,7 +88,10 @@ impl Together {
                 let rate = self.clips[clip].rate.max(self.clips[member].rate);
                 at - time < 0.5 / rate
             };
-            if members.iter().any(is_near) {
+            // Several that are each a little later than the one before are not of one moment.
+            let slowest = self.clips[clip].rate.min(self.clips[first].rate);
+            let is_now = at - time < 0.5 / slowest;
+            if is_now && members.iter().any(is_near) {
                 members.push((at, clip));
             }
         }

@@ -54,7 +54,8 @@ impl Plugin for VirtualWebcamPlugin {
 pub struct Faults {
     /// Standard deviation of each pixel, of 255.
     pub noise: f32,
-    /// Seconds for which a picture is exposed: who moves is blurred.
+    /// Seconds for which a picture is exposed: who moves is blurred. It takes five updates of the app, which are rendered at their
+    /// own times: for apps that step `Time` by hand, to [`next_exposure`](VirtualWebcam::next_exposure).
     pub exposure: f64,
     /// Share of the pictures that are lost.
     pub dropped: f64,
