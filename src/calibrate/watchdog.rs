@@ -65,8 +65,8 @@ const LEAST: usize = 200;
 const BUMPED: f64 = 0.0038;
 /// More than this from how it was calibrated, in radians, as no usable calibration is.
 const ELSEWHERE: f64 = 0.02;
-/// And more than this many times what joints usually are off by in the picture.
-const CLEARLY: f64 = 1.0;
+/// Joints that are off by more than this, in radians, are so together, as people stand and face: a bump must be more than that.
+const UNSURE: f64 = 0.008;
 /// So many joints are looked at.
 const MOST: usize = 900;
 
@@ -181,8 +181,8 @@ impl Watchdog {
                 .filter_map(|l| Some(shown(&before, l)?.distance(shown(&now, l)?)))
                 .collect();
             let shift = median(&mut apart) / camera.focal();
-            // What the network is off by changes with where people stand and face: less than that tells nothing.
-            let limit = f64::max(limit, CLEARLY * error / camera.focal());
+            let off = error / camera.focal();
+            let limit = if off > UNSURE { limit.max(off) } else { limit };
             if shift <= limit {
                 self.told[view] = false;
             }
