@@ -71,13 +71,8 @@ impl Sighting {
 
     /// The same sighting with left and right exchanged, of some joints.
     pub fn exchange(&mut self, joints: &[Joint]) {
-        for &joint in joints {
-            let other = joint.mirror();
-            let (a, b) = (self.rays[joint], self.rays[other]);
-            (self.rays[joint], self.rays[other]) = (b, a);
-            let (a, b) = (self.pose[joint], self.pose[other]);
-            (self.pose[joint], self.pose[other]) = (b, a);
-        }
+        self.rays.exchange(joints);
+        self.pose.exchange(joints);
     }
 
     /// How many joints are seen.

@@ -434,7 +434,7 @@ impl Followed {
             && self.twisted >= TWISTED
         {
             if !changed {
-                self.figure.exchange(identity::PARTS[part]);
+                self.figure.exchange(part);
             }
             (self.twisted, changed) = (0, true);
         }

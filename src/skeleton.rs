@@ -308,6 +308,15 @@ impl<T> IndexMut<Joint> for JointMap<T> {
     }
 }
 
+impl<T> JointMap<T> {
+    /// Exchanges some joints with those on the other side of the body.
+    pub fn exchange(&mut self, joints: &[Joint]) {
+        for &joint in joints {
+            self.0.swap(joint as usize, joint.mirror() as usize);
+        }
+    }
+}
+
 impl<T> JointMap<Option<T>> {
     /// The joints that have a value.
     pub fn present(&self) -> impl Iterator<Item = (Joint, &T)> {

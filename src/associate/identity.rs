@@ -104,7 +104,7 @@ const TWISTED: f64 = -0.5;
 
 /// Which of the [`PARTS`] has its sides exchanged, where the body is twisted as nobody's is: hips that face backward. Where the nose
 /// is seen it says whether the arms or the legs are wrong; else the legs are, which are mistaken more often.
-pub fn twisted(person: &Prediction) -> Option<usize> {
+pub fn twisted(person: &Prediction) -> Option<&'static [Joint]> {
     let place = |joint: Joint| person[joint].map(|(place, _)| place);
     let across = |left: Joint| Some((place(left.mirror())? - place(left)?).with_y(0.0));
     let (shoulders, hips) = (across(Joint::LeftShoulder)?, across(Joint::LeftHip)?);
@@ -119,7 +119,7 @@ pub fn twisted(person: &Prediction) -> Option<usize> {
     };
     // Whoever has their right hand to the right looks ahead.
     let arms_are_wrong = nose().is_some_and(|nose| nose.dot(DVec3::Y.cross(shoulders)) < 0.0);
-    Some(usize::from(!arms_are_wrong))
+    Some(if arms_are_wrong { ARMS } else { LEGS })
 }
 
 /// Exchanges left and right of a sighting, of its arms, legs or face alone, where that clearly fits the person better.
@@ -165,17 +165,14 @@ mod tests {
         assert_eq!(twisted(&person), None);
         let exchanged = |part: &[Joint]| {
             let mut person = person.clone();
-            for &joint in part {
-                let (here, there) = (person[joint], person[joint.mirror()]);
-                (person[joint], person[joint.mirror()]) = (there, here);
-            }
+            person.exchange(part);
             person
         };
-        let told = |part: &[Joint]| twisted(&exchanged(part)).map(|part| PARTS[part]);
+        let told = |part: &[Joint]| twisted(&exchanged(part));
         assert_eq!((told(LEGS), told(ARMS)), (Some(LEGS), Some(ARMS)));
         let mut unseen = exchanged(ARMS);
         unseen[Joint::Nose] = None;
-        assert_eq!(twisted(&unseen).map(|part| PARTS[part]), Some(LEGS));
+        assert_eq!(twisted(&unseen), Some(LEGS));
     }
 
     #[test]

@@ -295,15 +295,8 @@ fn fits(first: &Track, second: &Track, delays: &[f64]) -> Vec<Fit> {
 /// The same for cameras of which it is known how they stand.
 fn fits_of(known: &Extrinsics, first: &Track, second: &Track, delays: &[f64]) -> Vec<Fit> {
     let fit = |&delay: &f64| {
-        let mut fit = Fit {
-            pose: *known,
-            delay,
-            error: f64::INFINITY,
-            sigma: f64::INFINITY,
-        };
         let pairs = moving_pairs(first, second, delay);
-        fit.error = spread(&fit.errors(&pairs, &[0.0; UNKNOWNS]))?;
-        Some(fit)
+        Fit::at(*known, delay, &pairs)
     };
     delays.iter().filter_map(fit).collect()
 }
@@ -320,15 +313,21 @@ const ROUNDS: usize = 8;
 const SMALL: f64 = 1e-6;
 
 impl Fit {
-    /// How the cameras stand, for one delay.
-    fn solved(pose: Extrinsics, delay: f64, pairs: &[MovingPair]) -> Option<Fit> {
-        let mut fit = Fit {
+    /// How well cameras that stand so fit one delay.
+    fn at(pose: Extrinsics, delay: f64, pairs: &[MovingPair]) -> Option<Fit> {
+        let fit = Fit {
             pose,
             delay,
             error: f64::INFINITY,
             sigma: f64::INFINITY,
         };
-        fit.error = spread(&fit.errors(pairs, &[0.0; UNKNOWNS]))?;
+        let error = spread(&fit.errors(pairs, &[0.0; UNKNOWNS]))?;
+        Some(Fit { error, ..fit })
+    }
+
+    /// How the cameras stand, for one delay.
+    fn solved(pose: Extrinsics, delay: f64, pairs: &[MovingPair]) -> Option<Fit> {
+        let mut fit = Fit::at(pose, delay, pairs)?;
         for _ in 0..ROUNDS {
             let next = fit.improved(pairs, POSE)?;
             if next.error >= fit.error {

@@ -32,14 +32,6 @@ pub struct SwapFilter {
     last_time: Option<f64>,
 }
 
-/// Exchanges left and right of these joints.
-fn exchange(pose: &mut Pose2d, left: &[Joint]) {
-    for &joint in left {
-        let other = joint.mirror();
-        (pose[joint], pose[other]) = (pose[other], pose[joint]);
-    }
-}
-
 /// Mean distances between a pose and what was expected, as read and with its sides exchanged; `None` without evidence.
 fn costs(pose: &Pose2d, expected: &Pose2d, left: &[Joint]) -> Option<(f32, f32)> {
     let (mut plain, mut crossed, mut weight) = (0.0, 0.0, 0.0);
@@ -81,11 +73,11 @@ impl SwapFilter {
             }
         }
         if self.arms.exchanged {
-            exchange(pose, ARMS);
-            exchange(pose, FACE);
+            pose.exchange(ARMS);
+            pose.exchange(FACE);
         }
         if self.legs.exchanged {
-            exchange(pose, LEGS);
+            pose.exchange(LEGS);
         }
     }
 }
@@ -119,7 +111,7 @@ mod tests {
         for n in 0..10 {
             let mut pose = standing();
             if (3..6).contains(&n) {
-                exchange(&mut pose, LEGS);
+                pose.exchange(LEGS);
             }
             filter.mend(&mut pose, &truth, 110.0, f64::from(n) / 30.0);
             assert_eq!(x_of(&pose, Joint::LeftKnee), Some(60.0), "frame {n}");
@@ -131,7 +123,7 @@ mod tests {
     fn a_wrong_first_frame_does_not_rule_for_ever() {
         let mut filter = SwapFilter::default();
         let mut expected = standing();
-        exchange(&mut expected, LEGS);
+        expected.exchange(LEGS);
         let mut last = None;
         for n in 0..90 {
             let mut pose = standing();

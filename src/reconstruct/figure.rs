@@ -247,13 +247,8 @@ impl Figure {
 
     /// Takes the left joints of a part of the body for the right ones, and the other way round.
     pub fn exchange(&mut self, part: &[Joint]) {
-        for &joint in part {
-            let other = joint.mirror();
-            let (here, there) = (self.motions[joint], self.motions[other]);
-            (self.motions[joint], self.motions[other]) = (there, here);
-            let (here, there) = (self.joints[joint], self.joints[other]);
-            (self.joints[joint], self.joints[other]) = (there, here);
-        }
+        self.motions.exchange(part);
+        self.joints.exchange(part);
     }
 
     /// How the body as a whole moves, in metres a second: the mean of the joints that are seen.
