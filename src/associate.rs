@@ -12,6 +12,7 @@ pub mod identity;
 use bevy::math::{DVec3, Rect};
 
 use crate::camera::{Ray, View};
+use crate::looks::Looks;
 use crate::skeleton::{Joint, JointMap, Pose2d};
 
 /// Joints less sure than this count as not seen.
@@ -28,20 +29,15 @@ pub struct Sighting {
     pub pose: Pose2d,
     /// Longer side of the box around their joints, in pixels.
     pub size: f64,
-    /// What they look like, where a network says so; of length 1.
-    pub appearance: Option<Vec<f32>>,
+    /// What they look like, where a network says so.
+    pub looks: Option<Looks>,
     /// Radians that a pixel spans.
     pub pixel: f64,
 }
 
 impl Sighting {
     /// Puts a person's joints into the world, as rays.
-    pub fn new(
-        view: usize,
-        camera: &View,
-        pose: &Pose2d,
-        appearance: Option<Vec<f32>>,
-    ) -> Sighting {
+    pub fn new(view: usize, camera: &View, pose: &Pose2d, looks: Option<Looks>) -> Sighting {
         let mut rays = JointMap::default();
         let mut bounds: Option<Rect> = None;
         let centre = camera.extrinsics.centre();
@@ -64,7 +60,7 @@ impl Sighting {
             rays,
             pose: pose.clone(),
             size: bounds.map_or(0.0, |bounds| f64::from(bounds.size().max_element())),
-            appearance,
+            looks,
             pixel: 1.0 / camera.focal(),
         }
     }

@@ -1,5 +1,6 @@
 //! People in one picture: found by a detector every few frames, followed by their own keypoints in between.
 
+pub mod appearance;
 pub mod crop;
 pub mod decode;
 pub mod keypoints;
@@ -7,15 +8,18 @@ pub mod person;
 pub mod swap;
 pub mod track;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bevy::log::warn;
 use bevy::math::Rect;
 use image::RgbImage;
 
 use crate::inference::{Engine, ModelError, Models, Task};
+use crate::looks::Looks;
 use crate::skeleton::Pose2d;
 
-use keypoints::KeypointEstimator;
+use appearance::AppearanceEstimator;
+use keypoints::{KeypointEstimator, Look};
 use person::PersonDetector;
 use track::{Track, Tracker};
 
@@ -28,6 +32,8 @@ pub struct Person2d {
     pub bounds: Rect,
     /// Their joints, in pixels.
     pub pose: Pose2d,
+    /// What they look like, where there is a network for it.
+    pub looks: Option<Looks>,
 }
 
 /// How people are found and followed.
@@ -61,19 +67,22 @@ pub struct DetectTimes {
     pub people: Duration,
     /// Keypoints of everybody.
     pub keypoints: Duration,
+    /// What people look like; zero on frames where everybody's looks are known well enough.
+    pub looks: Duration,
 }
 
 /// The stage: networks and tracks of one view.
 pub struct Detector {
     person: PersonDetector,
     keypoints: KeypointEstimator,
+    appearance: Option<AppearanceEstimator>,
     tracker: Tracker,
     /// May be changed while it runs.
     pub settings: DetectSettings,
 }
 
 impl Detector {
-    /// Loads the networks.
+    /// Loads the networks; that of looks where there is one.
     ///
     /// # Errors
     /// [`ModelError`] when a network is missing, broken, or not what its card says.
@@ -83,7 +92,11 @@ impl Detector {
         threads: usize,
         settings: DetectSettings,
     ) -> Result<Self, ModelError> {
+        let appearance = models.of(Task::Appearance).ok();
         Ok(Detector {
+            appearance: appearance
+                .map(|model| AppearanceEstimator::load(model, engine, threads))
+                .transpose()?,
             person: PersonDetector::load(models.of(Task::Person)?, engine, threads)?,
             keypoints: KeypointEstimator::load(models.of(Task::Keypoints)?, engine, threads)?,
             tracker: Tracker::default(),
@@ -111,22 +124,48 @@ impl Detector {
         time: f64,
     ) -> Result<(Vec<Person2d>, DetectTimes), ModelError> {
         let mut times = DetectTimes::default();
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         if self.tracker.wants_detection(self.settings.every) {
             let boxes = self.person.detect(image, self.settings.least_score)?;
             self.tracker.meet(&boxes, self.settings.most_people);
             times.people = began.elapsed();
         }
-        let began = std::time::Instant::now();
-        for track in self.tracker.tracks_mut() {
-            let estimate = self.keypoints.estimate(image, track.region())?;
+        let began = Instant::now();
+        let looks: Vec<Look> = self.tracker.tracks().map(Track::region).collect();
+        let estimates = self.keypoints.estimate(image, &looks)?;
+        for (track, estimate) in self.tracker.tracks_mut().zip(estimates) {
             track.observe(estimate, time, self.settings.undo_swaps);
         }
         self.tracker.tidy(image.width(), image.height());
         times.keypoints = began.elapsed();
+        times.looks = self.describe(image, time);
         Ok((
             self.tracker.tracks().filter_map(Track::person).collect(),
             times,
         ))
+    }
+
+    /// Sees what those look like whose looks are not known, or not of late. People are followed without it, too.
+    fn describe(&mut self, image: &RgbImage, time: f64) -> Duration {
+        let Some(appearance) = &mut self.appearance else {
+            return Duration::ZERO;
+        };
+        let (due, boxes): (Vec<usize>, Vec<Rect>) = self.tracker.due_for_looks(time).unzip();
+        if due.is_empty() {
+            return Duration::ZERO;
+        }
+        let began = Instant::now();
+        match appearance.describe(image, &boxes) {
+            Ok(found) => {
+                for (n, looks) in due.into_iter().zip(found) {
+                    self.tracker.take_looks(n, looks, time);
+                }
+            }
+            Err(error) => {
+                warn!("{error}; people are followed without their looks");
+                self.appearance = None;
+            }
+        }
+        began.elapsed()
     }
 }

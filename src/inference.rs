@@ -3,6 +3,7 @@
 //! Two engines run the same files: ONNX Runtime where it is found ([`onnxruntime`]), rten, in pure Rust, where it is not
 //! ([`rten`](mod@rten)). [`Engine::find`] chooses and says why.
 
+mod batch;
 mod card;
 #[cfg(any(feature = "onnxruntime", feature = "onnxruntime-download"))]
 pub mod onnxruntime;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use bevy::log::warn;
 use sha2::{Digest, Sha256};
 
+pub use batch::Batch;
 pub use card::*;
 
 /// What goes wrong with models. Every message names the file, what is wrong with it and what to do.

@@ -72,6 +72,7 @@ pub mod debug_draw;
 pub mod detect;
 pub mod inference;
 pub mod lift;
+pub mod looks;
 pub mod multiview;
 #[cfg(feature = "panel")]
 pub mod panel;

@@ -9,6 +9,7 @@ use nalgebra::DMatrix;
 use crate::assignment::assign;
 use crate::associate::{Sighting, appearance, cycle, epipolar, identity};
 use crate::camera::{Intrinsics, View};
+use crate::looks::Looks;
 use crate::reconstruct::figure::{Figure, Joints, Method, Sights};
 use crate::reconstruct::triangulate::{Noise, Sight};
 use crate::skeleton::{Joint3d, JointMap, Origin, Pose3d, derive_middle};
@@ -84,7 +85,7 @@ struct Followed {
     figure: Figure,
     began: f64,
     last_seen: f64,
-    looks: Option<Vec<f32>>,
+    looks: Option<Looks>,
     seen: Vec<(usize, usize)>,
     /// At how many moments two views or more agreed on them.
     agreed: u32,
@@ -194,8 +195,8 @@ impl MultiView {
                 .collect();
             let seen: Vec<&Sighting> = here.iter().map(|&n| &sightings[n]).collect();
             let looks = |person: usize, n: usize| {
-                let (known, seen) = (&self.people[person].looks, &seen[n].appearance);
-                appearance::affinity(known.as_deref()?, seen.as_deref()?)
+                let (known, seen) = (&self.people[person].looks, &seen[n].looks);
+                appearance::affinity(known.as_ref()?, seen.as_ref()?)
             };
             for (person, n) in identity::find(&predicted, &seen, looks) {
                 owner[here[n]] = Some(person);
@@ -237,7 +238,7 @@ impl MultiView {
                 return 0.0;
             }
             let places = epipolar::affinity(a, b, &self.views).unwrap_or(0.0);
-            let looks = a.appearance.as_deref().zip(b.appearance.as_deref());
+            let looks = a.looks.as_ref().zip(b.looks.as_ref());
             // Both together, as Dong et al. 2019, equation 4.
             match looks.and_then(|(a, b)| appearance::affinity(a, b)) {
                 Some(looks) => (places * looks).sqrt(),
@@ -344,8 +345,8 @@ impl MultiView {
             let walked = figure.centre()?.distance(known.figure.centre()?);
             let reach = ARMS_LENGTH + WALKING * (time - known.last_seen);
             let looks = members.iter().filter_map(|&n| {
-                let seen = sightings[n].appearance.as_deref()?;
-                appearance::affinity(known.looks.as_deref()?, seen)
+                let seen = sightings[n].looks.as_ref()?;
+                appearance::affinity(known.looks.as_ref()?, seen)
             });
             let looks: Vec<f64> = looks.collect();
             let alike = looks.iter().sum::<f64>() / looks.len().max(1) as f64;
@@ -463,16 +464,12 @@ impl Followed {
         for seen in self
             .seen
             .iter()
-            .filter_map(|&(_, n)| sightings[n].appearance.as_ref())
+            .filter_map(|&(_, n)| sightings[n].looks.as_ref())
         {
-            match &mut self.looks {
-                Some(looks) if looks.len() == seen.len() => {
-                    for (mean, value) in looks.iter_mut().zip(seen) {
-                        *mean += (value - *mean) * LOOKS_RATE;
-                    }
-                }
-                looks => *looks = Some(seen.clone()),
-            }
+            self.looks = Some(match &self.looks {
+                Some(looks) => looks.mixed(seen, LOOKS_RATE),
+                None => seen.clone(),
+            });
         }
     }
 }
@@ -508,6 +505,15 @@ mod tests {
     /// Follows people; each gives, by time, where they stand, or `None` while no camera sees them. Returns their numbers at
     /// each moment, in their order.
     fn numbers(people: &[&dyn Fn(f64) -> Option<DVec3>], seconds: f64) -> Vec<Vec<Option<u32>>> {
+        numbers_of(people, seconds, &[])
+    }
+
+    /// The same of people with those looks.
+    fn numbers_of(
+        people: &[&dyn Fn(f64) -> Option<DVec3>],
+        seconds: f64,
+        looks: &[[f32; 2]],
+    ) -> Vec<Vec<Option<u32>>> {
         let views = room(3);
         let mut followed = MultiView::new(views.clone(), MultiViewSettings::default());
         let mut told = Vec::new();
@@ -516,8 +522,11 @@ mod tests {
             let places: Vec<Option<DVec3>> = people.iter().map(|person| person(time)).collect();
             let mut sightings = Vec::new();
             for view in 0..views.len() {
-                for place in places.iter().flatten() {
-                    sightings.push(seen_by(view, &views, &standing(*place)));
+                for (person, place) in places.iter().enumerate() {
+                    let Some(place) = place else { continue };
+                    let mut seen = seen_by(view, &views, &standing(*place));
+                    seen.looks = looks.get(person).and_then(|looks| Looks::new(looks));
+                    sightings.push(seen);
                 }
             }
             let found = followed.advance(time, &sightings);
@@ -543,6 +552,31 @@ mod tests {
         assert_eq!((told[20][0], told[110][0]), (Some(1), Some(1)));
         let told = numbers(&[&hidden(1.0, 11.0)], 12.0);
         assert_eq!((told[20][0], told[350][0]), (Some(1), Some(2)));
+    }
+
+    #[test]
+    fn who_comes_back_in_another_ones_place_is_known_by_their_looks() {
+        // Two people half a metre apart, both unseen for a second and a half, who change places meanwhile.
+        let walks = |from: f64, to: f64| {
+            move |time: f64| match time {
+                t if t < 1.0 => Some(DVec3::X * from),
+                t if t < 2.5 => None,
+                _ => Some(DVec3::X * to),
+            }
+        };
+        let (one, two) = (walks(-0.35, 0.35), walks(0.35, -0.35));
+        let names = |looks: &[[f32; 2]]| {
+            let told = numbers_of(&[&one, &two], 3.0, looks);
+            (told[20].clone(), told[85].clone())
+        };
+        let (before, after) = names(&[[1.0, 0.0], [0.0, 1.0]]);
+        assert!(
+            before[0].is_some() && before == after,
+            "{before:?} {after:?}"
+        );
+        // Who looks alike is taken for whoever is nearest.
+        let (before, after) = names(&[[1.0, 0.0], [1.0, 0.0]]);
+        assert_eq!((before[0], before[1]), (after[1], after[0]));
     }
 
     #[test]

@@ -500,6 +500,7 @@ mod tests {
             root: Vec3::new(0.0, 0.0, 3.0),
         };
         let seen = Person2d {
+            looks: None,
             id: 1,
             bounds: Rect::default(),
             pose: Pose2d::default(),

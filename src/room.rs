@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::associate::Sighting;
 use crate::calibrate::watchdog::{Bump, Watchdog};
 use crate::camera::{Intrinsics, View};
-use crate::detect::{DetectSettings, Detector, Person2d};
+use crate::detect::{DetectSettings, DetectTimes, Detector, Person2d};
 use crate::inference::{Engine, ModelError, Models};
 use crate::multiview::{MultiView, MultiViewSettings, RoomPerson};
 use crate::source::Frame;
@@ -71,13 +71,17 @@ impl RoomCapture {
     }
 }
 
-/// How long each stage took, over all views.
+/// How long each stage took, the sum over all views.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RoomTimes {
+    /// Looking at all pictures: less than its parts together where views are looked at side by side.
+    pub views: Duration,
     /// Finding people.
     pub people: Duration,
     /// Keypoints of everybody.
     pub keypoints: Duration,
+    /// What people look like.
+    pub looks: Duration,
     /// Who is who, and where.
     pub space: Duration,
 }
@@ -85,13 +89,16 @@ pub struct RoomTimes {
 /// A room, from pictures to people in space.
 pub struct RoomPipeline {
     detectors: Vec<Detector>,
+    /// So many views are looked at side by side.
+    side_by_side: usize,
     room: MultiView,
     watchdog: Watchdog,
     epochs: Vec<u64>,
 }
 
 impl RoomPipeline {
-    /// Loads the networks, one set for each view, as each view follows its own people.
+    /// Loads the networks, one set for each view, as each view follows its own people. As many views are looked at side by side as
+    /// there are `threads`, which networks do not use as well by themselves.
     ///
     /// # Errors
     /// [`ModelError`] when a network is missing, broken, or not what its card says.
@@ -103,12 +110,14 @@ impl RoomPipeline {
         detect: DetectSettings,
         settings: MultiViewSettings,
     ) -> Result<Self, ModelError> {
+        let side_by_side = threads.clamp(1, views.len().max(1));
         let detectors = views
             .iter()
-            .map(|_| Detector::new(models, engine, threads, detect))
+            .map(|_| Detector::new(models, engine, threads / side_by_side, detect))
             .collect::<Result<_, _>>()?;
         Ok(RoomPipeline {
             detectors,
+            side_by_side,
             epochs: vec![0; views.len()],
             watchdog: Watchdog::new(views.clone()),
             room: MultiView::new(views, settings),
@@ -129,32 +138,74 @@ impl RoomPipeline {
         time: f64,
         frames: &[Option<Frame>],
     ) -> Result<RoomCapture, RoomError> {
-        let mut times = RoomTimes::default();
-        let mut seen = vec![Vec::new(); self.detectors.len()];
-        let mut sightings = Vec::new();
+        let began = Instant::now();
         for (view, frame) in frames.iter().enumerate().take(self.detectors.len()) {
             let Some(frame) = frame else { continue };
             self.fit_lens(view, frame)?;
-            let detector = &mut self.detectors[view];
             if std::mem::replace(&mut self.epochs[view], frame.epoch) != frame.epoch {
-                detector.reset();
+                self.detectors[view].reset();
             }
-            let (people, spent) = detector.detect(&frame.image, frame.time)?;
-            times.people += spent.people;
-            times.keypoints += spent.keypoints;
+        }
+        let (seen, spent) = self.look(frames)?;
+        let mut sightings = Vec::new();
+        for (view, people) in seen.iter().enumerate() {
             let camera = &self.room.views()[view];
             sightings.extend(
                 people
                     .iter()
-                    .map(|person| Sighting::new(view, camera, &person.pose, None)),
+                    .map(|person| Sighting::new(view, camera, &person.pose, person.looks.clone())),
             );
-            seen[view] = people;
+        }
+        let mut times = RoomTimes {
+            views: began.elapsed(),
+            ..RoomTimes::default()
+        };
+        for spent in spent {
+            times.people += spent.people;
+            times.keypoints += spent.keypoints;
+            times.looks += spent.looks;
         }
         let began = Instant::now();
         let people = self.room.advance(time, &sightings);
         times.space = began.elapsed();
         self.watchdog.take(time, &people, &sightings);
         Ok(RoomCapture::new(time, seen, people, times))
+    }
+
+    /// Whom each view sees, and how long each took; several views side by side.
+    fn look(
+        &mut self,
+        frames: &[Option<Frame>],
+    ) -> Result<(Vec<Vec<Person2d>>, Vec<DetectTimes>), ModelError> {
+        let look = |(detector, frame): (&mut Detector, &Option<Frame>)| match frame {
+            Some(frame) => detector.detect(&frame.image, frame.time),
+            None => Ok((Vec::new(), DetectTimes::default())),
+        };
+        let nothing = vec![None; self.detectors.len().saturating_sub(frames.len())];
+        let mut work: Vec<_> = self
+            .detectors
+            .iter_mut()
+            .zip(frames.iter().chain(&nothing))
+            .collect();
+        let each = work.len().div_ceil(self.side_by_side).max(1);
+        let mut found = Vec::with_capacity(work.len());
+        std::thread::scope(|scope| {
+            let mut threads = Vec::new();
+            while work.len() > each {
+                let rest = work.split_off(work.len() - each);
+                threads.push(scope.spawn(move || rest.into_iter().map(look).collect::<Vec<_>>()));
+            }
+            // This thread does the first part.
+            found.extend(work.into_iter().map(look));
+            for thread in threads.into_iter().rev() {
+                match thread.join() {
+                    Ok(part) => found.extend(part),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+        });
+        let found: Result<Vec<_>, _> = found.into_iter().collect();
+        Ok(found?.into_iter().unzip())
     }
 
     /// The camera that was bumped, if one was, told once. It takes some milliseconds: ask once a second.

@@ -2,6 +2,12 @@
 
 use std::path::Path;
 
+#[cfg(feature = "embedded-models")]
+use bevy::math::Rect;
+#[cfg(feature = "embedded-models")]
+use bevy_pose_capture::detect::keypoints::{KeypointEstimator, Look};
+#[cfg(feature = "embedded-models")]
+use bevy_pose_capture::inference::Task;
 use bevy_pose_capture::inference::{Data, Engine, Input, InputForm, Model, Models, Number, Tensor};
 
 /// Numbers that are the same in every run.
@@ -89,6 +95,43 @@ fn both_engines_agree_on_third_party_models() {
     let models = Models::from_folder(&folder).unwrap_or_else(|error| panic!("{error}"));
     assert!(models.iter().count() >= 5);
     both_engines_agree_on(&models);
+}
+
+#[test]
+#[cfg(feature = "embedded-models")]
+fn people_seen_at_once_are_seen_as_they_are_one_by_one() {
+    let models = Models::embedded();
+    let model = models.of(Task::Keypoints);
+    let model = model.unwrap_or_else(|error| panic!("{error}"));
+    let mut shades = noise(200 * 120 * 3);
+    let shade = |_, _| {
+        image::Rgb([0; 3].map(|_: u8| shades.next().map_or(0, |shade| (shade * 255.0) as u8)))
+    };
+    let picture = image::RgbImage::from_fn(200, 120, shade);
+    let looks = [0.0, 40.0, 90.0].map(|x| Look::Box(Rect::new(x, 5.0, x + 60.0, 110.0)));
+    for engine in [Engine::find(), Engine::rten("a test")] {
+        let mut network =
+            KeypointEstimator::load(model, &engine, 1).unwrap_or_else(|error| panic!("{error}"));
+        let mut see = |looks: &[Look]| {
+            let found = network.estimate(&picture, looks);
+            found.unwrap_or_else(|error| panic!("{error}"))
+        };
+        let together = see(&looks);
+        assert_eq!(together.len(), looks.len());
+        for (look, together) in looks.iter().zip(&together) {
+            let alone = see(&[*look]);
+            let mut compared = 0;
+            for (joint, one) in alone[0].pose.present() {
+                let Some(other) = together.pose[joint] else {
+                    panic!("{joint:?} is seen alone only")
+                };
+                let off = (one.confidence.get() - other.confidence.get()).abs();
+                assert!(off < 1e-3, "{joint:?}: {one:?} and {other:?}");
+                compared += 1;
+            }
+            assert_eq!(compared, model.card.joints().len());
+        }
+    }
 }
 
 #[test]

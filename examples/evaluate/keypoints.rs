@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bevy::math::{Rect, Vec2};
-use bevy_pose_capture::detect::keypoints::{KeypointEstimator, Look};
+use bevy_pose_capture::detect::keypoints::{Estimate, KeypointEstimator, Look};
 use bevy_pose_capture::detect::person::PersonDetector;
 use bevy_pose_capture::inference::{Engine, Model, ModelError, Models, Task};
 use bevy_pose_capture::skeleton::{Joint, Pose2d};
@@ -150,11 +150,16 @@ fn estimate(
     image: &RgbImage,
     bounds: Rect,
 ) -> Result<Pose2d, ModelError> {
-    let first = network.estimate(image, Look::Box(bounds))?;
-    match first.next_region.filter(|_| first.presence > 0.5) {
-        Some(region) => Ok(network.estimate(image, Look::Region(region))?.pose),
-        None => Ok(first.pose),
-    }
+    let mut look = |look: Look| -> Result<Option<Estimate>, ModelError> {
+        Ok(network.estimate(image, &[look])?.pop())
+    };
+    let first = look(Look::Box(bounds))?;
+    let followed = first.as_ref().filter(|first| first.presence > 0.5);
+    let found = match followed.and_then(|first| first.next_region) {
+        Some(region) => look(Look::Region(region))?,
+        None => first,
+    };
+    Ok(found.map(|found| found.pose).unwrap_or_default())
 }
 
 fn models(arguments: &Arguments) -> Result<Models, AnyError> {

@@ -360,7 +360,7 @@ fn advance(
                 *view,
                 &room.views()[*view],
                 &person.seen.pose,
-                None,
+                person.seen.looks.clone(),
             ));
             seen[*view].push(person.seen.clone());
         }
@@ -490,6 +490,7 @@ mod tests {
     fn capture(view: usize, views: &[View], at: DVec3, number: u64) -> Arc<Capture> {
         let pose = seen_by(view, views, &standing(at)).pose;
         let seen = Person2d {
+            looks: None,
             id: 1,
             bounds: Rect::new(0.0, 0.0, 1.0, 1.0),
             pose,

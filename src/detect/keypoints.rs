@@ -7,7 +7,7 @@ use super::crop::{Cutter, Region};
 use super::decode::{self, RegressionRows};
 use super::person::mismatch;
 use crate::inference::{
-    Decoder, Engine, Fit, Follow, Input, InputForm, Model, ModelError, Session,
+    Batch, Decoder, Engine, Fit, Follow, InputForm, Model, ModelError, Session, Tensor,
 };
 use crate::skeleton::{Joint, Pose2d};
 
@@ -26,9 +26,8 @@ pub struct Estimate {
 pub struct KeypointEstimator {
     session: Box<dyn Session>,
     cutter: Cutter,
+    batch: Batch,
     name: String,
-    input: String,
-    shape: Vec<usize>,
     size: (usize, usize),
     growth: f32,
     pad: u8,
@@ -79,12 +78,12 @@ impl KeypointEstimator {
                 "its decoder must be `simcc`, `heatmap` or `regression`",
             ));
         }
+        let session = model.load(engine, threads)?;
         Ok(KeypointEstimator {
-            session: model.load(engine, threads)?,
+            batch: Batch::new(session.as_ref(), card),
+            session,
             cutter: Cutter::new(card.input.form),
             name: card.name.clone(),
-            input: card.input.name.clone(),
-            shape: card.input.shape(),
             size: (width, height),
             growth,
             pad,
@@ -104,24 +103,34 @@ impl KeypointEstimator {
         self.joints
     }
 
-    /// Finds the joints of the person in a region.
+    /// Finds the joints of the person in each region: at once, where the network takes several crops.
     ///
     /// # Errors
     /// [`ModelError::Run`], or [`ModelError::Mismatch`] when the network gives fewer joints than its card names.
-    pub fn estimate(&mut self, image: &RgbImage, look: Look) -> Result<Estimate, ModelError> {
-        let region = match look {
+    pub fn estimate(
+        &mut self,
+        image: &RgbImage,
+        looks: &[Look],
+    ) -> Result<Vec<Estimate>, ModelError> {
+        let proportions = self.size.0 as f32 / self.size.1 as f32;
+        let region = |look: &Look| match *look {
             Look::Region(region) => region,
-            Look::Box(bounds) => {
-                Region::around(bounds, self.growth, self.size.0 as f32 / self.size.1 as f32)
-            }
+            Look::Box(bounds) => Region::around(bounds, self.growth, proportions),
         };
-        let input = Input {
-            name: &self.input,
-            shape: &self.shape,
-            data: self.cutter.cut(image, &region, self.pad),
-        };
-        let tensors = self.session.run(&[input], &self.decoder.outputs())?;
-        let (points, presence) = self.read(&tensors);
+        let regions: Vec<Region> = looks.iter().map(region).collect();
+        for region in &regions {
+            self.batch.push(self.cutter.cut(image, region, self.pad));
+        }
+        let outputs = self.decoder.outputs();
+        let found = self.batch.run(self.session.as_mut(), &outputs)?;
+        let pairs = regions.iter().zip(&found);
+        pairs
+            .map(|(region, tensors)| self.interpret(region, tensors))
+            .collect()
+    }
+
+    fn interpret(&self, region: &Region, tensors: &[Tensor]) -> Result<Estimate, ModelError> {
+        let (points, presence) = self.read(tensors);
         let followed = self
             .follow
             .map_or(0, |follow| follow.centre.max(follow.top) + 1);
@@ -154,7 +163,7 @@ impl KeypointEstimator {
         })
     }
 
-    fn read(&self, tensors: &[crate::inference::Tensor]) -> (Vec<crate::skeleton::Keypoint>, f32) {
+    fn read(&self, tensors: &[Tensor]) -> (Vec<crate::skeleton::Keypoint>, f32) {
         match &self.decoder {
             Decoder::Simcc { split, .. } => (decode::simcc(&tensors[0], &tensors[1], *split), 1.0),
             Decoder::Heatmap { .. } => (decode::heatmap(&tensors[0], self.size), 1.0),

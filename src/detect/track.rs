@@ -8,6 +8,7 @@ use super::decode::{ScoredBox, overlap};
 use super::keypoints::{Estimate, Look};
 use super::swap::SwapFilter;
 use crate::assignment::assign;
+use crate::looks::Looks;
 use crate::skeleton::{Joint, Pose2d};
 
 /// Joints surer than this place the next crop and count as seen.
@@ -28,6 +29,12 @@ const SUREST: usize = 8;
 const SHRINK: f32 = 0.9;
 /// A box with this score is clearly somebody.
 const CLEAR: f32 = 0.65;
+/// Seconds after which somebody's looks are seen again.
+const LOOKS_PERIOD: f64 = 0.5;
+/// What is newly seen of looks counts so much.
+const LOOKS_RATE: f32 = 0.25;
+/// Boxes that overlap more show two people at once.
+const CROWDED: f32 = 0.25;
 /// How often in a row the detector may not be clear about somebody whose joints are in doubt.
 const MISSES: u32 = 3;
 
@@ -46,6 +53,8 @@ pub struct Track {
     /// Runs of the detector since it was last clear about them.
     unclear: u32,
     swaps: SwapFilter,
+    /// What they look like, and when that was last seen.
+    looks: Option<(Looks, f64)>,
 }
 
 /// The box around the sure joints, grown by what a body has beyond its joints.
@@ -74,6 +83,7 @@ impl Track {
             seen: 0,
             unclear: if found.score >= CLEAR { 0 } else { MISSES + 1 },
             swaps: SwapFilter::default(),
+            looks: None,
         }
     }
 
@@ -156,6 +166,7 @@ impl Track {
             id: self.id,
             bounds: self.bounds,
             pose: pose.clone(),
+            looks: self.looks.as_ref().map(|(looks, _)| looks.clone()),
         })
     }
 }
@@ -237,6 +248,36 @@ impl Tracker {
     /// Everybody, to be observed.
     pub fn tracks_mut(&mut self) -> impl Iterator<Item = &mut Track> {
         self.tracks.iter_mut()
+    }
+
+    /// Whose looks should be seen now: those who are seen, by themselves, and were not for a while. Places among the tracks, and boxes in
+    /// pixels.
+    pub fn due_for_looks(&self, time: f64) -> impl Iterator<Item = (usize, Rect)> {
+        let is_alone = |n: usize| {
+            let others = self.tracks.iter().enumerate().filter(move |(m, _)| *m != n);
+            others
+                .filter(|(_, other)| other.lost == 0)
+                .all(|(_, other)| overlap(self.tracks[n].bounds, other.bounds) < CROWDED)
+        };
+        let is_due = move |(n, track): &(usize, &Track)| {
+            let known = track.looks.as_ref();
+            track.lost == 0
+                && known.is_none_or(|(_, seen)| (time - seen).abs() >= LOOKS_PERIOD)
+                && is_alone(*n)
+        };
+        let tracks = self.tracks.iter().enumerate();
+        tracks.filter(is_due).map(|(n, track)| (n, track.bounds))
+    }
+
+    /// Takes in what somebody looks like now; nothing, where the network knows nothing.
+    pub fn take_looks(&mut self, track: usize, seen: Option<Looks>, time: f64) {
+        let Some(seen) = seen else { return };
+        let known = &mut self.tracks[track].looks;
+        let mixed = match known {
+            Some((looks, _)) => looks.mixed(&seen, LOOKS_RATE),
+            None => seen,
+        };
+        *known = Some((mixed, time));
     }
 
     /// Ends tracks that lost their person, that never had one, that left the picture, or that follow the same person as an older one.
@@ -495,6 +536,31 @@ mod tests {
             tracker.tracks().map(|track| track.id).collect::<Vec<_>>(),
             [1]
         );
+    }
+
+    #[test]
+    fn looks_are_seen_again_after_a_while_and_not_of_people_before_one_another() {
+        let mut tracker = Tracker::default();
+        let boxes = [box_at(10.0), box_at(300.0)];
+        frame(&mut tracker, &boxes, &[10.0, 300.0], 0.0);
+        let due = |tracker: &Tracker, time: f64| -> Vec<usize> {
+            tracker.due_for_looks(time).map(|(n, _)| n).collect()
+        };
+        assert_eq!(due(&tracker, 0.0), [0, 1]);
+        let (before, after) = (Looks::new(&[1.0, 0.0]), Looks::new(&[0.0, 1.0]));
+        tracker.take_looks(0, before.clone(), 0.0);
+        assert_eq!(due(&tracker, 0.2), [1]);
+        assert_eq!(due(&tracker, 0.6), [0, 1]);
+        tracker.take_looks(0, after.clone(), 0.6);
+        let known = tracker.tracks[0].person().and_then(|person| person.looks);
+        let to = |other: &Option<Looks>| known.as_ref()?.distance(other.as_ref()?);
+        assert!(to(&before) < to(&after) && to(&before) > Some(0.1));
+        // The second comes to stand beside the first.
+        tracker.tracks[1].bounds = Rect::from_center_size(
+            tracker.tracks[0].bounds.center() + 6.0,
+            tracker.tracks[0].bounds.size(),
+        );
+        assert_eq!(due(&tracker, 9.0), [] as [usize; 0]);
     }
 
     #[test]

@@ -92,7 +92,10 @@ def export(recipe, recipe_name, net, out):
     output = card["decoder"]["output"]
     path = Path(out) / card["file"]
     module = module.to(memory_format=torch.contiguous_format).eval()
-    torch.onnx.export(module, (example,), str(path), input_names=[inputs], output_names=[output], opset_version=17, dynamo=False)
+    # Crops of several people go through the keypoint network at once.
+    several = {inputs: {0: "people"}, output: {0: "people"}} if recipe["task"] == "keypoints" else None
+    torch.onnx.export(module, (example,), str(path), input_names=[inputs], output_names=[output], opset_version=17, dynamo=False,
+                      dynamic_axes=several)
     plain = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     onnx.save(halve(onnx.load(path)), path)
     halved = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
