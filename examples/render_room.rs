@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use bevy::math::DVec3;
+use bevy_pose_capture::calibrate::board::Board;
 use bevy_pose_capture::calibrate::files;
 use bevy_pose_capture::camera::{Distortion, View};
 use bevy_pose_capture::skeleton::Joint;
@@ -41,6 +42,13 @@ struct Arguments {
     /// Your own room in place of a circle: a file of cameras, in any form that is known.
     #[arg(long, conflicts_with_all = ["cameras", "radius"])]
     layout: Option<PathBuf>,
+    /// A chessboard of so many inner corners, as in `9x6`, is carried about in the middle, and lies on the floor in the last two
+    /// seconds: for `calibrate room`.
+    #[arg(long, value_name = "COLUMNSxROWS", value_parser = corners)]
+    board: Option<(u32, u32)>,
+    /// Side of its squares, in metres.
+    #[arg(long, default_value_t = 0.09)]
+    square: f64,
     /// How many people walk about.
     #[arg(long, default_value_t = 2)]
     people: usize,
@@ -72,12 +80,22 @@ struct Arguments {
     fault: Vec<String>,
 }
 
-/// Width and height, as in `640x480`.
+/// Two numbers, as in `640x480`.
+fn pair(text: &str) -> Option<(u32, u32)> {
+    let (one, two) = text.split_once('x')?;
+    Some((one.parse().ok()?, two.parse().ok()?))
+}
+
+/// Inner corners of a board.
+fn corners(text: &str) -> Result<(u32, u32), String> {
+    pair(text)
+        .filter(|(columns, rows)| (3..=40).contains(columns) && (3..=40).contains(rows))
+        .ok_or_else(|| format!("{text:?} is no board of 3x3 to 40x40 inner corners"))
+}
+
+/// Width and height of pictures.
 fn size(text: &str) -> Result<(u32, u32), String> {
-    let parsed = text
-        .split_once('x')
-        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
-    parsed
+    pair(text)
         .filter(|(w, h)| (16..=4096).contains(w) && (16..=4096).contains(h))
         .ok_or_else(|| format!("{text:?} is no size of 16x16 to 4096x4096"))
 }
@@ -138,6 +156,9 @@ fn faults(arguments: &Arguments, count: usize) -> Result<(Vec<Faults>, Vec<usize
     Ok((all, shows))
 }
 
+/// For so many seconds at the end the board lies on the floor.
+const LYING: f64 = 2.0;
+
 fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let views = match &arguments.layout {
         Some(file) => files::read(file)?.into_bevy(),
@@ -175,6 +196,17 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
         &webcams,
         arguments.rate,
     )?;
+    if let Some((columns, rows)) = arguments.board {
+        let board = Board {
+            columns,
+            rows,
+            square: arguments.square,
+            markers: None,
+        };
+        // From afar it would be too narrow to be seen.
+        let near_the_first = views[0].extrinsics.centre() * 0.5;
+        studio.carry(&board, arguments.seconds - LYING, near_the_first)?;
+    }
     let mut clips = webcams
         .iter()
         .enumerate()

@@ -1,12 +1,15 @@
 //! Cameras: what their lenses are, and where they stand.
 //!
 //! [`people`] places the cameras of a room by somebody who walks in it: pairs of views by what both see ([`essential`]),
-//! further ones by what is known by then ([`pose`]), all of it adjusted together ([`bundle`]). [`intrinsics`] solves lenses from
-//! the corners of a [`board`]. [`sync`] tells how far clocks are apart. [`verdict`] says whether a calibration can be trusted,
+//! further ones by what is known by then ([`pose`]), all of it adjusted together ([`bundle`]). [`boards`] places them by a
+//! board instead. [`intrinsics`] solves lenses from the corners of a [`board`], and [`coverage`] tells when enough of it was
+//! shown. [`sync`] tells how far clocks are apart. [`verdict`] says whether a calibration can be trusted,
 //! and [`watchdog`] whether it still can; [`files`] reads and writes them.
 
 pub mod board;
+pub mod boards;
 pub mod bundle;
+pub mod coverage;
 pub mod essential;
 pub mod files;
 pub mod intrinsics;

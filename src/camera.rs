@@ -184,6 +184,23 @@ impl Extrinsics {
         -(self.rotation.transpose() * self.translation)
     }
 
+    /// The way back: `world_from_camera`.
+    pub fn inverse(&self) -> Self {
+        let rotation = self.rotation.transpose();
+        Extrinsics {
+            rotation,
+            translation: -(rotation * self.translation),
+        }
+    }
+
+    /// First `self`, then `next`.
+    pub fn then(&self, next: &Extrinsics) -> Self {
+        Extrinsics {
+            rotation: next.rotation * self.rotation,
+            translation: next.rotation * self.translation + next.translation,
+        }
+    }
+
     /// The camera's place where the world itself is moved: `rotation` and `translation` take points of the old world to
     /// points of the new one, after a scaling by `scale`.
     pub fn in_moved_world(&self, scale: f64, rotation: DMat3, translation: DVec3) -> Self {

@@ -1,17 +1,18 @@
 //! `calibrate lens`: a camera's lens from pictures of a board.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use bevy_pose_capture::calibrate::board::{Board, BoardFinder, Coverage, Markers};
+use bevy_pose_capture::calibrate::board::{Board, BoardFinder, Markers};
+use bevy_pose_capture::calibrate::coverage::{Coverage, PARTS};
 use bevy_pose_capture::calibrate::files;
-use bevy_pose_capture::calibrate::intrinsics::{SolvedLens, calibrate};
+use bevy_pose_capture::calibrate::intrinsics::{Corner, SolvedLens, calibrate};
 use bevy_pose_capture::camera::{Extrinsics, View};
 use bevy_pose_capture::source::{FrameSource, SourceSpec};
 use image::{Rgb, RgbImage};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::AnyError;
+use super::room::{dot, with_corners};
+use super::screen::Screen;
 
 /// The board.
 #[derive(clap::Args)]
@@ -34,7 +35,8 @@ pub struct BoardArguments {
 }
 
 impl BoardArguments {
-    fn board(&self) -> Board {
+    /// The board that they describe.
+    pub fn board(&self) -> Board {
         Board {
             columns: self.columns,
             rows: self.rows,
@@ -64,19 +66,19 @@ pub struct Arguments {
 }
 
 /// Draws the board.
-pub fn print(board: &BoardArguments, out: &Path) -> Result<(), AnyError> {
+pub fn print(board: &BoardArguments, out: &Path, screen: &Screen) -> Result<(), AnyError> {
     let board = board.board();
     BoardFinder::new(board.clone())?;
     board.draw(200)?.save(out)?;
-    println!(
+    screen.say(format!(
         "saved {}; print it, glue it onto something flat and stiff, and measure a square",
         out.display()
-    );
+    ));
     Ok(())
 }
 
 /// Finds the lens of each camera.
-pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
+pub fn run(arguments: &Arguments, screen: &mut Screen) -> Result<(), AnyError> {
     let finder = BoardFinder::new(arguments.board.board())?;
     let mut views: Vec<View> = Vec::new();
     for input in &arguments.input {
@@ -88,9 +90,10 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
             )
             .into());
         }
-        let (solved, seen) = solve(&spec, &finder).map_err(|error| format!("{name}: {error}"))?;
+        let (solved, seen) =
+            solve(&spec, &finder, screen).map_err(|error| format!("{name}: {error}"))?;
         let lens = &solved.intrinsics;
-        println!(
+        screen.say(format!(
             "{name}: focal length {:.1} x {:.1} px (± {:.1}), axis at {:.1}, {:.1}, k1 {:.4}, k2 {:.4}; error {:.3} px over {} pictures",
             lens.focal.x,
             lens.focal.y,
@@ -101,15 +104,17 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
             lens.distortion.k2,
             solved.rms,
             seen.pictures().len()
-        );
+        ));
         if let Some(lacks) = seen.lacks() {
-            println!("{name}: more pictures would make it surer: {lacks}");
+            screen.say(format!(
+                "{name}: more pictures would make it surer: {lacks}"
+            ));
         }
         if let Some(folder) = &arguments.pictures {
             std::fs::create_dir_all(folder)?;
             let path = folder.join(format!("{name}.png"));
             picture(lens.width, lens.height, &seen).save(&path)?;
-            println!("saved {}", path.display());
+            screen.say(format!("saved {}", path.display()));
         }
         views.push(View {
             name,
@@ -118,26 +123,25 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
         });
         // After each: whatever happens with the next costs none of the work.
         files::write(&arguments.out, &views)?;
-        println!("saved {}", arguments.out.display());
+        screen.say(format!("saved {}", arguments.out.display()));
     }
     Ok(())
 }
 
 /// Watches until the end, or until it is enough where there is none.
-fn solve(spec: &SourceSpec, finder: &BoardFinder) -> Result<(SolvedLens, Coverage), AnyError> {
+fn solve(
+    spec: &SourceSpec,
+    finder: &BoardFinder,
+    screen: &mut Screen,
+) -> Result<(SolvedLens, Coverage), AnyError> {
     let mut source: Box<dyn FrameSource> = spec.open()?;
-    let bar = match source.length() {
-        Some(length) => ProgressBar::new(length),
-        None => ProgressBar::new_spinner(),
-    };
-    bar.set_style(ProgressStyle::with_template(
-        "{spinner} {pos} pictures, {msg}",
-    )?);
-    bar.enable_steady_tick(Duration::from_millis(100));
+    screen.begin(
+        &format!("looking for the board: {}", spec.name()),
+        source.length(),
+    );
     let mut seen: Option<(Coverage, (u32, u32))> = None;
     let (mut looked, mut with_board) = (0, 0);
     while let Some(picture) = source.next_picture()? {
-        bar.inc(1);
         let size = picture.image.dimensions();
         let (coverage, first) = seen.get_or_insert_with(|| (Coverage::new(size.0, size.1), size));
         if *first != size {
@@ -150,24 +154,25 @@ fn solve(spec: &SourceSpec, finder: &BoardFinder) -> Result<(SolvedLens, Coverag
         let corners = finder.find(&picture.image);
         looked += 1;
         with_board += usize::from(!corners.is_empty());
+        screen.show(|| vec![(spec.name(), guide(&picture.image, &corners, coverage))]);
         coverage.take(corners);
         let lacks = coverage.lacks();
-        bar.set_message(format!(
-            "{} with the board, {:.0} % of the picture covered; {}",
+        screen.step(format!(
+            "{} ({} with the board, {:.0} % of the picture covered)",
+            lacks.as_deref().unwrap_or("enough"),
             coverage.pictures().len(),
             100.0 * coverage.share(),
-            lacks.as_deref().unwrap_or("enough")
         ));
         if spec.is_live() && lacks.is_none() {
             break;
         }
     }
-    bar.finish_and_clear();
+    screen.end();
     let Some((coverage, (width, height))) = seen else {
         return Err("there is no picture in it".into());
     };
     if let Some(short) = source.cut_short() {
-        eprintln!("note: {short}");
+        screen.warn(short);
     }
     let solved = calibrate(width, height, coverage.pictures()).map_err(|error| {
         format!("{error} (a board was found in {with_board} of {looked} pictures)")
@@ -178,18 +183,32 @@ fn solve(spec: &SourceSpec, finder: &BoardFinder) -> Result<(SolvedLens, Coverag
 /// Every corner that was seen, a colour for each picture.
 fn picture(width: u32, height: u32, seen: &Coverage) -> RgbImage {
     let mut picture = RgbImage::from_pixel(width, height, Rgb([28, 30, 36]));
+    let half = f64::from(width.max(height)) / 600.0;
     for (n, corners) in seen.pictures().iter().enumerate() {
         let shade = |part: usize| (120 + (n * 53 + part * 89) % 136) as u8;
         for (_, pixel) in corners {
-            let (x, y) = (pixel.x.round() as i64, pixel.y.round() as i64);
-            let size = (i64::from(width.max(height)) / 300).max(1);
-            for (dx, dy) in (-size..=size).flat_map(|dx| (-size..=size).map(move |dy| (dx, dy))) {
-                let at = u32::try_from(x + dx).ok().zip(u32::try_from(y + dy).ok());
-                if let Some(pixel) = at.and_then(|(x, y)| picture.get_pixel_mut_checked(x, y)) {
-                    *pixel = Rgb([shade(0), shade(1), shade(2)]);
-                }
-            }
+            dot(
+                &mut picture,
+                *pixel,
+                half,
+                Rgb([shade(0), shade(1), shade(2)]),
+            );
         }
     }
     picture
+}
+
+/// What the camera shows, as in a mirror, so that whoever holds the board finds their way: parts that have not shown it are red.
+fn guide(image: &RgbImage, corners: &[Corner], coverage: &Coverage) -> RgbImage {
+    let mut picture = with_corners(image, corners);
+    let (width, height) = picture.dimensions();
+    for (x, y, pixel) in picture.enumerate_pixels_mut() {
+        let part = |at: u32, all: u32| (at as usize * PARTS / all.max(1) as usize).min(PARTS - 1);
+        if !coverage.is_shown(part(y, height), part(x, width)) {
+            pixel[0] = pixel[0].saturating_add((255 - pixel[0]) / 3);
+            pixel[1] -= pixel[1] / 4;
+            pixel[2] -= pixel[2] / 4;
+        }
+    }
+    image::imageops::flip_horizontal(&picture)
 }

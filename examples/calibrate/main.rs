@@ -1,8 +1,12 @@
-//! Calibrates the cameras of a room by somebody who walks about in it, and says whether the result can be trusted:
+//! Calibrates the cameras of a room by somebody who walks about in it, or by a board, and says whether the result can be trusted:
 //! `cargo run --example calibrate -- people --input A.mp4 B.mp4 --stature 1.75 --out cameras.toml`.
 
 mod lens;
+mod room;
+mod screen;
 mod watch;
+#[cfg(feature = "panel")]
+mod window;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,8 +15,11 @@ use bevy_pose_capture::calibrate::sync::{self, Track};
 use bevy_pose_capture::calibrate::verdict::{Grade, Verdict, judge};
 use bevy_pose_capture::calibrate::{files, people};
 use bevy_pose_capture::camera::{Intrinsics, View};
+use bevy_pose_capture::source::SourceSpec;
+use bevy_pose_capture::source::together::Together;
 use clap::{Parser, Subcommand};
 
+use screen::Screen;
 use watch::{Networks, Watched};
 
 type AnyError = Box<dyn std::error::Error>;
@@ -22,6 +29,25 @@ type AnyError = Box<dyn std::error::Error>;
 struct Arguments {
     #[command(subcommand)]
     what: What,
+    /// Show the pictures, what to do next and what was found in a window, too.
+    #[cfg(feature = "panel")]
+    #[arg(long, global = true)]
+    window: bool,
+    /// Save a picture of that window when the work is done, and close it.
+    #[cfg(feature = "panel")]
+    #[arg(long, global = true, requires = "window", value_name = "FILE")]
+    screenshot: Option<PathBuf>,
+}
+
+/// Lenses of cameras whose places are looked for.
+#[derive(clap::Args)]
+struct Lenses {
+    /// A file of cameras whose lenses are used, one for each clip, as `calibrate lens` writes it; its places are not.
+    #[arg(long)]
+    lenses: Option<PathBuf>,
+    /// Degrees that every lens spans along the picture's longer side, where no lenses are given.
+    #[arg(long, default_value_t = bevy_pose_capture::camera::ASSUMED_FIELD_OF_VIEW_DEGREES)]
+    field_of_view: f64,
 }
 
 #[derive(Subcommand)]
@@ -37,6 +63,9 @@ enum What {
         #[arg(long, default_value = "board.png")]
         out: PathBuf,
     },
+    /// Where cameras stand, from clips of a board that several of them see at the same time: lying on the floor, or, which is surer,
+    /// carried about between them, held still for a moment here and there, and laid on the floor at the end.
+    Room(room::Arguments),
     /// Where cameras stand, from clips of one person who walks about before them, turns round and raises their arms. No board
     /// is needed. The clips must be of the same time, beginning together. Where they are 5 s long or longer, and the person moves
     /// unevenly enough, it is told which of them did not, by up to a second.
@@ -47,12 +76,8 @@ enum What {
         /// How tall the person is, in metres: it gives the room its size.
         #[arg(long, default_value_t = 1.75)]
         stature: f64,
-        /// A file of cameras whose lenses are used, one for each clip; its places are not.
-        #[arg(long)]
-        lenses: Option<PathBuf>,
-        /// Degrees that every lens spans along the picture's longer side, where no lenses are given.
-        #[arg(long, default_value_t = bevy_pose_capture::camera::ASSUMED_FIELD_OF_VIEW_DEGREES)]
-        field_of_view: f64,
+        #[command(flatten)]
+        lenses: Lenses,
         /// Put right what is told of the clips' clocks.
         #[arg(long)]
         align: bool,
@@ -88,7 +113,7 @@ enum What {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse().what) {
+    match start(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("calibrate: {error}");
@@ -97,15 +122,27 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(what: &What) -> Result<(), AnyError> {
+/// Runs in the terminal, or in a window, too.
+fn start(arguments: Arguments) -> Result<(), AnyError> {
+    #[cfg(feature = "panel")]
+    if arguments.window {
+        let work = move |screen: &mut Screen| {
+            run(&arguments.what, screen).map_err(|error| error.to_string())
+        };
+        return Ok(window::run(work, arguments.screenshot)?);
+    }
+    run(&arguments.what, &mut Screen::terminal())
+}
+
+fn run(what: &What, screen: &mut Screen) -> Result<(), AnyError> {
     match what {
-        What::Lens(arguments) => lens::run(arguments),
-        What::Board { board, out } => lens::print(board, out),
+        What::Lens(arguments) => lens::run(arguments, screen),
+        What::Board { board, out } => lens::print(board, out, screen),
+        What::Room(arguments) => room::run(arguments, screen),
         What::People {
             input,
             stature,
             lenses,
-            field_of_view,
             align,
             out,
             networks,
@@ -113,35 +150,23 @@ fn run(what: &What) -> Result<(), AnyError> {
             if !(0.5..3.0).contains(stature) {
                 return Err(format!("nobody is {stature} m tall; --stature is in metres").into());
             }
-            let watched = watch::watch(input, networks)?;
-            let lenses = match lenses {
-                Some(file) => fitted(files::read(file)?.views, &watched)?
-                    .into_iter()
-                    .map(|view| (view.name, view.intrinsics))
-                    .collect(),
-                None => assumed(&watched, *field_of_view),
-            };
-            println!("comparing clocks …");
+            let watched = watch::watch(input, networks, screen)?;
+            let lenses = lenses_of(lenses, &watched.names, &watched.sizes, screen)?;
+            screen.say("comparing clocks …");
             let mut delays = sync::delays(&tracks(&lenses, &watched), LONGEST_DELAY);
-            tell_clocks(&lenses, &delays);
+            tell_clocks(&lenses, &delays, screen);
             if !align {
                 delays.fill(Some(0.0));
             }
             let moments = sync::aligned(&watched.moments, &watched.stamps, &delays, 0.03);
-            println!("solving …");
+            screen.say("solving …");
             let room = people::calibrate(&lenses, &moments, *stature)?;
-            println!("median reprojection error: {:.1} px", room.error);
-            for view in &room.views {
-                let at = view.extrinsics.centre();
-                println!(
-                    "{} stands at x {:.2}, z {:.2}, {:.2} m above the floor",
-                    view.name, at.x, at.z, at.y
-                );
-            }
+            screen.say(format!("median reprojection error: {:.1} px", room.error));
+            tell_places(&room.views, screen);
             // What cannot be used replaces nothing that can.
-            tell(&judge(&room.views, &moments))?;
+            tell(&judge(&room.views, &moments), screen)?;
             files::write(out, &room.views)?;
-            println!("saved {}", out.display());
+            screen.say(format!("saved {}", out.display()));
             Ok(())
         }
         What::Check {
@@ -150,21 +175,21 @@ fn run(what: &What) -> Result<(), AnyError> {
             networks,
         } => {
             let file = files::read(cameras)?;
-            let watched = watch::watch(input, networks)?;
-            let views = fitted(file.into_bevy(), &watched)?;
+            let watched = watch::watch(input, networks, screen)?;
+            let views = fitted(file.into_bevy(), &watched.names, &watched.sizes, screen)?;
             let lenses: Vec<(String, Intrinsics)> = views
                 .iter()
                 .map(|view| (view.name.clone(), view.intrinsics))
                 .collect();
             let names: Vec<&str> = lenses.iter().map(|(name, _)| name.as_str()).collect();
             let mut verdict = judge(&views, &watched.moments);
-            println!("comparing clocks …");
+            screen.say("comparing clocks …");
             let tracks = tracks(&lenses, &watched);
             let delays = sync::delays_in_room(&views, &tracks, LONGEST_DELAY);
             verdict.judge_clocks(&names, &delays);
             let moments = watched.moments.len();
             verdict.judge_pictures(&names, &watched.pictures(), moments);
-            tell(&verdict)
+            tell(&verdict, screen)
         }
         What::Convert {
             cameras,
@@ -177,9 +202,59 @@ fn run(what: &What) -> Result<(), AnyError> {
             } else {
                 files::write(out, &views)?;
             }
-            println!("saved {}", out.display());
+            screen.say(format!("saved {}", out.display()));
             Ok(())
         }
+    }
+}
+
+/// Opens clips, each of a name of its own.
+fn open(specs: &[SourceSpec]) -> Result<Together, AnyError> {
+    if let Some(live) = specs.iter().find(|spec| spec.is_live()) {
+        return Err(format!("{} has no end; give clips", live.name()).into());
+    }
+    let clips = Together::open(specs)?;
+    let names = clips.names();
+    if let Some(twice) = (1..names.len()).find(|n| names[..*n].contains(&names[*n])) {
+        return Err(format!(
+            "two clips are called {}; cameras are known by the names of their clips, so give them different ones",
+            names[twice]
+        )
+        .into());
+    }
+    Ok(clips)
+}
+
+/// The lens of each clip's camera: as a file has it, or assumed.
+fn lenses_of(
+    lenses: &Lenses,
+    names: &[String],
+    sizes: &[(u32, u32)],
+    screen: &Screen,
+) -> Result<Vec<(String, Intrinsics)>, AnyError> {
+    let Some(file) = &lenses.lenses else {
+        let degrees = lenses.field_of_view;
+        let lens = |(name, size): (&String, &(u32, u32))| {
+            let lens = Intrinsics::from_field_of_view(size.0, size.1, degrees.to_radians());
+            (name.clone(), lens)
+        };
+        screen.warn(format!(
+            "no --lenses were given; all are taken to span {degrees:.0}°, and places are no better than that"
+        ));
+        return Ok(names.iter().zip(sizes).map(lens).collect());
+    };
+    let views = fitted(files::read(file)?.views, names, sizes, screen)?;
+    let lens = |view: View| (view.name, view.intrinsics);
+    Ok(views.into_iter().map(lens).collect())
+}
+
+fn tell_places(views: &[View], screen: &Screen) {
+    for view in views {
+        let at = view.extrinsics.centre();
+        screen.say(format!(
+            "{} stands at x {:.2}, z {:.2}, {:.2} m above the floor",
+            view.name, at.x, at.z, at.y
+        ));
     }
 }
 
@@ -201,37 +276,34 @@ fn tracks(lenses: &[(String, Intrinsics)], watched: &Watched) -> Vec<Track> {
 const LONGEST_DELAY: f64 = 1.0;
 
 /// How far each clip's clock is from that of the first.
-fn tell_clocks(lenses: &[(String, Intrinsics)], delays: &[Option<f64>]) {
+fn tell_clocks(lenses: &[(String, Intrinsics)], delays: &[Option<f64>], screen: &Screen) {
     let (first, _) = &lenses[0];
     for ((name, _), delay) in lenses.iter().zip(delays).skip(1) {
         match delay {
-            Some(delay) => println!(
+            Some(delay) => screen.say(format!(
                 "{name} began {:.0} ms {} {first}",
                 delay.abs() * 1e3,
                 if *delay < 0.0 { "before" } else { "after" },
-            ),
-            None => println!(
+            )),
+            None => screen.say(format!(
                 "{name}: no delay of up to {LONGEST_DELAY} s fits clearly better than others (too short a clip, too little or too even \
                  motion, or further off)"
-            ),
+            )),
         }
     }
 }
 
-fn assumed(watched: &Watched, degrees: f64) -> Vec<(String, Intrinsics)> {
-    let lens = |(name, size): (&String, &(u32, u32))| {
-        let lens = Intrinsics::from_field_of_view(size.0, size.1, degrees.to_radians());
-        (name.clone(), lens)
-    };
-    watched.names.iter().zip(&watched.sizes).map(lens).collect()
-}
-
 /// One camera for each clip, with its lens scaled to the clip's pictures.
-fn fitted(views: Vec<View>, watched: &Watched) -> Result<Vec<View>, AnyError> {
-    let names: Vec<&str> = watched.names.iter().map(String::as_str).collect();
+fn fitted(
+    views: Vec<View>,
+    names: &[String],
+    sizes: &[(u32, u32)],
+    screen: &Screen,
+) -> Result<Vec<View>, AnyError> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let views = files::for_clips(views, &names)?;
     for (clip, view) in names.iter().zip(&views) {
-        println!("{clip} is the camera {}", view.name);
+        screen.say(format!("{clip} is the camera {}", view.name));
     }
     let fit = |(view, &(width, height)): (View, &(u32, u32))| {
         let lens = &view.intrinsics;
@@ -246,19 +318,19 @@ fn fitted(views: Vec<View>, watched: &Watched) -> Result<Vec<View>, AnyError> {
             ..view
         })
     };
-    views.into_iter().zip(&watched.sizes).map(fit).collect()
+    views.into_iter().zip(sizes).map(fit).collect()
 }
 
-fn tell(verdict: &Verdict) -> Result<(), AnyError> {
+fn tell(verdict: &Verdict, screen: &Screen) -> Result<(), AnyError> {
     for check in &verdict.checks {
-        println!(
+        screen.say(format!(
             "{:>6}  {:26} {}",
             check.grade.to_string(),
             check.name,
             check.sentence
-        );
+        ));
     }
-    println!("\nthis calibration is {verdict}");
+    screen.say(format!("this calibration is {verdict}"));
     match verdict.grade() {
         Grade::Failed => Err("the calibration cannot be used".into()),
         Grade::Good | Grade::Usable => Ok(()),

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use bevy_pose_capture::calibrate::people::Moment;
 use bevy_pose_capture::detect::{DetectSettings, Detector, Person2d};
 use bevy_pose_capture::inference::{Engine, Models};
+use bevy_pose_capture::record::overlay::draw_pose;
 use bevy_pose_capture::record::take::{Take, TakeFrame};
-use bevy_pose_capture::source::together::Together;
 use bevy_pose_capture::source::{Frame, SourceSpec};
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::AnyError;
+use image::RgbImage;
+
+use super::screen::Screen;
+use super::{AnyError, open};
 
 /// Which networks look.
 #[derive(clap::Args)]
@@ -50,11 +52,13 @@ impl Watched {
 }
 
 /// Finds the person whom each clip is about.
-pub fn watch(input: &[String], networks: &Networks) -> Result<Watched, AnyError> {
+pub fn watch(
+    input: &[String],
+    networks: &Networks,
+    screen: &mut Screen,
+) -> Result<Watched, AnyError> {
     let specs: Vec<SourceSpec> = input.iter().map(|input| SourceSpec::parse(input)).collect();
-    if let Some(live) = specs.iter().find(|spec| spec.is_live()) {
-        return Err(format!("{} has no end; give clips", live.name()).into());
-    }
+    let mut clips = open(&specs)?;
     let mut models = match &networks.models {
         Some(folder) => Models::from_folder(folder)?,
         #[cfg(feature = "embedded-models")]
@@ -66,15 +70,7 @@ pub fn watch(input: &[String], networks: &Networks) -> Result<Watched, AnyError>
         models.prefer(name)?;
     }
     let engine = Engine::find();
-    let mut clips = Together::open(&specs)?;
     let names: Vec<String> = clips.names().into_iter().map(String::from).collect();
-    if let Some(twice) = (1..names.len()).find(|n| names[..*n].contains(&names[*n])) {
-        return Err(format!(
-            "two clips are called {}; cameras are known by the names of their clips, so give them different ones",
-            names[twice]
-        )
-        .into());
-    }
     let sizes = clips.sizes();
     let mut detectors = specs
         .iter()
@@ -87,9 +83,7 @@ pub fn watch(input: &[String], networks: &Networks) -> Result<Watched, AnyError>
             )
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let bar = ProgressBar::new(clips.length()).with_style(ProgressStyle::with_template(
-        "looking for people {bar:40} {pos}/{len} frames, {eta} left",
-    )?);
+    screen.begin("looking for people", Some(clips.length()));
     let mut seen: Vec<(f64, Vec<Vec<Person2d>>)> = Vec::new();
     let mut stamps = Vec::new();
     while let Some(moment) = clips.next_moment()? {
@@ -100,14 +94,26 @@ pub fn watch(input: &[String], networks: &Networks) -> Result<Watched, AnyError>
                 *people = detector.detect(&frame.image, frame.time)?.0;
             }
         }
+        screen.show(|| {
+            let frames = names.iter().zip(&moment.frames).zip(&views);
+            let drawn = |((name, frame), people): ((&String, &Option<Frame>), &Vec<Person2d>)| {
+                let mut picture = RgbImage::clone(&frame.as_ref()?.image);
+                let width = picture.height() as f32 / 150.0;
+                for person in people {
+                    draw_pose(&mut picture, &person.pose, 1.0, width);
+                }
+                Some((name.clone(), picture))
+            };
+            frames.filter_map(drawn).collect()
+        });
         seen.push((moment.time, views));
         let stamp = |frame: &Option<Frame>| frame.as_ref().map(|frame| frame.time);
         stamps.push(moment.frames.iter().map(stamp).collect());
-        bar.inc(1);
+        screen.step(String::new());
     }
-    bar.finish();
+    screen.end();
     for short in clips.cut_short() {
-        eprintln!("note: {short}");
+        screen.warn(short);
     }
     let leads: Vec<Vec<u32>> = (0..specs.len()).map(|view| lead(&seen, view)).collect();
     let moment = |(_, views): &(f64, Vec<Vec<Person2d>>)| {

@@ -1,14 +1,18 @@
 //! A studio that does not exist: avatars walk about in it, before virtual webcams, without a window.
 
+use std::f32::consts::FRAC_PI_2;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bevy::asset::RenderAssetUsages;
 use bevy::core_pipeline::tonemapping::Tonemapping;
 use bevy::ecs::system::RunSystemOnce;
 use bevy::math::DVec3;
 use bevy::prelude::*;
+use bevy::render::render_resource::{Extent3d, TextureDimension, TextureFormat};
 use bevy::time::TimeUpdateStrategy;
 use bevy_pose_capture::avatar::{AvatarRefused, AvatarRig};
+use bevy_pose_capture::calibrate::board::Board;
 use bevy_pose_capture::camera::View;
 use bevy_pose_capture::capture::Performer;
 use bevy_pose_capture::prelude::*;
@@ -48,7 +52,15 @@ pub struct Studio {
     app: App,
     actors: Vec<Actor>,
     webcams: Vec<(Entity, Pushed)>,
+    board: Option<Carried>,
     time: f64,
+}
+
+/// A calibration board that is carried about, and laid on the floor then.
+struct Carried {
+    entity: Entity,
+    lies_from: f64,
+    lies_at: DVec3,
 }
 
 /// Somebody who walks about.
@@ -114,6 +126,7 @@ impl Studio {
             app,
             actors: Vec::new(),
             webcams: Vec::new(),
+            board: None,
             time: 0.0,
         };
         for (walker, avatar) in walkers.iter().zip(avatars.iter().cycle()) {
@@ -187,6 +200,51 @@ impl Studio {
         ))
     }
 
+    /// Brings in a board that is carried about in the middle, shown to all sides, and lies somewhere on the floor from a time on.
+    ///
+    /// # Errors
+    /// A sentence when there is no such board.
+    #[allow(dead_code, reason = "not every example that has a studio asks")]
+    pub fn carry(&mut self, board: &Board, lies_from: f64, lies_at: DVec3) -> Result<(), String> {
+        let printed = board.draw(16).map_err(|error| error.to_string())?;
+        let ink = printed
+            .pixels()
+            .flat_map(|ink| [ink[0], ink[0], ink[0], 255]);
+        let print = Image::new(
+            Extent3d {
+                width: printed.width(),
+                height: printed.height(),
+                depth_or_array_layers: 1,
+            },
+            TextureDimension::D2,
+            ink.collect(),
+            TextureFormat::Rgba8UnormSrgb,
+            RenderAssetUsages::default(),
+        );
+        // The print has a margin of a square.
+        let squares = UVec2::new(board.columns, board.rows) + 3;
+        let size = squares.as_vec2() * board.square as f32;
+        let world = self.app.world_mut();
+        let mesh = world
+            .resource_mut::<Assets<Mesh>>()
+            .add(Rectangle::from_size(size));
+        let texture = world.resource_mut::<Assets<Image>>().add(print);
+        let paper = StandardMaterial {
+            base_color_texture: Some(texture),
+            perceptual_roughness: 1.0,
+            reflectance: 0.0,
+            ..default()
+        };
+        let paper = world.resource_mut::<Assets<StandardMaterial>>().add(paper);
+        let entity = world.spawn((Mesh3d(mesh), MeshMaterial3d(paper), Transform::default()));
+        self.board = Some(Carried {
+            entity: entity.id(),
+            lies_from,
+            lies_at,
+        });
+        Ok(())
+    }
+
     /// The webcams' pictures.
     pub fn sources(&self) -> impl Iterator<Item = &Pushed> {
         self.webcams.iter().map(|(_, source)| source)
@@ -235,6 +293,15 @@ impl Studio {
                 entity.insert(performer);
             }
         }
+        if let Some(board) = &self.board
+            && let Some(mut transform) = world.get_mut::<Transform>(board.entity)
+        {
+            *transform = match time < board.lies_from {
+                true => carried(time),
+                false => Transform::from_translation(board.lies_at.as_vec3().with_y(0.002))
+                    .with_rotation(Quat::from_rotation_x(-FRAC_PI_2)),
+            };
+        }
         // From the clock itself, so that rounding does not add up.
         let clock = world.resource::<Time<Real>>().elapsed();
         let due = Duration::from_secs_f64(time);
@@ -268,6 +335,24 @@ impl Studio {
 /// Nobody walks evenly: somebody who did would look to one camera as they did to another some time before.
 fn pace(time: f64) -> f64 {
     time + 0.5 * (0.9 * time).sin() + 0.2 * (2.3 * time + 1.0).sin() - 0.17
+}
+
+/// Where a board is that somebody shows to all sides, holding it still every now and then.
+fn carried(time: f64) -> Transform {
+    const STOP: f64 = 0.8;
+    let stops = (time / STOP).floor();
+    let on_the_way = ((time / STOP - stops) * 2.0).min(1.0);
+    let eased = on_the_way * on_the_way * (3.0 - 2.0 * on_the_way);
+    let t = ((stops + eased) * STOP) as f32;
+    let turn = Quat::from_euler(
+        EulerRot::YXZ,
+        0.75 * t,
+        0.4 * (1.7 * t).sin() - 0.3,
+        0.35 * (0.9 * t).sin(),
+    );
+    let around = Vec3::new((0.7 * t).cos(), 0.0, (0.7 * t).sin()) * 0.5;
+    Transform::from_translation(around + Vec3::Y * (1.15 + 0.3 * (1.1 * t).sin()))
+        .with_rotation(turn)
 }
 
 fn hips(joints: &JointMap<Option<DVec3>>) -> Vec3 {

@@ -1,7 +1,8 @@
-//! Flat boards before a camera: where their corners are in a picture, and whether enough of them was shown.
+//! Flat boards before a camera: where their corners are in a picture.
 //!
 //! Corners are found by `calib-targets`, to a part of a pixel. A chessboard's grid may be found in part, and from either end:
-//! that is all that a lens needs ([`intrinsics`](super::intrinsics)). A ChArUco board's corners are known by the markers beside
+//! that is all that a lens needs ([`intrinsics`](super::intrinsics)). Where several cameras must mean the same corner
+//! ([`boards`](super::boards)), all of it must be seen. A ChArUco board's corners are known by the markers beside
 //! them.
 
 use bevy::math::DVec2;
@@ -85,6 +86,20 @@ impl Board {
     }
 }
 
+impl Board {
+    /// Whether its corners can be told from one another from any side.
+    ///
+    /// # Errors
+    /// [`BoardError::NoTop`].
+    pub fn has_top(&self) -> Result<(), BoardError> {
+        let (columns, rows) = (self.columns, self.rows);
+        if self.markers.is_none() && (columns + rows).is_multiple_of(2) {
+            return Err(BoardError::NoTop { columns, rows });
+        }
+        Ok(())
+    }
+}
+
 impl Markers {
     fn resolve(&self) -> Result<Dictionary, BoardError> {
         resolve_dictionary(&self.dictionary)
@@ -113,6 +128,17 @@ pub enum BoardError {
         "there are no markers called {0}; OpenCV's names are known, such as DICT_4X4_50 or DICT_5X5_100"
     )]
     NoMarkers(String),
+    /// It looks the same from two sides.
+    #[error(
+        "a chessboard of {columns} x {rows} inner corners looks the same upside down, so two cameras may take one corner for another; \
+         use one with an odd and an even number of them, or a ChArUco board"
+    )]
+    NoTop {
+        /// Columns of inner corners.
+        columns: u32,
+        /// Rows of inner corners.
+        rows: u32,
+    },
     /// The markers do not fit the board.
     #[error("these markers do not go on this board: {0}")]
     Markers(String),
@@ -222,156 +248,81 @@ impl BoardFinder {
         }
         best
     }
+
+    /// The corners of the board in a picture, named so that all cameras mean the same by them, x along the columns and y along the
+    /// rows as one looks at the board; none where it is not seen, or, of a chessboard, not seen as a whole.
+    pub fn find_named(&self, picture: &RgbImage) -> Vec<Corner> {
+        let corners = self.find(picture);
+        if self.charuco.is_some() {
+            return corners;
+        }
+        name(&corners, &self.board, picture).unwrap_or_default()
+    }
 }
 
-/// Parts of the picture along each axis.
-const PARTS: usize = 4;
-/// So many pictures of the board are enough, where they cover the picture.
-const ENOUGH: usize = 12;
-/// More than this many tell nothing more, and cost: a clip has thousands.
-const MOST: usize = 60;
-/// The least number of corners for a picture to count.
-const LEAST_CORNERS: usize = 12;
-
-/// Which parts of a camera's picture have shown the board, and from which sides.
-#[derive(Clone, Debug)]
-pub struct Coverage {
-    size: DVec2,
-    parts: [[bool; PARTS]; PARTS],
-    pictures: Vec<Vec<Corner>>,
-    tilted: usize,
-}
-
-impl Coverage {
-    /// Of a camera whose pictures have that many pixels.
-    pub fn new(width: u32, height: u32) -> Coverage {
-        Coverage {
-            size: DVec2::new(width.into(), height.into()),
-            parts: Default::default(),
-            pictures: Vec::new(),
-            tilted: 0,
-        }
+/// Names the corners of a chessboard that is seen as a whole: its first square within the corners is a dark one.
+fn name(corners: &[Corner], board: &Board, picture: &RgbImage) -> Option<Vec<Corner>> {
+    let (columns, rows) = (board.columns as usize, board.rows as usize);
+    let steps = corners
+        .iter()
+        .map(|(place, _)| (*place / board.square).round());
+    let steps: Vec<DVec2> = steps.collect();
+    let extent = steps.iter().fold(DVec2::ZERO, |most, step| most.max(*step)) + 1.0;
+    let lies = extent.x as usize == columns && extent.y as usize == rows;
+    let stands = extent.x as usize == rows && extent.y as usize == columns;
+    if corners.len() != columns * rows || !(lies || stands) {
+        return None;
     }
-
-    /// Takes a picture's corners, where they are enough and show something new; says whether they were taken. Once there is
-    /// plenty, only what shows the board in another part of the picture is new.
-    pub fn take(&mut self, corners: Vec<Corner>) -> bool {
-        if corners.len() < LEAST_CORNERS
-            || (self.pictures.len() >= MOST && !self.shows_another_part(&corners))
-            || !self.is_new(&corners)
-        {
-            return false;
-        }
-        for (_, pixel) in &corners {
-            let (row, column) = self.part(*pixel);
-            self.parts[row][column] = true;
-        }
-        self.tilted += usize::from(is_tilted(&corners));
-        self.pictures.push(corners);
-        true
-    }
-
-    fn part(&self, pixel: DVec2) -> (usize, usize) {
-        let last = DVec2::splat(PARTS as f64 - 1.0);
-        let part = (pixel / self.size * PARTS as f64).clamp(DVec2::ZERO, last);
-        (part.y as usize, part.x as usize)
-    }
-
-    fn shows_another_part(&self, corners: &[Corner]) -> bool {
-        corners.iter().any(|(_, pixel)| {
-            let (row, column) = self.part(*pixel);
-            !self.parts[row][column]
-        })
-    }
-
-    /// Whether a board is elsewhere, or held otherwise, than in all pictures before.
-    fn is_new(&self, corners: &[Corner]) -> bool {
-        let (least, rest) = (
-            0.02 * self.size.max_element(),
-            0.004 * self.size.max_element(),
-        );
-        self.pictures.iter().all(|before| {
-            let same_place = |(place, pixel): &Corner| {
-                let same = before
-                    .iter()
-                    .find(|(other, _)| other.distance(*place) < 1e-9)?;
-                Some(same.1.distance(*pixel))
-            };
-            let apart: Vec<f64> = corners.iter().filter_map(same_place).collect();
-            let moved = apart.len() < LEAST_CORNERS / 2
-                || apart.iter().sum::<f64>() / apart.len() as f64 > least;
-            // Where a part of the board is hidden, its corners are counted from another one: the pixels stay.
-            let nearest = |(_, pixel): &Corner| {
-                let others = before.iter().map(|(_, other)| other.distance(*pixel));
-                others.fold(f64::MAX, f64::min)
-            };
-            let mut nearest: Vec<f64> = corners.iter().map(nearest).collect();
-            moved && super::projection::median(&mut nearest) > rest
-        })
-    }
-
-    /// The corners of the pictures that were taken.
-    pub fn pictures(&self) -> &[Vec<Corner>] {
-        &self.pictures
-    }
-
-    /// Share of the picture that has shown the board, 0–1.
-    pub fn share(&self) -> f64 {
-        let shown = self.parts.iter().flatten().filter(|shown| **shown).count();
-        shown as f64 / (PARTS * PARTS) as f64
-    }
-
-    /// Whether more pictures would tell little more.
-    pub fn is_enough(&self) -> bool {
-        self.lacks().is_none()
-    }
-
-    /// What the next picture should show, in words for the person who holds the board; `None` where it is enough.
-    pub fn lacks(&self) -> Option<String> {
-        let part = |rows: std::ops::Range<usize>, columns: std::ops::Range<usize>| {
-            let all = rows.flat_map(|row| columns.clone().map(move |column| (row, column)));
-            all.filter(|&(row, column)| !self.parts[row][column])
-                .count()
+    let mut grid = vec![DVec2::NAN; columns * rows];
+    for (step, (_, pixel)) in steps.iter().zip(corners) {
+        let (column, row) = if lies {
+            (step.x, step.y)
+        } else {
+            (step.y, step.x)
         };
-        let half = PARTS / 2;
-        let corners = [
-            ("upper left", part(0..half, 0..half)),
-            ("upper right", part(0..half, half..PARTS)),
-            ("lower left", part(half..PARTS, 0..half)),
-            ("lower right", part(half..PARTS, half..PARTS)),
-        ];
-        let worst = corners.iter().max_by_key(|(_, lacking)| *lacking)?;
-        if worst.1 > half * half / 2 {
-            return Some(format!(
-                "hold the board into the {} of the picture",
-                worst.0
-            ));
-        }
-        if self.tilted * 3 < ENOUGH {
-            return Some("bring the board nearer and tilt it, to all sides, by 30° or more".into());
-        }
-        (self.pictures.len() < ENOUGH).then(|| "show the board nearer, farther and turned".into())
+        grid[row as usize * columns + column as usize] = *pixel;
     }
-}
-
-/// Whether opposite sides of the board differ in length as those of a tilted one do.
-fn is_tilted(corners: &[Corner]) -> bool {
-    super::intrinsics::homography(corners).is_some_and(|h| {
-        // The last row is what makes parallels meet: how much the scale changes across the board.
-        let (low, high) = corners
-            .iter()
-            .fold((f64::MAX, f64::MIN), |(low, high), (place, _)| {
-                let scale = h.x_axis.z * place.x + h.y_axis.z * place.y + h.z_axis.z;
-                (low.min(scale.abs()), high.max(scale.abs()))
-            });
-        high > 1.08 * low
-    })
+    if grid.iter().any(|pixel| pixel.is_nan()) {
+        return None;
+    }
+    let across = grid[columns - 1] - grid[0];
+    let down = grid[(rows - 1) * columns] - grid[0];
+    if across.perp_dot(down) < 0.0 {
+        // Numbered as from behind.
+        grid.chunks_exact_mut(columns).for_each(<[DVec2]>::reverse);
+    }
+    // Squares of one colour less those of the other.
+    let mut contrast = 0.0;
+    for row in 0..rows - 1 {
+        for column in 0..columns - 1 {
+            let at = |right: usize, below: usize| grid[(row + below) * columns + column + right];
+            let middle = (at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1)) / 4.0;
+            let middle = middle.round().max(DVec2::ZERO);
+            let ink = picture.get_pixel_checked(middle.x as u32, middle.y as u32)?;
+            let ink: f64 = ink.0.iter().map(|shade| f64::from(*shade)).sum();
+            contrast += if (row + column).is_multiple_of(2) {
+                ink
+            } else {
+                -ink
+            };
+        }
+    }
+    if contrast > 0.0 {
+        grid.reverse();
+    }
+    let place = |n: usize| DVec2::new((n % columns) as f64, (n / columns) as f64) * board.square;
+    Some(
+        grid.into_iter()
+            .enumerate()
+            .map(|(n, pixel)| (place(n), pixel))
+            .collect(),
+    )
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::calibrate::intrinsics::{board_pose, calibrate, homography};
+    use crate::calibrate::intrinsics::calibrate;
     use crate::calibrate::projection::median;
     use crate::camera::{Extrinsics, Intrinsics};
     use bevy::math::{DMat3, DVec3};
@@ -415,7 +366,7 @@ mod tests {
         })
     }
 
-    fn held(about_x: f64, about_y: f64, shift: DVec2) -> Extrinsics {
+    pub(in crate::calibrate) fn held(about_x: f64, about_y: f64, shift: DVec2) -> Extrinsics {
         let rotation = DMat3::from_rotation_x(about_x) * DMat3::from_rotation_y(about_y);
         Extrinsics {
             rotation,
@@ -462,6 +413,52 @@ mod tests {
             .abs()
             .max_element();
         assert!(off < 0.005 && solved.rms < 0.3, "{off} {}", solved.rms);
+        Ok(())
+    }
+
+    #[test]
+    fn corners_have_the_same_names_however_the_board_is_turned() -> Result<(), BoardError> {
+        let lens = Intrinsics::assumed(640, 480);
+        let board = board(None);
+        let finder = BoardFinder::new(board.clone())?;
+        board.has_top()?;
+        for quarter in 0..4 {
+            let turn = DMat3::from_rotation_z(f64::from(quarter) * std::f64::consts::FRAC_PI_2);
+            let middle = DVec3::new(0.15, 0.075, 0.0);
+            let rotation = DMat3::from_rotation_x(0.3) * turn;
+            let pose = Extrinsics {
+                rotation,
+                translation: DVec3::new(0.0, 0.0, 0.6) - rotation * middle,
+            };
+            let mut picture = render(&lens, &pose, &board);
+            let named = finder.find_named(&picture);
+            assert_eq!(named.len(), 28, "{quarter}");
+            for (place, pixel) in &named {
+                let truth = lens.project(pose.camera_from_world(place.extend(0.0)));
+                let off = truth.map_or(f64::MAX, |truth| truth.distance(*pixel));
+                assert!(off < 1.0, "{quarter} quarters: {place} is off by {off} px");
+            }
+            // A corner that is hidden leaves no name sure.
+            let (_, hidden) = named[0];
+            for (x, y, pixel) in picture.enumerate_pixels_mut() {
+                if hidden.distance(DVec2::new(x.into(), y.into())) < 25.0 {
+                    *pixel = Rgb([128; 3]);
+                }
+            }
+            assert!(finder.find_named(&picture).is_empty(), "{quarter}");
+        }
+        let square = Board {
+            columns: 6,
+            rows: 4,
+            ..board
+        };
+        assert_eq!(
+            square.has_top(),
+            Err(BoardError::NoTop {
+                columns: 6,
+                rows: 4
+            })
+        );
         Ok(())
     }
 
@@ -524,46 +521,5 @@ mod tests {
         let error = BoardFinder::new(board(Some(unknown))).err();
         assert!(error.is_some_and(|error| error.to_string().contains("DICT_9X9")));
         Ok(())
-    }
-
-    #[test]
-    fn the_guide_asks_for_what_is_lacking_and_counts_nothing_twice() {
-        let lens = Intrinsics::assumed(640, 480);
-        let shown = |pose: Extrinsics| -> Vec<Corner> {
-            let corner = |n: u32| {
-                let place = DVec2::new(f64::from(n % 7), f64::from(n / 7)) * 0.05;
-                let pixel = lens.project(pose.camera_from_world(place.extend(0.0)))?;
-                Some((place, pixel))
-            };
-            (0..28).filter_map(corner).collect()
-        };
-        let mut coverage = Coverage::new(640, 480);
-        let left = shown(held(0.0, 0.0, DVec2::new(-0.16, -0.1)));
-        assert!(coverage.take(left.clone()) && !coverage.take(left));
-        let lacks = coverage.lacks().unwrap_or_default();
-        assert!(
-            lacks.contains("right") || lacks.contains("lower"),
-            "{lacks}"
-        );
-        for (x, y) in [(-0.16, 0.1), (0.16, 0.1), (0.16, -0.1), (0.0, 0.0)] {
-            coverage.take(shown(held(0.0, 0.0, DVec2::new(x, y))));
-        }
-        assert!(coverage.lacks().is_some_and(|lacks| lacks.contains("tilt")));
-        for n in 0..8 {
-            let angle = 0.5 + 0.04 * f64::from(n);
-            coverage.take(shown(held(
-                angle,
-                -angle,
-                DVec2::new(0.03 * f64::from(n) - 0.1, 0.0),
-            )));
-        }
-        assert!(
-            coverage.is_enough(),
-            "{:?} {}",
-            coverage.lacks(),
-            coverage.share()
-        );
-        let pose = homography(&coverage.pictures()[0]).map(|h| board_pose(&lens, &h));
-        assert!(pose.is_some_and(|pose| pose.rotation.z_axis.z > 0.99));
     }
 }

@@ -5,12 +5,12 @@
 //! person's own size gives the scale; standing gives up; feet give the floor. (After Li 2020, section 3.4.2, and Takahashi et
 //! al. 2018, "Human pose as calibration pattern".)
 
-use bevy::math::{DMat3, DQuat, DVec2, DVec3};
+use bevy::math::{DVec2, DVec3};
 
 use super::bundle::{Mark, adjust};
 use super::essential::{LEAST_PAIRS, Pair, RelativePose, relative_pose};
 use super::pose::{Landmark, refine, resect};
-use super::projection::median;
+use super::projection::{median, upright};
 use crate::camera::{Extrinsics, Intrinsics, View};
 use crate::reconstruct::bones::{BONES, Length, Lengths};
 use crate::reconstruct::triangulate::{Noise, Sight, triangulate};
@@ -456,12 +456,7 @@ impl Bundle {
         let mut poses: Vec<JointMap<Option<DVec3>>> = people().map(pose).collect();
         let scale = stature / stature_of(&poses).ok_or(PeopleError::NoFit)?;
         let up = up_of(&poses, &self.views).ok_or(PeopleError::NoFit)?;
-        let turn = DQuat::from_rotation_arc(up, DVec3::Y);
-        // The first camera looks along −z, as Bevy's do, as far as the floor allows.
-        let ahead = turn * (self.views[0].extrinsics.rotation.transpose() * DVec3::Z);
-        let ahead = DVec3::new(ahead.x, 0.0, ahead.z).normalize_or(DVec3::NEG_Z);
-        let turn = DQuat::from_rotation_arc(ahead, DVec3::NEG_Z) * turn;
-        let rotation = DMat3::from_quat(turn);
+        let rotation = upright(&self.views[0].extrinsics, up);
         let moved = |point: DVec3| rotation * (point * scale);
         let feet: Vec<DVec3> = poses
             .iter()

@@ -1,6 +1,6 @@
 //! How a pixel moves when a camera or a point does: the derivatives that all solvers of this room share.
 
-use bevy::math::{DMat3, DVec2, DVec3};
+use bevy::math::{DMat3, DQuat, DVec2, DVec3};
 use nalgebra::{Matrix2, Matrix2x3, SMatrix, Vector3};
 
 use crate::camera::{Extrinsics, Intrinsics};
@@ -100,6 +100,14 @@ pub fn orthonormal(matrix: DMat3) -> DMat3 {
         DVec3::new(r[(0, 1)], r[(1, 1)], r[(2, 1)]),
         DVec3::new(r[(0, 2)], r[(1, 2)], r[(2, 2)]),
     )
+}
+
+/// What turns a world so that `up` is up, and a camera looks along −z as Bevy's do, as far as the floor allows.
+pub fn upright(camera: &Extrinsics, up: DVec3) -> DMat3 {
+    let turn = DQuat::from_rotation_arc(up, DVec3::Y);
+    let ahead = turn * (camera.rotation.transpose() * DVec3::Z);
+    let ahead = DVec3::new(ahead.x, 0.0, ahead.z).normalize_or(DVec3::NEG_Z);
+    DMat3::from_quat(DQuat::from_rotation_arc(ahead, DVec3::NEG_Z) * turn)
 }
 
 /// What is left of a residual's weight: Huber's, for residuals of that many pixels.

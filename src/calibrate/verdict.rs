@@ -1,9 +1,13 @@
 //! Whether a calibration can be trusted: many checks, each a number and a sentence. A small reprojection error alone says
 //! little, as mirrored and bent rooms have it too.
 
+mod boards;
+
 use std::fmt;
 
 use bevy::math::{DVec2, DVec3};
+
+pub use boards::judge_boards;
 
 use super::people::{Moment, stature_of};
 use super::projection::median;
@@ -568,7 +572,7 @@ const FEET: [Joint; 4] = [
     Joint::RightHeel,
 ];
 
-fn judge_places(views: &[View], people: &[JointMap<Option<DVec3>>], verdict: &mut Verdict) {
+fn judge_heights(views: &[View], verdict: &mut Verdict) {
     for view in views {
         let height = view.extrinsics.centre().y;
         verdict.add(
@@ -582,6 +586,10 @@ fn judge_places(views: &[View], people: &[JointMap<Option<DVec3>>], verdict: &mu
             },
         );
     }
+}
+
+fn judge_places(views: &[View], people: &[JointMap<Option<DVec3>>], verdict: &mut Verdict) {
+    judge_heights(views, verdict);
     let lowest = |person: &JointMap<Option<DVec3>>| {
         FEET.iter()
             .filter_map(|&joint| Some(person[joint]?.y))

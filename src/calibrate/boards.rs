@@ -1,0 +1,807 @@
+//! Cameras from a board that several of them see at the same time: lying on the floor, or moved about.
+//!
+//! A flat board tells each camera where it stands to it, in two ways that may look much alike: as it is, and mirrored along the
+//! line of sight ([Schweighofer and Pinz 2006](https://doi.org/10.1109/TPAMI.2006.252)). What two cameras see at many moments must
+//! agree, which only one of the two does. Cameras are joined to one another by the pairs that agree best, and all cameras and
+//! boards are then adjusted together (Levenberg–Marquardt on reprojection errors, the boards being eliminated first).
+
+use std::ops::Range;
+
+use bevy::math::{DVec2, DVec3};
+use nalgebra::{DMatrix, DVector, SMatrix, SVector, Vector2};
+
+use super::intrinsics::{Corner, board_pose, homography};
+use super::pose::{Landmark, SolvedPose, refine};
+use super::projection::{huber, median, project, stepped, upright};
+use crate::camera::{Extrinsics, Intrinsics, View};
+
+/// What one moment shows: the corners of the board in each view; none where it is not seen. Places are those of the board, x along
+/// its columns and y along its rows as one looks at it, in metres.
+pub type Moment = Vec<Vec<Corner>>;
+
+/// A room that was calibrated by a board.
+#[derive(Clone, Debug)]
+pub struct BoardRoom {
+    /// The cameras, in the order given; the world is Bevy's: y up, the floor at y = 0, metres.
+    pub views: Vec<View>,
+    /// Median reprojection error of each camera, in pixels.
+    pub errors: Vec<f64>,
+    /// By what part of that error would be larger, or smaller, if the camera stood where the mirrored board says: the error as it
+    /// is by the error mirrored. Near 1, nobody knows which is right.
+    pub mirrored: Vec<f64>,
+    /// At how many moments each camera saw the board together with another.
+    pub shared: Vec<usize>,
+    /// Whether the board lay on the floor at any time. Else up is what the cameras take for it, and the floor is put where the
+    /// board was lowest.
+    pub has_floor: bool,
+}
+
+/// Why a room could not be calibrated.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum BoardRoomError {
+    /// Too few cameras.
+    #[error("{0} camera cannot be placed by itself; give two or more")]
+    TooFewViews(usize),
+    /// A camera never saw it.
+    #[error(
+        "the board was found in no picture of {0}; is it the board that was told, whole, sharp and large enough in the picture?"
+    )]
+    NeverSeen(String),
+    /// A camera saw it only by itself.
+    #[error(
+        "{0} never saw the board together with a camera that could be placed; hold it where the pictures of both overlap, or let \
+         it lie where all see it"
+    )]
+    Alone(String),
+    /// It was not seen when it lay on the floor.
+    #[error(
+        "no camera saw the board while it lay on the floor; one is enough: lay it down where one of them looks at it from above and near \
+         enough"
+    )]
+    NotOnFloor,
+    /// Nothing fits.
+    #[error(
+        "no arrangement of the cameras explains how they see the board; are their lenses right, and the clips of the same time?"
+    )]
+    NoFit,
+}
+
+/// The least number of corners that tell where a board is.
+const LEAST_CORNERS: usize = 6;
+/// So many moments of each pair of cameras are used.
+const EACH_PAIR: usize = 12;
+/// Pixels beyond which an error counts linearly.
+const USUAL: f64 = 1.0;
+const ROUNDS: usize = 60;
+
+/// Places cameras by a board. `moments` are what they see at the same times; `on_floor` is when the board lay flat on the floor,
+/// face up, by places in `moments`, and empty where it never did.
+///
+/// # Errors
+/// [`BoardRoomError`], in one sentence that says what to do.
+pub fn calibrate(
+    lenses: &[(String, Intrinsics)],
+    moments: &[Moment],
+    on_floor: Range<usize>,
+) -> Result<BoardRoom, BoardRoomError> {
+    if lenses.len() < 2 {
+        return Err(BoardRoomError::TooFewViews(lenses.len()));
+    }
+    let has_board = |moment: &Moment, view: usize| {
+        moment
+            .get(view)
+            .is_some_and(|corners| corners.len() >= LEAST_CORNERS)
+    };
+    for (view, (name, _)) in lenses.iter().enumerate() {
+        if !moments.iter().any(|moment| has_board(moment, view)) {
+            return Err(BoardRoomError::NeverSeen(name.clone()));
+        }
+    }
+    let chosen = choose(lenses.len(), moments, &on_floor);
+    let mut boards: Vec<Board> = chosen
+        .iter()
+        .map(|&n| Board::new(n, &moments[n], lenses))
+        .filter(|board| !board.shown.is_empty())
+        .collect();
+    let mut views = join(lenses, &mut boards)?;
+    adjust(&mut views, &mut boards);
+    let mut room = BoardRoom {
+        errors: Vec::new(),
+        mirrored: Vec::new(),
+        shared: (0..lenses.len())
+            .map(|view| boards.iter().filter(|board| board.joins(view)).count())
+            .collect(),
+        has_floor: !on_floor.is_empty(),
+        views,
+    };
+    for view in 0..lenses.len() {
+        let (kept, mirrored) = room.errors_of(view, &boards);
+        room.errors.push(kept);
+        room.mirrored.push(kept / mirrored.max(1e-9));
+    }
+    if room.errors.iter().any(|error| !error.is_finite()) {
+        return Err(BoardRoomError::NoFit);
+    }
+    room.stand_up(&boards, &on_floor)?;
+    Ok(room)
+}
+
+/// Which moments are used: for each pair of cameras some that both see, spread over time, and of each stretch the one at which the
+/// board moves least: so clocks that are a little apart do little harm. And some of those on the floor.
+fn choose(views: usize, moments: &[Moment], on_floor: &Range<usize>) -> Vec<usize> {
+    let motion = |n: usize, view: usize| -> f64 {
+        let (Some(before), now) = (
+            n.checked_sub(1).map(|n| &moments[n][view]),
+            &moments[n][view],
+        ) else {
+            return f64::MAX;
+        };
+        let moved = now.iter().filter_map(|(place, pixel)| {
+            let same = before
+                .iter()
+                .find(|(other, _)| other.distance(*place) < 1e-9)?;
+            Some(same.1.distance(*pixel))
+        });
+        moved.reduce(f64::max).unwrap_or(f64::MAX)
+    };
+    let mut chosen = Vec::new();
+    let mut take = |candidates: &[usize], seen_by: &[usize]| {
+        let each = candidates.len().div_ceil(EACH_PAIR).max(1);
+        for stretch in candidates.chunks(each) {
+            let unrest = |n: usize| {
+                let of_view = seen_by.iter().map(|&view| motion(n, view));
+                of_view.fold(0.0, f64::max)
+            };
+            let stillest = stretch
+                .iter()
+                .copied()
+                .min_by(|&a, &b| unrest(a).total_cmp(&unrest(b)));
+            chosen.extend(stillest);
+        }
+    };
+    let sees = |n: usize, view: usize| moments[n][view].len() >= LEAST_CORNERS;
+    for one in 0..views {
+        for two in one + 1..views {
+            let both: Vec<usize> = (0..moments.len())
+                .filter(|&n| sees(n, one) && sees(n, two))
+                .collect();
+            take(&both, &[one, two]);
+        }
+        let lying: Vec<usize> = on_floor
+            .clone()
+            .filter(|&n| n < moments.len() && sees(n, one))
+            .collect();
+        take(&lying, &[one]);
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    chosen
+}
+
+/// The board at a moment.
+struct Board {
+    moment: usize,
+    shown: Vec<Shown>,
+    /// `world_from_board`.
+    place: Option<Extrinsics>,
+}
+
+/// The board as a view shows it.
+struct Shown {
+    view: usize,
+    corners: Vec<Corner>,
+    /// `camera_from_board`: the likelier first, and, where it is another, the mirrored one.
+    poses: Vec<SolvedPose>,
+}
+
+fn on_board(place: DVec2) -> DVec3 {
+    place.extend(0.0)
+}
+
+impl Board {
+    fn new(moment: usize, seen: &Moment, lenses: &[(String, Intrinsics)]) -> Board {
+        let shown = |(view, corners): (usize, &Vec<Corner>)| {
+            let poses = board_poses(&lenses.get(view)?.1, corners);
+            (!poses.is_empty()).then(|| Shown {
+                view,
+                corners: corners.clone(),
+                poses,
+            })
+        };
+        Board {
+            moment,
+            shown: seen.iter().enumerate().filter_map(shown).collect(),
+            place: None,
+        }
+    }
+
+    fn in_view(&self, view: usize) -> Option<&Shown> {
+        self.shown.iter().find(|shown| shown.view == view)
+    }
+
+    /// Whether a view and another one see it.
+    fn joins(&self, view: usize) -> bool {
+        self.shown.len() >= 2 && self.in_view(view).is_some()
+    }
+}
+
+/// Where a board stands to a camera, `camera_from_board`: in the way that explains its corners best, and mirrored along the line of
+/// sight where that is a way of its own.
+pub fn board_poses(lens: &Intrinsics, corners: &[Corner]) -> Vec<SolvedPose> {
+    if corners.len() < LEAST_CORNERS {
+        return Vec::new();
+    }
+    let flat: Vec<Corner> = corners
+        .iter()
+        .map(|&(place, pixel)| (place, lens.unproject(pixel) * lens.focal + lens.principal))
+        .collect();
+    let landmarks: Vec<Landmark> = corners
+        .iter()
+        .map(|&(place, pixel)| Landmark {
+            point: on_board(place),
+            pixel,
+            weight: 1.0,
+        })
+        .collect();
+    let Some(homography) = homography(&flat) else {
+        return Vec::new();
+    };
+    let first = refine(lens, &board_pose(lens, &homography), &landmarks);
+    let Some(first) = first else {
+        return Vec::new();
+    };
+    let middle = corners.iter().map(|(place, _)| *place).sum::<DVec2>() / corners.len() as f64;
+    let mirrored = mirrored(&first.extrinsics, on_board(middle));
+    let second = refine(lens, &mirrored, &landmarks);
+    let mut poses = vec![first];
+    poses.extend(second.filter(|second| {
+        let turn = second.extrinsics.rotation * first.extrinsics.rotation.transpose();
+        let cosine = (turn.x_axis.x + turn.y_axis.y + turn.z_axis.z - 1.0) / 2.0;
+        cosine < SAME_WAY
+    }));
+    poses.sort_by(|a, b| a.error.total_cmp(&b.error));
+    poses
+}
+
+/// Cosine of an angle, of about 1.8°, within which two ways are one.
+const SAME_WAY: f64 = 0.9995;
+
+/// The pose of the board whose normal is mirrored along the line of sight to its middle.
+fn mirrored(pose: &Extrinsics, middle: DVec3) -> Extrinsics {
+    let centre = pose.camera_from_world(middle);
+    let sight = centre.normalize_or(DVec3::Z);
+    let normal = pose.rotation.z_axis;
+    let other = sight * (2.0 * normal.dot(sight)) - normal;
+    let turn = bevy::math::DQuat::from_rotation_arc(normal, other);
+    let rotation = bevy::math::DMat3::from_quat(turn) * pose.rotation;
+    Extrinsics {
+        rotation,
+        translation: centre - rotation * middle,
+    }
+}
+
+/// Median distance of a board's corners, in pixels, from where a camera would show them.
+fn error(lens: &Intrinsics, camera_from_board: &Extrinsics, corners: &[Corner]) -> f64 {
+    let mut off: Vec<f64> = corners
+        .iter()
+        .map(|&(place, pixel)| {
+            let shown = lens.project(camera_from_board.camera_from_world(on_board(place)));
+            shown.map_or(1e3, |shown| shown.distance(pixel))
+        })
+        .collect();
+    median(&mut off)
+}
+
+/// How the second camera of a pair stands to the first.
+struct Joint {
+    pair: (usize, usize),
+    second_from_first: Extrinsics,
+    /// Mean, over the moments, of the median error in pixels.
+    error: f64,
+    moments: usize,
+}
+
+/// Joins all cameras by the pairs that agree best, beginning with the surest, and places the boards.
+fn join(
+    lenses: &[(String, Intrinsics)],
+    boards: &mut [Board],
+) -> Result<Vec<View>, BoardRoomError> {
+    let count = lenses.len();
+    let mut joints = Vec::new();
+    for one in 0..count {
+        for two in one + 1..count {
+            joints.extend(joint(lenses, boards, one, two));
+        }
+    }
+    // Many moments make a pair sure; what does not agree is not.
+    let worth = |joint: &Joint| joint.moments as f64 / (joint.error + 0.5);
+    joints.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
+    let mut placed: Vec<Option<Extrinsics>> = vec![None; count];
+    placed[0] = Some(Extrinsics::default());
+    let next = |placed: &[Option<Extrinsics>]| {
+        joints.iter().find_map(|joint| {
+            let (one, two) = joint.pair;
+            match (placed[one], placed[two]) {
+                (Some(at), None) => Some((two, at.then(&joint.second_from_first))),
+                (None, Some(at)) => Some((one, at.then(&joint.second_from_first.inverse()))),
+                _ => None,
+            }
+        })
+    };
+    while let Some((view, pose)) = next(&placed) {
+        placed[view] = Some(pose);
+    }
+    let view = |(n, (name, lens)): (usize, &(String, Intrinsics))| {
+        let extrinsics = placed[n].ok_or_else(|| BoardRoomError::Alone(name.clone()))?;
+        Ok(View {
+            name: name.clone(),
+            intrinsics: *lens,
+            extrinsics,
+        })
+    };
+    let views: Vec<View> = lenses
+        .iter()
+        .enumerate()
+        .map(view)
+        .collect::<Result<_, _>>()?;
+    for board in boards {
+        let places = board.shown.iter().flat_map(|shown| {
+            let world_from_camera = views[shown.view].extrinsics.inverse();
+            let ways = shown.poses.iter();
+            ways.map(move |pose| pose.extrinsics.then(&world_from_camera))
+        });
+        let total = |place: &Extrinsics| -> f64 {
+            let of_view = |shown: &Shown| {
+                let view = &views[shown.view];
+                error(
+                    &view.intrinsics,
+                    &place.then(&view.extrinsics),
+                    &shown.corners,
+                )
+            };
+            board.shown.iter().map(of_view).sum()
+        };
+        board.place = places.min_by(|a, b| total(a).total_cmp(&total(b)));
+    }
+    Ok(views)
+}
+
+/// How two cameras stand to one another: what explains best, at all moments that both see, where the second sees the board from
+/// where the first does. Both see it in two ways.
+fn joint(
+    lenses: &[(String, Intrinsics)],
+    boards: &[Board],
+    one: usize,
+    two: usize,
+) -> Option<Joint> {
+    let both: Vec<(&Shown, &Shown)> = boards
+        .iter()
+        .filter_map(|board| Some((board.in_view(one)?, board.in_view(two)?)))
+        .collect();
+    let ways = both.iter().flat_map(|(a, b)| {
+        a.poses.iter().flat_map(|from| {
+            let first_from_board = from.extrinsics;
+            let of_second = b.poses.iter();
+            of_second.map(move |to| first_from_board.inverse().then(&to.extrinsics))
+        })
+    });
+    let off = |second_from_first: &Extrinsics| -> f64 {
+        let of_moment = |(a, b): &(&Shown, &Shown)| {
+            let through = a.poses.iter().map(|from| {
+                let camera_from_board = from.extrinsics.then(second_from_first);
+                // A way that the first camera itself does not believe in explains nothing.
+                error(&lenses[two].1, &camera_from_board, &b.corners) + from.error
+            });
+            through.fold(f64::MAX, f64::min).min(100.0)
+        };
+        both.iter().map(of_moment).sum::<f64>() / both.len() as f64
+    };
+    let scored = ways.map(|way| (off(&way), way));
+    let (error, second_from_first) = scored.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(Joint {
+        pair: (one, two),
+        second_from_first,
+        error,
+        moments: both.len(),
+    })
+}
+
+type Block = SMatrix<f64, 6, 6>;
+type Column = SVector<f64, 6>;
+
+/// Moves all cameras but the first, and all boards, to where they explain the corners best.
+fn adjust(views: &mut [View], boards: &mut [Board]) {
+    let mut damping = 1e-4;
+    let mut best = cost(views, boards);
+    for _ in 0..ROUNDS {
+        let Some((cameras, moved)) = step(views, boards, damping) else {
+            damping *= 10.0;
+            continue;
+        };
+        let mut candidate = views.to_vec();
+        for (n, view) in candidate.iter_mut().enumerate().skip(1) {
+            let from = (n - 1) * 6;
+            view.extrinsics = stepped(&view.extrinsics, &cameras.as_slice()[from..from + 6]);
+        }
+        let before: Vec<Option<Extrinsics>> = boards.iter().map(|board| board.place).collect();
+        for (board, step) in boards.iter_mut().zip(&moved) {
+            board.place = board.place.map(|place| stepped(&place, step.as_slice()));
+        }
+        let lower = cost(&candidate, boards);
+        if lower < best {
+            views.clone_from_slice(&candidate);
+            let done = best - lower < 1e-9 * best;
+            (best, damping) = (lower, (damping * 0.2).max(1e-12));
+            if done {
+                break;
+            }
+        } else {
+            for (board, place) in boards.iter_mut().zip(before) {
+                board.place = place;
+            }
+            damping *= 6.0;
+            if damping > 1e10 {
+                break;
+            }
+        }
+    }
+}
+
+fn cost(views: &[View], boards: &[Board]) -> f64 {
+    let mut sum = 0.0;
+    for board in boards {
+        let Some(place) = &board.place else { continue };
+        for shown in &board.shown {
+            let view = &views[shown.view];
+            for &(corner, pixel) in &shown.corners {
+                let point = place.camera_from_world(on_board(corner));
+                let off = view
+                    .project(point)
+                    .map_or(1e3, |shown| shown.distance(pixel));
+                sum += if off <= USUAL {
+                    off * off
+                } else {
+                    USUAL * (2.0 * off - USUAL)
+                };
+            }
+        }
+    }
+    sum
+}
+
+/// One damped Gauss–Newton step: of the cameras but the first, and of the boards.
+fn step(views: &[View], boards: &[Board], damping: f64) -> Option<(DVector<f64>, Vec<Column>)> {
+    let size = views.len().saturating_sub(1) * 6;
+    let mut cameras = DMatrix::<f64>::zeros(size, size);
+    let mut cameras_right = DVector::<f64>::zeros(size);
+    let mut of_board = vec![(Block::zeros(), Column::zeros()); boards.len()];
+    let mut between: Vec<Vec<(usize, Block)>> = vec![Vec::new(); boards.len()];
+    for (n, board) in boards.iter().enumerate() {
+        let Some(place) = &board.place else { continue };
+        let (matrix, right) = &mut of_board[n];
+        for seen in &board.shown {
+            let view = &views[seen.view];
+            let mut crossed = Block::zeros();
+            for &(corner, pixel) in &seen.corners {
+                let turned = place.rotation * on_board(corner);
+                let point = turned + place.translation;
+                let Some(shown) = project(&view.intrinsics, &view.extrinsics, point) else {
+                    continue;
+                };
+                let off = pixel - shown.pixel;
+                let weight = huber(off.length(), USUAL);
+                let off = Vector2::new(off.x, off.y);
+                // A board turns its corners about its own origin, and moves them.
+                let mut by_board = SMatrix::<f64, 2, 6>::zeros();
+                for axis in 0..3 {
+                    let mut unit = DVec3::ZERO;
+                    unit[axis] = 1.0;
+                    let moved = unit.cross(turned);
+                    let moved = nalgebra::Vector3::new(moved.x, moved.y, moved.z);
+                    by_board.set_column(axis, &(shown.by_point * moved));
+                    by_board.set_column(axis + 3, &shown.by_point.column(axis));
+                }
+                *matrix += by_board.transpose() * by_board * weight;
+                *right += by_board.transpose() * off * weight;
+                if seen.view > 0 {
+                    let from = (seen.view - 1) * 6;
+                    let mut block = cameras.fixed_view_mut::<6, 6>(from, from);
+                    block += shown.by_pose.transpose() * shown.by_pose * weight;
+                    let mut rows = cameras_right.fixed_rows_mut::<6>(from);
+                    rows += shown.by_pose.transpose() * off * weight;
+                    crossed += shown.by_pose.transpose() * by_board * weight;
+                }
+            }
+            if seen.view > 0 {
+                between[n].push(((seen.view - 1) * 6, crossed));
+            }
+        }
+    }
+    for n in 0..size {
+        cameras[(n, n)] *= 1.0 + damping;
+        cameras[(n, n)] += 1e-9;
+    }
+    let mut inverses = Vec::with_capacity(boards.len());
+    for ((matrix, right), blocks) in of_board.iter_mut().zip(&between) {
+        for n in 0..6 {
+            matrix[(n, n)] *= 1.0 + damping;
+            matrix[(n, n)] += 1e-9;
+        }
+        let inverse = matrix.try_inverse()?;
+        for (from, block) in blocks {
+            let gain = block * inverse;
+            let mut rows = cameras_right.fixed_rows_mut::<6>(*from);
+            rows -= gain * *right;
+            for (other, other_block) in blocks {
+                let mut part = cameras.fixed_view_mut::<6, 6>(*from, *other);
+                part -= gain * other_block.transpose();
+            }
+        }
+        inverses.push(inverse);
+    }
+    let poses = cameras.cholesky()?.solve(&cameras_right);
+    let moved = of_board
+        .iter()
+        .zip(&between)
+        .zip(inverses)
+        .map(|(((_, right), blocks), inverse)| {
+            let mut rest = *right;
+            for (from, block) in blocks {
+                rest -= block.transpose() * poses.fixed_rows::<6>(*from);
+            }
+            inverse * rest
+        })
+        .collect();
+    Some((poses, moved))
+}
+
+impl BoardRoom {
+    /// Median error of a camera as it stands, and as it would stand if it saw the board the other way round: the least of all that
+    /// single boards say.
+    fn errors_of(&self, view: usize, boards: &[Board]) -> (f64, f64) {
+        let View {
+            intrinsics: lens,
+            extrinsics,
+            ..
+        } = &self.views[view];
+        let seen: Vec<(&Extrinsics, &Shown)> = boards
+            .iter()
+            .filter(|board| board.joins(view))
+            .filter_map(|board| Some((board.place.as_ref()?, board.in_view(view)?)))
+            .collect();
+        let all = |pose: &Extrinsics| {
+            let of_board = |(place, shown): &(&Extrinsics, &Shown)| {
+                error(lens, &place.then(pose), &shown.corners)
+            };
+            let mut errors: Vec<f64> = seen.iter().map(of_board).collect();
+            median(&mut errors)
+        };
+        let others = seen.iter().filter_map(|(place, shown)| {
+            // Of both ways the one that is not how the camera stands.
+            let stands = place.then(extrinsics);
+            let apart = |way: &Extrinsics| (way.rotation.z_axis - stands.rotation.z_axis).length();
+            let ways = shown.poses.iter().map(|pose| pose.extrinsics);
+            let other = ways.max_by(|a, b| apart(a).total_cmp(&apart(b)))?;
+            (shown.poses.len() > 1).then(|| place.inverse().then(&other))
+        });
+        let mirrored = others.map(|pose| all(&pose)).fold(f64::INFINITY, f64::min);
+        (all(extrinsics), mirrored)
+    }
+
+    /// Turns the room so that the board's face, where it lay on the floor, or else the cameras' own mean, is up, and puts the floor
+    /// under it.
+    fn stand_up(
+        &mut self,
+        boards: &[Board],
+        on_floor: &Range<usize>,
+    ) -> Result<(), BoardRoomError> {
+        let corners = |board: &Board| -> Vec<DVec3> {
+            let place = board.place.as_ref();
+            let of_view = |shown: &Shown| -> Vec<DVec3> {
+                let places = shown.corners.iter().map(|(place, _)| on_board(*place));
+                let in_world = |corner: DVec3| Some(place?.camera_from_world(corner));
+                places.filter_map(in_world).collect()
+            };
+            board.shown.iter().flat_map(of_view).collect()
+        };
+        let lying: Vec<&Board> = boards
+            .iter()
+            .filter(|board| on_floor.contains(&board.moment))
+            .collect();
+        let mut points: Vec<DVec3> = lying.iter().flat_map(|board| corners(board)).collect();
+        let up: DVec3 = if self.has_floor {
+            // A board's z goes into the floor.
+            let faces = lying.iter().filter_map(|board| board.place.as_ref());
+            faces.map(|place| -place.rotation.z_axis).sum()
+        } else {
+            points = boards.iter().flat_map(corners).collect();
+            let ups = self.views.iter();
+            ups.map(|view| view.extrinsics.rotation.transpose() * DVec3::NEG_Y)
+                .sum()
+        };
+        let trouble = if self.has_floor {
+            BoardRoomError::NotOnFloor
+        } else {
+            BoardRoomError::NoFit
+        };
+        let up = up.try_normalize().ok_or(trouble)?;
+        let rotation = upright(&self.views[0].extrinsics, up);
+        let mut heights: Vec<f64> = points.iter().map(|point| (rotation * *point).y).collect();
+        let floor = if self.has_floor {
+            median(&mut heights)
+        } else {
+            heights.into_iter().fold(f64::MAX, f64::min)
+        };
+        let middle = rotation * (points.iter().sum::<DVec3>() / points.len().max(1) as f64);
+        let translation = -DVec3::new(middle.x, floor, middle.z);
+        for view in &mut self.views {
+            view.extrinsics = view.extrinsics.in_moved_world(1.0, rotation, translation);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calibrate::pose::tests::scatter;
+    use crate::source::synthetic::cameras_around;
+    use bevy::math::{DMat3, DQuat, EulerRot};
+
+    const SQUARE: f64 = 0.06;
+
+    /// What cameras see of a board of 9 x 6 corners at those places, `world_from_board`, where it faces them.
+    fn seen(views: &[View], places: &[Extrinsics], noise: f64) -> Vec<Moment> {
+        let mut random = scatter(11);
+        let mut of_view = |view: &View, place: &Extrinsics| -> Vec<Corner> {
+            let to_camera = view.extrinsics.centre() - place.translation;
+            if to_camera.normalize().dot(-place.rotation.z_axis) < 0.25 {
+                return Vec::new();
+            }
+            let mut corners = Vec::new();
+            for n in 0..54 {
+                let at = DVec2::new(f64::from(n % 9), f64::from(n / 9)) * SQUARE;
+                let Some(pixel) = view.project(place.camera_from_world(on_board(at))) else {
+                    return Vec::new();
+                };
+                corners.push((at, pixel + DVec2::new(random(), random()) * noise));
+            }
+            corners
+        };
+        let moment = |place: &Extrinsics| views.iter().map(|view| of_view(view, place)).collect();
+        places.iter().map(moment).collect()
+    }
+
+    fn lenses(views: &[View]) -> Vec<(String, Intrinsics)> {
+        let lens = |view: &View| (view.name.clone(), view.intrinsics);
+        views.iter().map(lens).collect()
+    }
+
+    /// A board that lies on the floor, face up, and one that is carried about.
+    fn on_the_floor() -> Extrinsics {
+        Extrinsics {
+            // Its z goes down.
+            rotation: DMat3::from_cols(DVec3::X, DVec3::Z, DVec3::NEG_Y),
+            translation: DVec3::new(-0.24, 0.0, -0.15),
+        }
+    }
+
+    fn carried(count: usize) -> Vec<Extrinsics> {
+        let mut random = scatter(5);
+        let mut place = |n: usize| {
+            let turn = DQuat::from_euler(
+                EulerRot::YXZ,
+                n as f64 * 0.7,
+                0.5 * random() - 0.3,
+                0.4 * random(),
+            );
+            Extrinsics {
+                rotation: DMat3::from_quat(turn)
+                    * DMat3::from_cols(DVec3::X, DVec3::NEG_Y, DVec3::NEG_Z),
+                translation: DVec3::new(0.5 * random(), 1.1 + 0.4 * random(), 0.5 * random()),
+            }
+        };
+        (0..count).map(&mut place).collect()
+    }
+
+    /// The largest errors of places and of rotations, in metres and degrees, after the rooms are laid on one another at the first
+    /// camera; and of heights.
+    fn apart(found: &[View], truth: &[View]) -> (f64, f64, f64) {
+        let moved = found[0].extrinsics.then(&truth[0].extrinsics.inverse());
+        let mut worst = (0.0_f64, 0.0_f64, 0.0_f64);
+        for (view, wanted) in found.iter().zip(truth) {
+            let (a, b) = (view.extrinsics.centre(), wanted.extrinsics.centre());
+            let stands = moved.inverse().then(&view.extrinsics);
+            let turn = stands.rotation * wanted.extrinsics.rotation.transpose();
+            let trace = turn.x_axis.x + turn.y_axis.y + turn.z_axis.z;
+            worst.0 = worst.0.max(moved.camera_from_world(a).distance(b));
+            worst.1 = worst
+                .1
+                .max(((trace - 1.0) / 2.0).clamp(-1.0, 1.0).acos().to_degrees());
+            worst.2 = worst.2.max((a.y - b.y).abs());
+        }
+        worst
+    }
+
+    #[test]
+    fn a_board_that_is_carried_about_and_then_laid_down_places_all_cameras()
+    -> Result<(), BoardRoomError> {
+        let truth = cameras_around(5, 3.5);
+        let mut places = carried(60);
+        places.push(on_the_floor());
+        let moments = seen(&truth, &places, 0.3);
+        let room = calibrate(&lenses(&truth), &moments, 60..61)?;
+        let (metres, degrees, height) = apart(&room.views, &truth);
+        assert!(
+            metres < 0.02 && degrees < 0.3,
+            "{metres} m, {degrees} degrees"
+        );
+        assert!(height < 0.02, "{height} m");
+        assert!(
+            room.errors.iter().all(|error| *error < 0.4),
+            "{:?}",
+            room.errors
+        );
+        assert!(
+            room.mirrored.iter().all(|share| *share < 0.3),
+            "{:?}",
+            room.mirrored
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_board_that_only_lies_on_the_floor_is_enough_and_small_ones_say_that_they_may_be_mirrored()
+    -> Result<(), BoardRoomError> {
+        let truth = cameras_around(4, 3.0);
+        let moments = seen(&truth, &[on_the_floor()], 0.2);
+        let room = calibrate(&lenses(&truth), &moments, 0..1)?;
+        let (metres, degrees, height) = apart(&room.views, &truth);
+        assert!(
+            metres < 0.05 && height < 0.05,
+            "{metres} m, {degrees} degrees, {height} m"
+        );
+        // The same as cameras ten times as far away see it: both ways fit.
+        let mut far = cameras_around(4, 3.0);
+        for view in &mut far {
+            let eye = view.extrinsics.centre() * 10.0;
+            view.extrinsics = Extrinsics::looking_at(eye, DVec3::ZERO, DVec3::Y);
+        }
+        let moments = seen(&far, &[on_the_floor()], 0.3);
+        let room = calibrate(&lenses(&far), &moments, 0..1)?;
+        assert!(
+            room.mirrored.iter().any(|share| *share > 0.8),
+            "{:?}",
+            room.mirrored
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn what_places_no_cameras_is_told_by_name() {
+        let truth = cameras_around(3, 3.5);
+        let names = lenses(&truth);
+        let moments = seen(&truth, &[on_the_floor()], 0.1);
+        let of = |moments: &[Moment], on_floor| calibrate(&names, moments, on_floor).err();
+        assert_eq!(
+            calibrate(&names[..1], &moments, 0..1).err(),
+            Some(BoardRoomError::TooFewViews(1))
+        );
+        let mut blind = moments.clone();
+        blind[0][2].clear();
+        assert_eq!(
+            of(&blind, 0..1),
+            Some(BoardRoomError::NeverSeen(names[2].0.clone()))
+        );
+        // The third sees it when no other does.
+        let mut apart = vec![moments[0].clone(), moments[0].clone()];
+        apart[0][2].clear();
+        apart[1][0].clear();
+        apart[1][1].clear();
+        assert_eq!(
+            of(&apart, 0..1),
+            Some(BoardRoomError::Alone(names[2].0.clone()))
+        );
+        assert_eq!(of(&moments, 5..6), Some(BoardRoomError::NotOnFloor));
+    }
+}
