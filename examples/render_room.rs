@@ -203,8 +203,9 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
             square: arguments.square,
             markers: None,
         };
+        board.has_top()?;
         // From afar it would be too narrow to be seen.
-        let near_the_first = views[0].extrinsics.centre() * 0.5;
+        let near_the_first = views[0].extrinsics.centre() * 0.3;
         studio.carry(&board, arguments.seconds - LYING, near_the_first)?;
     }
     let mut clips = webcams

@@ -131,8 +131,8 @@ impl Detector {
             times.people = began.elapsed();
         }
         let began = Instant::now();
-        let looks: Vec<Look> = self.tracker.tracks().map(Track::region).collect();
-        let estimates = self.keypoints.estimate(image, &looks)?;
+        let regions: Vec<Look> = self.tracker.tracks().map(Track::region).collect();
+        let estimates = self.keypoints.estimate(image, &regions)?;
         for (track, estimate) in self.tracker.tracks_mut().zip(estimates) {
             track.observe(estimate, time, self.settings.undo_swaps);
         }

@@ -107,6 +107,9 @@ const TWISTED: u32 = 3;
 const TRUSTED: u32 = 10;
 /// Figures nearer to one another than this, in metres, are one person.
 const SAME_PERSON: f64 = 0.2;
+/// Somebody of whose joints this part lies where those of another one do, to so much of their size in the picture, is that one.
+const SEEN_TWICE: f64 = 0.4;
+const SAME_PLACE: f64 = 0.04;
 /// The least number of joints on which views must agree for somebody to count as seen.
 const LEAST_JOINTS: usize = 4;
 /// How far from where they were last seen somebody may turn up at once, in metres, and how fast they may go on from there,
@@ -224,6 +227,7 @@ impl MultiView {
                 owner[n].is_none()
                     && sightings[n].view < self.views.len()
                     && sightings[n].count() >= LEAST_JOINTS
+                    && !is_seen_twice(n, sightings, owner)
             })
             .collect();
         let several_views = rest
@@ -474,6 +478,25 @@ impl Followed {
     }
 }
 
+/// Whether a sighting is of somebody who is known and seen in that view already: networks find one person twice, a part of them where
+/// another one passed.
+fn is_seen_twice(n: usize, sightings: &[Sighting], owner: &[Option<usize>]) -> bool {
+    let seen = &sightings[n];
+    let others = sightings.iter().zip(owner);
+    let mut of_known = others.filter(|(other, owner)| owner.is_some() && other.view == seen.view);
+    of_known.any(|(other, _)| {
+        let near = SAME_PLACE * seen.size.max(other.size);
+        let (mut same, mut shared) = (0, 0);
+        for (joint, point) in seen.pose.present() {
+            if let Some(known) = other.pose[joint] {
+                shared += 1;
+                same += usize::from(f64::from(point.position.distance(known.position)) < near);
+            }
+        }
+        same as f64 >= SEEN_TWICE * shared as f64 && same >= LEAST_JOINTS
+    })
+}
+
 fn sights_of(sightings: &[Sighting], is_theirs: impl Fn(usize) -> bool) -> Sights {
     let mut sights = Sights::default();
     for (_, seen) in sightings.iter().enumerate().filter(|(n, _)| is_theirs(*n)) {
@@ -622,6 +645,33 @@ mod tests {
         let mut followed = MultiView::new(views.clone(), MultiViewSettings::default());
         let seen: Vec<Sighting> = (0..2).map(|view| see(view, DVec3::ZERO)).collect();
         assert_eq!(followed.advance(0.0, &seen).len(), 1);
+    }
+
+    #[test]
+    fn who_is_seen_twice_by_all_views_is_one_person() {
+        use crate::skeleton::Joint;
+        let views = room(3);
+        let person = standing(DVec3::ZERO);
+        // A second body of the same head and arms, that leans over on legs of its own.
+        let mut double = person.clone();
+        for (left, aside) in [
+            (Joint::LeftHip, 0.25),
+            (Joint::LeftKnee, 0.55),
+            (Joint::LeftAnkle, 0.85),
+        ] {
+            for joint in [left, left.mirror()] {
+                double[joint] = double[joint].map(|place| place + DVec3::X * aside);
+            }
+        }
+        let mut followed = MultiView::new(views.clone(), MultiViewSettings::default());
+        for n in 0..20 {
+            let mut seen: Vec<Sighting> = (0..3).map(|v| seen_by(v, &views, &person)).collect();
+            if n >= 5 {
+                seen.extend((0..3).map(|v| seen_by(v, &views, &double)));
+            }
+            let found = followed.advance(f64::from(n) / 30.0, &seen);
+            assert_eq!(found.len(), 1, "at moment {n}");
+        }
     }
 
     #[test]

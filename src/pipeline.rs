@@ -20,7 +20,7 @@ use crate::source::Frame;
 pub struct StageTimes {
     /// Fetching and decoding the picture.
     pub source: Duration,
-    /// Finding people; zero where the detector rested.
+    /// Finding people, zero where the detector rested, and what they look like.
     pub people: Duration,
     /// Keypoints of everybody.
     pub keypoints: Duration,
@@ -177,7 +177,7 @@ impl Pipeline {
             .retain(|_, state| frame.number.saturating_sub(state.last_frame) < 60);
         let times = StageTimes {
             source: frame.decoding,
-            people: detect_times.people,
+            people: detect_times.people + detect_times.looks,
             keypoints: detect_times.keypoints,
             lift: began.elapsed(),
         };

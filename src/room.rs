@@ -71,16 +71,16 @@ impl RoomCapture {
     }
 }
 
-/// How long each stage took, the sum over all views.
+/// How long each stage took.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RoomTimes {
     /// Looking at all pictures: less than its parts together where views are looked at side by side.
     pub views: Duration,
-    /// Finding people.
+    /// Finding people, in all views added up.
     pub people: Duration,
-    /// Keypoints of everybody.
+    /// Keypoints of everybody, in all views added up.
     pub keypoints: Duration,
-    /// What people look like.
+    /// What people look like, in all views added up.
     pub looks: Duration,
     /// Who is who, and where.
     pub space: Duration,

@@ -198,7 +198,7 @@ fn picture(width: u32, height: u32, seen: &Coverage) -> RgbImage {
     picture
 }
 
-/// What the camera shows, as in a mirror, so that whoever holds the board finds their way: parts that have not shown it are red.
+/// What the camera shows: parts of it that have not shown the board are red.
 fn guide(image: &RgbImage, corners: &[Corner], coverage: &Coverage) -> RgbImage {
     let mut picture = with_corners(image, corners);
     let (width, height) = picture.dimensions();
@@ -210,5 +210,5 @@ fn guide(image: &RgbImage, corners: &[Corner], coverage: &Coverage) -> RgbImage 
             pixel[2] -= pixel[2] / 4;
         }
     }
-    image::imageops::flip_horizontal(&picture)
+    picture
 }

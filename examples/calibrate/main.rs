@@ -189,6 +189,13 @@ fn run(what: &What, screen: &mut Screen) -> Result<(), AnyError> {
             verdict.judge_clocks(&names, &delays);
             let moments = watched.moments.len();
             verdict.judge_pictures(&names, &watched.pictures(), moments);
+            for (name, delay) in watched.names.iter().zip(&delays).skip(1) {
+                if let Some(delay) = delay.filter(|delay| delay.abs() > WORTH_TELLING) {
+                    screen.say(format!(
+                        "record_clip --delay {name}={delay:.3} takes this clip together with the others"
+                    ));
+                }
+            }
             tell(&verdict, screen)
         }
         What::Convert {
@@ -274,6 +281,9 @@ fn tracks(lenses: &[(String, Intrinsics)], watched: &Watched) -> Vec<Track> {
 
 /// Clips that begin further apart than this, in seconds, are not of the same time.
 const LONGEST_DELAY: f64 = 1.0;
+
+/// Clocks that are apart by less, in seconds, are as good as together.
+const WORTH_TELLING: f64 = 0.02;
 
 /// How far each clip's clock is from that of the first.
 fn tell_clocks(lenses: &[(String, Intrinsics)], delays: &[Option<f64>], screen: &Screen) {

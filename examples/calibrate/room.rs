@@ -53,6 +53,13 @@ enum OnFloor {
 
 /// Finds where the cameras stand.
 pub fn run(arguments: &Arguments, screen: &mut Screen) -> Result<(), AnyError> {
+    if !(0.0..600.0).contains(&arguments.lying) {
+        return Err(format!(
+            "--lying {}: say for how many seconds the board lies there",
+            arguments.lying
+        )
+        .into());
+    }
     let board = arguments.board.board();
     board.has_top()?;
     let finder = BoardFinder::new(board)?;

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -38,8 +39,12 @@ pub fn run(
     let of_work = shown.clone();
     let worker = std::thread::Builder::new().name("calibrate".into());
     let worker = worker.spawn(move || {
-        let result = work(&mut Screen::window(of_work.clone()));
-        lock(&of_work).ended = Some(result);
+        let screen = of_work.clone();
+        // Whatever breaks must not leave a window that waits for ever.
+        let result =
+            std::panic::catch_unwind(AssertUnwindSafe(|| work(&mut Screen::window(screen))));
+        let broken = |_| Err("the work broke off; the terminal says where".into());
+        lock(&of_work).ended = Some(result.unwrap_or_else(broken));
     });
     worker.map_err(|error| format!("no thread to work on: {error}"))?;
     let title = "bevy_pose_capture: calibration";
@@ -114,7 +119,7 @@ fn draw(mut contexts: EguiContexts, mut window: ResMut<Window>) -> Result {
         ui.add_space(6.0);
     });
     egui::Panel::right("said")
-        .default_size(430.0)
+        .exact_size(430.0)
         .show(&mut all, |ui| {
             let scroll = egui::ScrollArea::vertical().stick_to_bottom(true);
             scroll.show(ui, |ui| {

@@ -1,5 +1,6 @@
 //! Scores what ships, on pictures and motions that nobody trained on: `cargo run --example evaluate -- keypoints --help`.
 
+mod faults;
 mod keypoints;
 mod multiview;
 mod rig;
@@ -29,6 +30,8 @@ enum What {
     Multiview(multiview::Arguments),
     /// People in a room of virtual webcams, by how many cameras there are.
     Rig(rig::Arguments),
+    /// What is wrong with the cameras of such a room: whether it is named.
+    Faults(faults::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         What::Keypoints(arguments) => keypoints::run(&arguments),
         What::Multiview(arguments) => multiview::run(&arguments),
         What::Rig(arguments) => rig::run(&arguments),
+        What::Faults(arguments) => faults::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -47,6 +47,13 @@ pub struct Arguments {
     /// Score what is in the folder already: nothing is rendered.
     #[arg(long)]
     again: bool,
+    #[command(flatten)]
+    equipment: EquipmentArguments,
+}
+
+/// Who walks about, and which networks look.
+#[derive(clap::Args)]
+pub struct EquipmentArguments {
     /// Avatars that they are, in turn: `.glb` or `.vrm` files.
     #[arg(long, num_args = 1..)]
     avatar: Vec<PathBuf>,
@@ -64,7 +71,7 @@ pub struct Arguments {
 /// Size of the pictures, and how the lenses bend and the pixels shake.
 const SIZE: (u32, u32) = (480, 360);
 const BARREL: f64 = -0.08;
-const NOISE: f32 = 3.0;
+pub const NOISE: f32 = 3.0;
 /// How far the cameras stand from the middle, in metres.
 const RADIUS: f64 = 4.8;
 
@@ -120,7 +127,7 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
         std::fs::create_dir_all(&arguments.out)
             .map_err(|error| format!("cannot make {}: {error}", arguments.out.display()))?;
         files::write(&cameras, &views)?;
-        equipment = Some(Equipment::of(arguments)?);
+        equipment = Some(Equipment::of(&arguments.equipment)?);
     }
     let mut rows = Vec::new();
     for people in 1..=arguments.people as usize {
@@ -160,14 +167,20 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
 }
 
 /// What a session is made with.
-struct Equipment {
-    avatars: Vec<String>,
-    models: Models,
-    engine: Engine,
+pub struct Equipment {
+    /// Files of the avatars.
+    pub avatars: Vec<String>,
+    /// The networks.
+    pub models: Models,
+    /// What runs them.
+    pub engine: Engine,
+    /// On how many threads.
+    pub threads: usize,
 }
 
 impl Equipment {
-    fn of(arguments: &Arguments) -> Result<Equipment, AnyError> {
+    /// Reads the networks.
+    pub fn of(arguments: &EquipmentArguments) -> Result<Equipment, AnyError> {
         let mut models = match &arguments.models {
             Some(folder) => Models::from_folder(folder)?,
             None => Models::embedded(),
@@ -179,11 +192,13 @@ impl Equipment {
             avatars: crate::studio::avatars(&arguments.avatar)?,
             models,
             engine: Engine::find(),
+            threads: arguments.threads,
         })
     }
 }
 
-fn room(count: usize) -> Vec<View> {
+/// Cameras in a circle.
+pub fn room(count: usize) -> Vec<View> {
     let mut views = cameras_around(count, RADIUS);
     for view in &mut views {
         view.intrinsics = Intrinsics::assumed(SIZE.0, SIZE.1);
@@ -229,7 +244,7 @@ fn watch(
             let lens = Some(view.intrinsics);
             let settings = PipelineSettings::default();
             let (models, engine) = (&equipment.models, &equipment.engine);
-            Pipeline::new(models, engine, arguments.threads, lens, settings)
+            Pipeline::new(models, engine, equipment.threads, lens, settings)
         })
         .collect::<Result<Vec<_>, _>>()?;
     let count = (arguments.seconds * arguments.rate).round().max(1.0) as usize;

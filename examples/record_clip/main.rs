@@ -33,6 +33,9 @@ struct Arguments {
     /// The cameras of several clips, as `calibrate` writes them; also aniposelib's TOML, Qualisys' .qca.txt, or JSON.
     #[arg(long)]
     calibration: Option<PathBuf>,
+    /// `NAME=SECONDS`: the clip of that name began so much later than the first, as `calibrate check` tells; with --calibration.
+    #[arg(long, value_parser = delay, requires = "calibration", allow_negative_numbers = true)]
+    delay: Vec<(String, f64)>,
     /// Folder for capture.glb, capture.take, keypoints.json and joints.json (of a room people.json) and the pictures; made where it is missing.
     #[arg(long)]
     out: PathBuf,
@@ -60,6 +63,16 @@ struct Arguments {
     /// Do not draw pictures.
     #[arg(long)]
     no_pictures: bool,
+}
+
+/// `NAME=SECONDS`.
+fn delay(text: &str) -> Result<(String, f64), String> {
+    let parsed = text
+        .rsplit_once('=')
+        .and_then(|(name, seconds)| Some((name.to_owned(), seconds.parse::<f64>().ok()?)));
+    parsed
+        .filter(|(_, seconds)| seconds.abs() < 3600.0)
+        .ok_or_else(|| format!("{text:?}: say the name of a clip, =, and seconds"))
 }
 
 fn main() -> ExitCode {

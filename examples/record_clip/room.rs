@@ -36,6 +36,14 @@ pub fn run(
         .map(|input| SourceSpec::parse(input))
         .collect();
     let mut clips = Together::open(&specs)?;
+    for (name, seconds) in &arguments.delay {
+        let names = clips.names();
+        let Some(clip) = names.iter().position(|other| other == name) else {
+            let names = names.join(", ");
+            return Err(format!("--delay {name}: no clip is called that; they are {names}").into());
+        };
+        clips.delay(clip, *seconds);
+    }
     let bevy_from_file = file.bevy_from_file();
     let views = for_clips(file.into_bevy(), &clips.names())?;
     for (clip, view) in clips.names().iter().zip(&views) {
@@ -160,5 +168,7 @@ fn report(captures: &[RoomCapture]) {
     };
     row("people", &|capture| capture.times.people);
     row("keypoints", &|capture| capture.times.keypoints);
+    row("looks", &|capture| capture.times.looks);
+    row("all views", &|capture| capture.times.views);
     row("space", &|capture| capture.times.space);
 }

@@ -165,7 +165,7 @@ impl BoardFinder {
         } = board;
         if !(2..1000).contains(&columns)
             || !(2..1000).contains(&rows)
-            || square.is_nan()
+            || !square.is_finite()
             || square <= 0.0
         {
             return Err(BoardError::NoBoard {
@@ -250,11 +250,14 @@ impl BoardFinder {
     }
 
     /// The corners of the board in a picture, named so that all cameras mean the same by them, x along the columns and y along the
-    /// rows as one looks at the board; none where it is not seen, or, of a chessboard, not seen as a whole.
+    /// rows as one looks at the board; none where it is not seen, or, of a chessboard, not seen as a whole or without a [top](Board::has_top).
     pub fn find_named(&self, picture: &RgbImage) -> Vec<Corner> {
         let corners = self.find(picture);
         if self.charuco.is_some() {
             return corners;
+        }
+        if self.board.has_top().is_err() {
+            return Vec::new();
         }
         name(&corners, &self.board, picture).unwrap_or_default()
     }

@@ -29,11 +29,25 @@ pub struct BoardRoom {
     /// By what part of that error would be larger, or smaller, if the camera stood where the mirrored board says: the error as it
     /// is by the error mirrored. Near 1, nobody knows which is right.
     pub mirrored: Vec<f64>,
-    /// At how many moments each camera saw the board together with another.
+    /// At how many of the moments that were used, some for each pair of cameras, each camera saw the board together with another.
     pub shared: Vec<usize>,
-    /// Whether the board lay on the floor at any time. Else up is what the cameras take for it, and the floor is put where the
-    /// board was lowest.
-    pub has_floor: bool,
+    /// What the floor is taken from, where the board lay on it. Else up is what the cameras take for it, and the floor is put where
+    /// the board was lowest.
+    pub floor: Option<Floor>,
+}
+
+/// What the board says of the floor, while it lies there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Floor {
+    /// How many cameras saw it there.
+    pub views: usize,
+    /// The largest angle between its normal at one moment and the mean, in degrees: it should lie still.
+    pub spread: f64,
+    /// The angle between up and what the cameras take for it, in degrees: they are hardly set up lying on their sides.
+    pub lean: f64,
+    /// Where a single camera sees it there: its error by that of the mirrored board, near 1 where nobody knows which is right. 0 where
+    /// two cameras agree.
+    pub mirrored: f64,
 }
 
 /// Why a room could not be calibrated.
@@ -87,16 +101,13 @@ pub fn calibrate(
     if lenses.len() < 2 {
         return Err(BoardRoomError::TooFewViews(lenses.len()));
     }
-    let has_board = |moment: &Moment, view: usize| {
-        moment
-            .get(view)
-            .is_some_and(|corners| corners.len() >= LEAST_CORNERS)
-    };
+    let on_floor = on_floor.start.min(moments.len())..on_floor.end.min(moments.len());
     for (view, (name, _)) in lenses.iter().enumerate() {
         if !moments.iter().any(|moment| has_board(moment, view)) {
             return Err(BoardRoomError::NeverSeen(name.clone()));
         }
     }
+    let was_to_lie = !on_floor.is_empty();
     let chosen = choose(lenses.len(), moments, &on_floor);
     let mut boards: Vec<Board> = chosen
         .iter()
@@ -111,7 +122,7 @@ pub fn calibrate(
         shared: (0..lenses.len())
             .map(|view| boards.iter().filter(|board| board.joins(view)).count())
             .collect(),
-        has_floor: !on_floor.is_empty(),
+        floor: None,
         views,
     };
     for view in 0..lenses.len() {
@@ -122,54 +133,63 @@ pub fn calibrate(
     if room.errors.iter().any(|error| !error.is_finite()) {
         return Err(BoardRoomError::NoFit);
     }
-    room.stand_up(&boards, &on_floor)?;
+    let lying: Vec<usize> = (0..boards.len())
+        .filter(|&n| on_floor.contains(&boards[n].moment))
+        .collect();
+    match lying.is_empty() {
+        true if was_to_lie => return Err(BoardRoomError::NotOnFloor),
+        true => room.stand_up_by_cameras(&boards)?,
+        false => room.stand_up_on(&mut boards, &lying)?,
+    }
     Ok(room)
+}
+
+/// What a view shows at a moment; nothing of views that were not given.
+fn corners_in(moment: &Moment, view: usize) -> &[Corner] {
+    moment.get(view).map_or(&[], Vec::as_slice)
+}
+
+fn has_board(moment: &Moment, view: usize) -> bool {
+    corners_in(moment, view).len() >= LEAST_CORNERS
+}
+
+/// How far the board moved in a view since the moment before, in pixels.
+fn motion(moments: &[Moment], n: usize, view: usize) -> f64 {
+    let before = n.checked_sub(1).map(|n| corners_in(&moments[n], view));
+    let moved = corners_in(&moments[n], view)
+        .iter()
+        .filter_map(|(place, pixel)| {
+            let same = |(other, _): &&Corner| other.distance(*place) < 1e-9;
+            Some(before?.iter().find(same)?.1.distance(*pixel))
+        });
+    moved.reduce(f64::max).unwrap_or(f64::MAX)
 }
 
 /// Which moments are used: for each pair of cameras some that both see, spread over time, and of each stretch the one at which the
 /// board moves least: so clocks that are a little apart do little harm. And some of those on the floor.
 fn choose(views: usize, moments: &[Moment], on_floor: &Range<usize>) -> Vec<usize> {
-    let motion = |n: usize, view: usize| -> f64 {
-        let (Some(before), now) = (
-            n.checked_sub(1).map(|n| &moments[n][view]),
-            &moments[n][view],
-        ) else {
-            return f64::MAX;
-        };
-        let moved = now.iter().filter_map(|(place, pixel)| {
-            let same = before
-                .iter()
-                .find(|(other, _)| other.distance(*place) < 1e-9)?;
-            Some(same.1.distance(*pixel))
-        });
-        moved.reduce(f64::max).unwrap_or(f64::MAX)
-    };
     let mut chosen = Vec::new();
     let mut take = |candidates: &[usize], seen_by: &[usize]| {
         let each = candidates.len().div_ceil(EACH_PAIR).max(1);
         for stretch in candidates.chunks(each) {
             let unrest = |n: usize| {
-                let of_view = seen_by.iter().map(|&view| motion(n, view));
+                let of_view = seen_by.iter().map(|&view| motion(moments, n, view));
                 of_view.fold(0.0, f64::max)
             };
-            let stillest = stretch
-                .iter()
-                .copied()
-                .min_by(|&a, &b| unrest(a).total_cmp(&unrest(b)));
-            chosen.extend(stillest);
+            let stillest = stretch.iter().copied();
+            chosen.extend(stillest.min_by(|&a, &b| unrest(a).total_cmp(&unrest(b))));
         }
     };
-    let sees = |n: usize, view: usize| moments[n][view].len() >= LEAST_CORNERS;
     for one in 0..views {
         for two in one + 1..views {
             let both: Vec<usize> = (0..moments.len())
-                .filter(|&n| sees(n, one) && sees(n, two))
+                .filter(|&n| has_board(&moments[n], one) && has_board(&moments[n], two))
                 .collect();
             take(&both, &[one, two]);
         }
         let lying: Vec<usize> = on_floor
             .clone()
-            .filter(|&n| n < moments.len() && sees(n, one))
+            .filter(|&n| has_board(&moments[n], one))
             .collect();
         take(&lying, &[one]);
     }
@@ -217,6 +237,17 @@ impl Board {
 
     fn in_view(&self, view: usize) -> Option<&Shown> {
         self.shown.iter().find(|shown| shown.view == view)
+    }
+
+    /// Its corners in the world, as often as they are seen.
+    fn corners(&self) -> Vec<DVec3> {
+        let Some(place) = &self.place else {
+            return Vec::new();
+        };
+        let corners = self.shown.iter().flat_map(|shown| &shown.corners);
+        corners
+            .map(|(corner, _)| place.camera_from_world(on_board(*corner)))
+            .collect()
     }
 
     /// Whether a view and another one see it.
@@ -317,7 +348,7 @@ fn join(
     let worth = |joint: &Joint| joint.moments as f64 / (joint.error + 0.5);
     joints.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
     let mut placed: Vec<Option<Extrinsics>> = vec![None; count];
-    placed[0] = Some(Extrinsics::default());
+    placed[largest_group(count, &joints)] = Some(Extrinsics::default());
     let next = |placed: &[Option<Extrinsics>]| {
         joints.iter().find_map(|joint| {
             let (one, two) = joint.pair;
@@ -404,6 +435,24 @@ fn joint(
         error,
         moments: both.len(),
     })
+}
+
+/// A member of the largest group of cameras that are joined to one another.
+fn largest_group(count: usize, joints: &[Joint]) -> usize {
+    let mut group: Vec<usize> = (0..count).collect();
+    for Joint { pair, .. } in joints {
+        let (kept, joined) = (group[pair.0], group[pair.1]);
+        group
+            .iter_mut()
+            .filter(|group| **group == joined)
+            .for_each(|group| *group = kept);
+    }
+    let size = |camera: &usize| {
+        let own = group[*camera];
+        group.iter().filter(|other| **other == own).count()
+    };
+    // The first of several.
+    (0..count).rev().max_by_key(size).unwrap_or(0)
 }
 
 type Block = SMatrix<f64, 6, 6>;
@@ -588,56 +637,87 @@ impl BoardRoom {
         (all(extrinsics), mirrored)
     }
 
-    /// Turns the room so that the board's face, where it lay on the floor, or else the cameras' own mean, is up, and puts the floor
-    /// under it.
-    fn stand_up(
-        &mut self,
-        boards: &[Board],
-        on_floor: &Range<usize>,
-    ) -> Result<(), BoardRoomError> {
-        let corners = |board: &Board| -> Vec<DVec3> {
-            let place = board.place.as_ref();
-            let of_view = |shown: &Shown| -> Vec<DVec3> {
-                let places = shown.corners.iter().map(|(place, _)| on_board(*place));
-                let in_world = |corner: DVec3| Some(place?.camera_from_world(corner));
-                places.filter_map(in_world).collect()
+    /// What the cameras take for up.
+    fn level(&self) -> DVec3 {
+        let ups = self.views.iter();
+        let ups = ups.map(|view| view.extrinsics.rotation.transpose() * DVec3::NEG_Y);
+        ups.sum::<DVec3>().normalize_or(DVec3::Y)
+    }
+
+    /// Puts the floor under the board where it was lowest, and takes for up what the cameras do.
+    fn stand_up_by_cameras(&mut self, boards: &[Board]) -> Result<(), BoardRoomError> {
+        let points: Vec<DVec3> = boards.iter().flat_map(Board::corners).collect();
+        let up = self.level();
+        let lowest = points.iter().map(|point| point.dot(up)).reduce(f64::min);
+        self.stand_up(up, lowest.ok_or(BoardRoomError::NoFit)?, &points);
+        Ok(())
+    }
+
+    /// Puts the floor under boards that lie on it, given by their numbers.
+    fn stand_up_on(&mut self, boards: &mut [Board], lying: &[usize]) -> Result<(), BoardRoomError> {
+        // A board's z goes into the floor.
+        let up_of = |place: &Extrinsics| -place.rotation.z_axis;
+        let agreed = lying.iter().filter(|&&n| boards[n].shown.len() > 1);
+        let agreed: DVec3 = agreed
+            .filter_map(|&n| boards[n].place.as_ref())
+            .map(up_of)
+            .sum();
+        let is_agreed = agreed.length() > 0.0;
+        let likely = agreed.try_normalize().unwrap_or_else(|| self.level());
+        let mut mirrored = 0.0_f64;
+        for &n in lying {
+            // A single camera sees it in two ways, of which the errors alone may name the wrong one.
+            let [shown] = boards[n].shown.as_slice() else {
+                continue;
             };
-            board.shown.iter().flat_map(of_view).collect()
-        };
-        let lying: Vec<&Board> = boards
+            let world_from_camera = self.views[shown.view].extrinsics.inverse();
+            let mut ways: Vec<(f64, Extrinsics)> = shown
+                .poses
+                .iter()
+                .map(|pose| (pose.error, pose.extrinsics.then(&world_from_camera)))
+                .collect();
+            ways.sort_by(|a, b| up_of(&b.1).dot(likely).total_cmp(&up_of(&a.1).dot(likely)));
+            let mut ways = ways.into_iter();
+            let Some((error, place)) = ways.next() else {
+                continue;
+            };
+            boards[n].place = Some(place);
+            if let Some((other, _)) = ways.next().filter(|_| !is_agreed) {
+                mirrored = mirrored.max(error / other.max(1e-9));
+            }
+        }
+        let places = lying.iter().filter_map(|&n| boards[n].place.as_ref());
+        let ups: Vec<DVec3> = places.map(up_of).collect();
+        let up = ups.iter().sum::<DVec3>().try_normalize();
+        let up = up.ok_or(BoardRoomError::NotOnFloor)?;
+        let degrees = |other: DVec3| up.angle_between(other).to_degrees();
+        let mut views: Vec<usize> = lying
             .iter()
-            .filter(|board| on_floor.contains(&board.moment))
+            .flat_map(|&n| boards[n].shown.iter().map(|shown| shown.view))
             .collect();
-        let mut points: Vec<DVec3> = lying.iter().flat_map(|board| corners(board)).collect();
-        let up: DVec3 = if self.has_floor {
-            // A board's z goes into the floor.
-            let faces = lying.iter().filter_map(|board| board.place.as_ref());
-            faces.map(|place| -place.rotation.z_axis).sum()
-        } else {
-            points = boards.iter().flat_map(corners).collect();
-            let ups = self.views.iter();
-            ups.map(|view| view.extrinsics.rotation.transpose() * DVec3::NEG_Y)
-                .sum()
-        };
-        let trouble = if self.has_floor {
-            BoardRoomError::NotOnFloor
-        } else {
-            BoardRoomError::NoFit
-        };
-        let up = up.try_normalize().ok_or(trouble)?;
+        views.sort_unstable();
+        views.dedup();
+        self.floor = Some(Floor {
+            views: views.len(),
+            spread: ups.iter().map(|other| degrees(*other)).fold(0.0, f64::max),
+            lean: degrees(self.level()),
+            mirrored,
+        });
+        let points: Vec<DVec3> = lying.iter().flat_map(|&n| boards[n].corners()).collect();
+        let mut heights: Vec<f64> = points.iter().map(|point| point.dot(up)).collect();
+        self.stand_up(up, median(&mut heights), &points);
+        Ok(())
+    }
+
+    /// Turns the room so that `up` is up, and moves it so that the floor, so far along that, is at y = 0 and the middle of some points
+    /// above its origin.
+    fn stand_up(&mut self, up: DVec3, floor: f64, points: &[DVec3]) {
         let rotation = upright(&self.views[0].extrinsics, up);
-        let mut heights: Vec<f64> = points.iter().map(|point| (rotation * *point).y).collect();
-        let floor = if self.has_floor {
-            median(&mut heights)
-        } else {
-            heights.into_iter().fold(f64::MAX, f64::min)
-        };
         let middle = rotation * (points.iter().sum::<DVec3>() / points.len().max(1) as f64);
         let translation = -DVec3::new(middle.x, floor, middle.z);
         for view in &mut self.views {
             view.extrinsics = view.extrinsics.in_moved_world(1.0, rotation, translation);
         }
-        Ok(())
     }
 }
 
@@ -802,6 +882,71 @@ mod tests {
             of(&apart, 0..1),
             Some(BoardRoomError::Alone(names[2].0.clone()))
         );
-        assert_eq!(of(&moments, 5..6), Some(BoardRoomError::NotOnFloor));
+        // Or the first does.
+        let mut apart = vec![moments[0].clone(), moments[0].clone()];
+        apart[0][0].clear();
+        apart[1][1].clear();
+        apart[1][2].clear();
+        assert_eq!(
+            of(&apart, 0..1),
+            Some(BoardRoomError::Alone(names[0].0.clone()))
+        );
+        let mut up_in_the_air = vec![moments[0].clone(), vec![Vec::new(); 3]];
+        assert_eq!(of(&up_in_the_air, 1..2), Some(BoardRoomError::NotOnFloor));
+        // A view that was not given at a moment shows nothing then.
+        up_in_the_air[1].clear();
+        assert_eq!(of(&up_in_the_air, 0..usize::MAX), None);
+    }
+
+    #[test]
+    fn one_camera_is_enough_for_the_floor_and_boards_that_do_not_lie_there_are_told()
+    -> Result<(), BoardRoomError> {
+        let truth = cameras_around(4, 3.0);
+        let names = lenses(&truth);
+        let only_the_first = |place: Extrinsics| {
+            let mut moments = seen(&truth, &carried(40), 0.2);
+            moments.extend(seen(&truth, &[place; 5], 0.2));
+            for moment in &mut moments[40..] {
+                moment[1..].iter_mut().for_each(Vec::clear);
+            }
+            moments
+        };
+        let room = calibrate(&names, &only_the_first(on_the_floor()), 40..45)?;
+        let (_, _, height) = apart(&room.views, &truth);
+        let floor = room.floor.map(|floor| (floor.views, floor.lean < 25.0));
+        assert_eq!(floor, Some((1, true)), "{:?}", room.floor);
+        assert!(height < 0.03, "{height}");
+        // Held up before the first camera all the while.
+        let eye = truth[0].extrinsics.centre();
+        let upright = Extrinsics {
+            rotation: truth[0].extrinsics.rotation.transpose(),
+            translation: eye * 0.4 + DVec3::Y * 0.6,
+        };
+        let room = calibrate(&names, &only_the_first(upright), 40..45)?;
+        assert!(
+            room.floor.is_some_and(|floor| floor.lean > 60.0),
+            "{:?}",
+            room.floor
+        );
+        // Carried about in the time in which it was to lie.
+        let room = calibrate(&names, &only_the_first(upright), 10..30)?;
+        assert!(
+            room.floor.is_some_and(|floor| floor.spread > 20.0),
+            "{:?}",
+            room.floor
+        );
+        // Never laid down: heights are guessed, all else is known.
+        let room = calibrate(&names, &seen(&truth, &carried(40), 0.2), 0..0)?;
+        let (metres, degrees, _) = apart(&room.views, &truth);
+        assert!(metres < 0.02 && degrees < 0.3 && room.floor.is_none());
+        let lean = room.views[0].extrinsics.rotation.transpose() * DVec3::NEG_Y;
+        assert!(
+            lean.y > 0.8
+                && room
+                    .views
+                    .iter()
+                    .all(|view| view.extrinsics.centre().y > 0.0)
+        );
+        Ok(())
     }
 }

@@ -35,10 +35,11 @@ impl Coverage {
     }
 
     /// Takes a picture's corners, where they are enough and show something new; says whether they were taken. Once there is
-    /// plenty, only what shows the board in another part of the picture is new.
+    /// plenty, only what shows the board in another part of the picture, or tilted where that was lacking, is new.
     pub fn take(&mut self, corners: Vec<Corner>) -> bool {
+        let lacks_tilt = self.tilted * 3 < ENOUGH && is_tilted(&corners);
         if corners.len() < LEAST_CORNERS
-            || (self.pictures.len() >= MOST && !self.shows_another_part(&corners))
+            || (self.pictures.len() >= MOST && !lacks_tilt && !self.shows_another_part(&corners))
             || !self.is_new(&corners)
         {
             return false;

@@ -33,7 +33,7 @@ const CLEAR: f32 = 0.65;
 const LOOKS_PERIOD: f64 = 0.5;
 /// What is newly seen of looks counts so much.
 const LOOKS_RATE: f32 = 0.25;
-/// Boxes that overlap more show two people at once.
+/// A box of which another takes more shows two people at once.
 const CROWDED: f32 = 0.25;
 /// How often in a row the detector may not be clear about somebody whose joints are in doubt.
 const MISSES: u32 = 3;
@@ -53,8 +53,9 @@ pub struct Track {
     /// Runs of the detector since it was last clear about them.
     unclear: u32,
     swaps: SwapFilter,
-    /// What they look like, and when that was last seen.
-    looks: Option<(Looks, f64)>,
+    /// What they look like, and when that was last asked.
+    looks: Option<Looks>,
+    looked_at: Option<f64>,
 }
 
 /// The box around the sure joints, grown by what a body has beyond its joints.
@@ -84,6 +85,7 @@ impl Track {
             unclear: if found.score >= CLEAR { 0 } else { MISSES + 1 },
             swaps: SwapFilter::default(),
             looks: None,
+            looked_at: None,
         }
     }
 
@@ -166,7 +168,7 @@ impl Track {
             id: self.id,
             bounds: self.bounds,
             pose: pose.clone(),
-            looks: self.looks.as_ref().map(|(looks, _)| looks.clone()),
+            looks: self.looks.clone(),
         })
     }
 }
@@ -257,12 +259,16 @@ impl Tracker {
             let others = self.tracks.iter().enumerate().filter(move |(m, _)| *m != n);
             others
                 .filter(|(_, other)| other.lost == 0)
-                .all(|(_, other)| overlap(self.tracks[n].bounds, other.bounds) < CROWDED)
+                .all(|(_, other)| {
+                    let own = self.tracks[n].bounds;
+                    let shared = own.intersect(other.bounds).size().element_product();
+                    shared <= CROWDED * own.size().element_product()
+                })
         };
         let is_due = move |(n, track): &(usize, &Track)| {
-            let known = track.looks.as_ref();
+            let looked = track.looked_at;
             track.lost == 0
-                && known.is_none_or(|(_, seen)| (time - seen).abs() >= LOOKS_PERIOD)
+                && looked.is_none_or(|looked| (time - looked).abs() >= LOOKS_PERIOD)
                 && is_alone(*n)
         };
         let tracks = self.tracks.iter().enumerate();
@@ -271,13 +277,13 @@ impl Tracker {
 
     /// Takes in what somebody looks like now; nothing, where the network knows nothing.
     pub fn take_looks(&mut self, track: usize, seen: Option<Looks>, time: f64) {
+        let track = &mut self.tracks[track];
+        track.looked_at = Some(time);
         let Some(seen) = seen else { return };
-        let known = &mut self.tracks[track].looks;
-        let mixed = match known {
-            Some((looks, _)) => looks.mixed(&seen, LOOKS_RATE),
+        track.looks = Some(match &track.looks {
+            Some(looks) => looks.mixed(&seen, LOOKS_RATE),
             None => seen,
-        };
-        *known = Some((mixed, time));
+        });
     }
 
     /// Ends tracks that lost their person, that never had one, that left the picture, or that follow the same person as an older one.
@@ -561,6 +567,12 @@ mod tests {
             tracker.tracks[0].bounds.size(),
         );
         assert_eq!(due(&tracker, 9.0), [] as [usize; 0]);
+        // Far behind the first, and wholly within their box: only they are seen by themselves.
+        tracker.tracks[1].bounds = Rect::from_center_size(
+            tracker.tracks[0].bounds.center(),
+            tracker.tracks[0].bounds.size() * 0.3,
+        );
+        assert_eq!(due(&tracker, 9.0), [0]);
     }
 
     #[test]

@@ -22,6 +22,8 @@ struct Clip {
     length: u64,
     head: Option<Frame>,
     cut_short: Option<SourceError>,
+    /// Seconds that are added to its times.
+    delay: f64,
     _reader: Worker,
 }
 
@@ -67,6 +69,16 @@ impl Together {
                 .map_or((0, 0), |head| head.image.dimensions())
         };
         self.clips.iter().map(size).collect()
+    }
+
+    /// Adds seconds to the times of a clip, by its place among the clips, so that they are of the same clock as the others', as
+    /// [`sync`](crate::calibrate::sync) tells. Say so before the first moment is taken.
+    pub fn delay(&mut self, clip: usize, seconds: f64) {
+        let clip = &mut self.clips[clip];
+        clip.delay += seconds;
+        if let Some(head) = &mut clip.head {
+            head.time += seconds;
+        }
     }
 
     /// The pictures of the next moment: the earliest that waits, and those within half a frame, of the faster of the two clips,
@@ -128,6 +140,7 @@ impl Clip {
             length: 0,
             head: None,
             cut_short: None,
+            delay: 0.0,
             _reader: reader,
         };
         clip.advance()?;
@@ -138,7 +151,8 @@ impl Clip {
     fn advance(&mut self) -> Result<(), SourceError> {
         loop {
             match self.events.receive(PATIENCE) {
-                Received::Item(CaptureEvent::Frame(frame)) => {
+                Received::Item(CaptureEvent::Frame(mut frame)) => {
+                    frame.time += self.delay;
                     self.head = Some(frame);
                     return Ok(());
                 }
@@ -205,6 +219,23 @@ mod tests {
                 one.clone(),
                 one
             ]
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_clip_that_began_late_goes_with_what_was_taken_when_it_was() -> Result<(), SourceError> {
+        let mut clips = Together::open(&[script(9, 30.0), script(6, 30.0)])?;
+        clips.delay(1, 0.1);
+        let mut pairs = Vec::new();
+        while let Some(moment) = clips.next_moment()? {
+            let number = |frame: &Option<Frame>| frame.as_ref().map(|frame| frame.number);
+            pairs.push((number(&moment.frames[0]), number(&moment.frames[1])));
+        }
+        assert_eq!(pairs[2], (Some(2), None));
+        assert_eq!(
+            pairs[3..],
+            [3, 4, 5, 6, 7, 8].map(|n| (Some(n), Some(n - 3)))
         );
         Ok(())
     }

@@ -100,6 +100,8 @@ fn main() -> ExitCode {
                     "main_thread",
                     "--bench",
                     "multiview",
+                    "--bench",
+                    "views",
                 ],
             )
         }),

@@ -24,16 +24,34 @@ pub fn judge_boards(room: &BoardRoom) -> Verdict {
                 view.name
             ),
         );
+        verdict.add(
+            "seen together",
+            -(room.shared[n] as f64),
+            (
+                if room.floor.is_some_and(|floor| floor.views > 1) {
+                    -1.0
+                } else {
+                    -4.0
+                },
+                -1.0,
+            ),
+            format!(
+                "{} saw the board together with another camera at {} of the moments that were used",
+                view.name, room.shared[n]
+            ),
+        );
         let share = room.mirrored[n];
         verdict.add(
             "mirrored board",
             share,
-            (0.6, 0.85),
-            if share < 0.85 {
+            MIRRORED,
+            if share < 0.01 {
+                format!("{} sees the board as it is: mirrored, it would not fit", view.name)
+            } else if share < MIRRORED.1 {
                 format!(
                     "{} sees the board as it is: mirrored, it would fit {:.1} times worse",
                     view.name,
-                    1.0 / share.max(1e-3)
+                    1.0 / share
                 )
             } else {
                 format!(
@@ -45,7 +63,15 @@ pub fn judge_boards(room: &BoardRoom) -> Verdict {
         );
     }
     judge_heights(&room.views, &mut verdict);
-    if !room.has_floor {
+    judge_floor(room, &mut verdict);
+    verdict
+}
+
+/// By how much better a board must fit as it is than mirrored.
+const MIRRORED: (f64, f64) = (0.6, 0.85);
+
+fn judge_floor(room: &BoardRoom, verdict: &mut Verdict) {
+    let Some(floor) = room.floor else {
         verdict.checks.push(Check {
             name: "floor",
             grade: Grade::Usable,
@@ -54,13 +80,42 @@ pub fn judge_boards(room: &BoardRoom) -> Verdict {
                        take for it"
                 .into(),
         });
+        return;
+    };
+    verdict.add(
+        "floor",
+        floor.spread,
+        (3.0, 10.0),
+        format!(
+            "the board turned by {:.1}° while it was to lie on the floor",
+            floor.spread
+        ),
+    );
+    verdict.add(
+        "floor",
+        floor.lean,
+        (35.0, 60.0),
+        format!(
+            "up would be {:.0}° from what the cameras take for it; did the board lie flat on the floor, face up, at that time?",
+            floor.lean
+        ),
+    );
+    if floor.mirrored > 0.0 {
+        verdict.add(
+            "floor",
+            floor.mirrored,
+            (MIRRORED.1, 1.2),
+            "one camera alone sees the board on the floor, and mirrored it would fit nearly as well: which way is up is what the \
+             cameras take for it; lay it where two see it, or nearer"
+                .into(),
+        );
     }
-    verdict
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calibrate::boards::Floor;
     use crate::camera::View;
     use crate::source::synthetic::cameras_around;
 
@@ -69,7 +124,12 @@ mod tests {
             errors: vec![0.2; views.len()],
             mirrored: vec![0.1; views.len()],
             shared: vec![9; views.len()],
-            has_floor: true,
+            floor: Some(Floor {
+                views: 2,
+                spread: 0.4,
+                lean: 12.0,
+                mirrored: 0.0,
+            }),
             views,
         }
     }
@@ -95,8 +155,23 @@ mod tests {
             bevy::math::DVec3::NEG_Y * 3.0,
         );
         assert_eq!(judge_boards(&under).grade(), Grade::Failed);
-        let mut floating = room(views);
-        floating.has_floor = false;
+        let floor_of = |change: &dyn Fn(&mut Floor)| {
+            let mut room = room(views.clone());
+            room.floor.iter_mut().for_each(change);
+            judge_boards(&room).grade()
+        };
+        assert_eq!(floor_of(&|floor| floor.lean = 85.0), Grade::Failed);
+        assert_eq!(floor_of(&|floor| floor.spread = 30.0), Grade::Failed);
+        assert_eq!(floor_of(&|floor| floor.mirrored = 0.97), Grade::Usable);
+        let mut floating = room(views.clone());
+        floating.floor = None;
         assert_eq!(judge_boards(&floating).grade(), Grade::Usable);
+        let mut once = room(views);
+        (once.shared[1], once.floor) = (1, None);
+        assert!(
+            judge_boards(&once)
+                .to_string()
+                .contains("at 1 of the moments")
+        );
     }
 }
