@@ -88,7 +88,10 @@ pub fn run(arguments: &Arguments, screen: &mut Screen) -> Result<(), AnyError> {
     Ok(())
 }
 
-/// Looks for the board in all pictures.
+/// Seconds from one look to the next: boards are held still for longer.
+const STEP: f64 = 0.15;
+
+/// Looks for the board several times a second.
 fn look(
     clips: &mut Together,
     names: &[String],
@@ -99,6 +102,10 @@ fn look(
     let (mut times, mut moments) = (Vec::new(), Vec::new());
     let mut together = 0;
     while let Some(moment) = clips.next_moment()? {
+        if times.last().is_some_and(|last| moment.time - last < STEP) {
+            screen.step(String::new());
+            continue;
+        }
         let find = |frame: &Option<Frame>| {
             let frame = frame.as_ref();
             frame.map_or_else(Vec::new, |frame| finder.find_named(&frame.image))

@@ -105,7 +105,9 @@ impl Screen {
                 shown.now.clone_from(&now);
             }
         }
-        self.bar.set_message(now);
+        if !now.is_empty() {
+            self.bar.set_message(now);
+        }
     }
 
     /// Ends the work that was begun.

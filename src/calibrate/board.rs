@@ -12,7 +12,7 @@ use calib_targets_charuco::{
 use calib_targets_chessboard::{
     ChessboardDetector, ChessboardParams, GrayImageView, default_chess_config, detect_corners,
 };
-use image::imageops::grayscale;
+use image::imageops::{FilterType, grayscale, resize};
 use image::{GrayImage, Luma, RgbImage};
 
 use super::intrinsics::Corner;
@@ -252,16 +252,31 @@ impl BoardFinder {
     /// The corners of the board in a picture, named so that all cameras mean the same by them, x along the columns and y along the
     /// rows as one looks at the board; none where it is not seen, or, of a chessboard, not seen as a whole or without a [top](Board::has_top).
     pub fn find_named(&self, picture: &RgbImage) -> Vec<Corner> {
-        let corners = self.find(picture);
         if self.charuco.is_some() {
-            return corners;
+            return self.find(picture);
         }
         if self.board.has_top().is_err() {
             return Vec::new();
         }
-        name(&corners, &self.board, picture).unwrap_or_default()
+        let find = |picture: &RgbImage| name(&self.find(picture), &self.board, picture);
+        find(picture)
+            .or_else(|| {
+                // A board on the floor is seen from aside: its squares are too flat to be found as they are.
+                let (width, height) = picture.dimensions();
+                let tall = (f64::from(height) * STRETCH).round() as u32;
+                let mut corners = find(&resize(picture, width, tall, FilterType::CatmullRom))?;
+                let scale = f64::from(height) / f64::from(tall);
+                for (_, pixel) in &mut corners {
+                    pixel.y = (pixel.y + 0.5) * scale - 0.5;
+                }
+                Some(corners)
+            })
+            .unwrap_or_default()
     }
 }
+
+/// By so much a picture is stretched upwards to find flat boards in it.
+const STRETCH: f64 = 2.0;
 
 /// Names the corners of a chessboard that is seen as a whole: its first square within the corners is a dark one.
 fn name(corners: &[Corner], board: &Board, picture: &RgbImage) -> Option<Vec<Corner>> {
@@ -449,6 +464,19 @@ pub(super) mod tests {
                 }
             }
             assert!(finder.find_named(&picture).is_empty(), "{quarter}");
+        }
+        // On the floor, from two metres away.
+        let flat = DMat3::from_rotation_x(-1.16);
+        let pose = Extrinsics {
+            rotation: flat,
+            translation: DVec3::new(0.0, 0.1, 0.75) - flat * DVec3::new(0.15, 0.075, 0.0),
+        };
+        let named = finder.find_named(&render(&lens, &pose, &board));
+        assert_eq!(named.len(), 28, "on the floor");
+        for (place, pixel) in &named {
+            let truth = lens.project(pose.camera_from_world(place.extend(0.0)));
+            let off = truth.map_or(f64::MAX, |truth| truth.distance(*pixel));
+            assert!(off < 1.0, "{place} is off by {off} px");
         }
         let square = Board {
             columns: 6,
