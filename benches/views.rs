@@ -77,7 +77,6 @@ fn look(
     let mut room = RoomPipeline::new(models, engine, threads, cameras, detect, settings)?;
     let (mut seen, mut keypoints, mut all) = (0, Duration::ZERO, Duration::ZERO);
     for (n, image) in pictures.iter().enumerate() {
-        // The first moment finds out how the networks are best run.
         let frame = Frame {
             epoch: 1,
             number: n as u64,
@@ -88,6 +87,7 @@ fn look(
         };
         let captured = room.process(frame.time, &vec![Some(frame.clone()); views])?;
         if n == 0 {
+            // The first moment finds out how the networks are best run.
             continue;
         }
         seen += captured.seen.iter().map(Vec::len).sum::<usize>();

@@ -110,6 +110,8 @@ const SAME_PERSON: f64 = 0.2;
 /// Somebody of whose joints this part lies where those of another one do, to so much of their size in the picture, is that one.
 const SEEN_TWICE: f64 = 0.4;
 const SAME_PLACE: f64 = 0.04;
+/// And is as large, at least by this part.
+const AS_LARGE: f64 = 0.8;
 /// The least number of joints on which views must agree for somebody to count as seen.
 const LEAST_JOINTS: usize = 4;
 /// How far from where they were last seen somebody may turn up at once, in metres, and how fast they may go on from there,
@@ -485,15 +487,21 @@ fn is_seen_twice(n: usize, sightings: &[Sighting], owner: &[Option<usize>]) -> b
     let others = sightings.iter().zip(owner);
     let mut of_known = others.filter(|(other, owner)| owner.is_some() && other.view == seen.view);
     of_known.any(|(other, _)| {
-        let near = SAME_PLACE * seen.size.max(other.size);
+        let (large, small) = (seen.size.max(other.size), seen.size.min(other.size));
         let (mut same, mut shared) = (0, 0);
         for (joint, point) in seen.pose.present() {
-            if let Some(known) = other.pose[joint] {
+            // What nobody is sure of lies anywhere, such as on whoever hides it.
+            let sure = seen.rays[joint].is_some() && other.rays[joint].is_some();
+            if let Some(known) = other.pose[joint].filter(|_| sure) {
                 shared += 1;
-                same += usize::from(f64::from(point.position.distance(known.position)) < near);
+                let apart = f64::from(point.position.distance(known.position));
+                same += usize::from(apart < SAME_PLACE * large);
             }
         }
-        same as f64 >= SEEN_TWICE * shared as f64 && same >= LEAST_JOINTS
+        // Whoever stands behind somebody is smaller.
+        small > AS_LARGE * large
+            && same >= LEAST_JOINTS
+            && same as f64 >= SEEN_TWICE * shared as f64
     })
 }
 
@@ -672,6 +680,23 @@ mod tests {
             let found = followed.advance(f64::from(n) / 30.0, &seen);
             assert_eq!(found.len(), 1, "at moment {n}");
         }
+    }
+
+    #[test]
+    fn who_comes_to_stand_behind_somebody_is_seen_though_one_view_sees_them_in_line() {
+        let views = room(2);
+        let eye = views[0].extrinsics.centre().with_y(0.0);
+        let (front, behind) = (standing(eye * 0.1), standing(eye * -0.35));
+        let mut followed = MultiView::new(views.clone(), MultiViewSettings::default());
+        let mut found = Vec::new();
+        for n in 0..10 {
+            let mut seen: Vec<Sighting> = (0..2).map(|v| seen_by(v, &views, &front)).collect();
+            if n >= 5 {
+                seen.extend((0..2).map(|v| seen_by(v, &views, &behind)));
+            }
+            found = followed.advance(f64::from(n) / 30.0, &seen);
+        }
+        assert_eq!(found.len(), 2);
     }
 
     #[test]

@@ -20,8 +20,10 @@ use crate::source::Frame;
 pub struct StageTimes {
     /// Fetching and decoding the picture.
     pub source: Duration,
-    /// Finding people, zero where the detector rested, and what they look like.
+    /// Finding people; zero where the detector rested.
     pub people: Duration,
+    /// What they look like; zero where nobody was looked at.
+    pub looks: Duration,
     /// Keypoints of everybody.
     pub keypoints: Duration,
     /// Lifting everybody.
@@ -30,10 +32,11 @@ pub struct StageTimes {
 
 impl StageTimes {
     /// Names and times, in the order of the way.
-    pub fn rows(&self) -> [(&'static str, Duration); 4] {
+    pub fn rows(&self) -> [(&'static str, Duration); 5] {
         [
             ("source", self.source),
             ("people", self.people),
+            ("looks", self.looks),
             ("keypoints", self.keypoints),
             ("lift", self.lift),
         ]
@@ -41,7 +44,7 @@ impl StageTimes {
 
     /// All stages after decoding.
     pub fn without_source(&self) -> Duration {
-        self.people + self.keypoints + self.lift
+        self.people + self.looks + self.keypoints + self.lift
     }
 }
 
@@ -177,7 +180,8 @@ impl Pipeline {
             .retain(|_, state| frame.number.saturating_sub(state.last_frame) < 60);
         let times = StageTimes {
             source: frame.decoding,
-            people: detect_times.people + detect_times.looks,
+            people: detect_times.people,
+            looks: detect_times.looks,
             keypoints: detect_times.keypoints,
             lift: began.elapsed(),
         };

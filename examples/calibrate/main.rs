@@ -192,7 +192,7 @@ fn run(what: &What, screen: &mut Screen) -> Result<(), AnyError> {
             for (name, delay) in watched.names.iter().zip(&delays).skip(1) {
                 if let Some(delay) = delay.filter(|delay| delay.abs() > WORTH_TELLING) {
                     screen.say(format!(
-                        "record_clip --delay {name}={delay:.3} takes this clip together with the others"
+                        "record_clip --delay '{name}={delay:.3}' takes this clip together with the others"
                     ));
                 }
             }

@@ -102,7 +102,10 @@ fn look(
     let (mut times, mut moments) = (Vec::new(), Vec::new());
     let mut together = 0;
     while let Some(moment) = clips.next_moment()? {
-        if times.last().is_some_and(|last| moment.time - last < STEP) {
+        // Clips of different rates have moments of some of them only.
+        let is_whole = moment.frames.iter().all(Option::is_some);
+        let wait = if is_whole { STEP } else { 2.0 * STEP };
+        if times.last().is_some_and(|last| moment.time - last < wait) {
             screen.step(String::new());
             continue;
         }

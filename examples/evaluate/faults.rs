@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bevy::math::DVec3;
 use bevy_pose_capture::calibrate::people::Moment;
 use bevy_pose_capture::calibrate::sync::{self, Track};
-use bevy_pose_capture::calibrate::verdict::{Grade, judge};
+use bevy_pose_capture::calibrate::verdict::{Check, Grade, judge};
 use bevy_pose_capture::camera::View;
 use bevy_pose_capture::detect::{DetectSettings, Person2d};
 use bevy_pose_capture::multiview::MultiViewSettings;
@@ -209,9 +209,11 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
 
 fn row(fault: Fault, views: &[View], said: &[(&'static str, String)]) -> String {
     let name = &views[CAMERA].name;
-    let (of_it, the_rest): (Vec<_>, Vec<_>) = said
-        .iter()
-        .partition(|(check, sentence)| *check == fault.check() && sentence.contains(name.as_str()));
+    let (of_it, the_rest): (Vec<_>, Vec<_>) = said.iter().partition(|(check, sentence)| {
+        *check == fault.check()
+            && sentence.contains(name.as_str())
+            && (fault != Fault::Offset || sentence.contains("behind"))
+    });
     let listed = |said: &[&(&str, String)]| {
         let sentences = said.iter().map(|(_, sentence)| sentence.as_str());
         sentences.collect::<Vec<_>>().join("; ")
@@ -262,12 +264,26 @@ impl Watched {
         let pictures: Vec<usize> = (0..views.len()).map(count).collect();
         verdict.judge_pictures(&names, &pictures, self.moments.len());
         let checks = verdict.checks.into_iter();
-        let mut said: Vec<(&'static str, String)> = checks
-            .filter(|check| check.grade != Grade::Good)
-            .map(|check| (check.name, check.sentence))
-            .collect();
+        // A check that cannot tell has found nothing.
+        let told = checks.filter(|check| check.grade != Grade::Good);
+        let name = |check: &Check| {
+            if check.number.is_nan() {
+                "unknown"
+            } else {
+                check.name
+            }
+        };
+        let mut said: Vec<(&'static str, String)> =
+            told.map(|check| (name(&check), check.sentence)).collect();
         let bumps = self.bumps.into_iter();
-        said.extend(bumps.map(|(time, sentence)| (WATCHDOG, format!("by {time:.0} s {sentence}"))));
+        said.extend(bumps.map(|(time, sentence)| {
+            let name = if time > BUMPED_AT {
+                WATCHDOG
+            } else {
+                "false alarm"
+            };
+            (name, format!("by {time:.0} s {sentence}"))
+        }));
         said
     }
 }

@@ -252,7 +252,10 @@ fn report(captures: &[Capture]) {
         100.0 * with_people as f64 / count
     );
     println!("{:10} {:>9} {:>9}", "stage", "mean ms", "p95 ms");
-    for stage in 0..4 {
+    for stage in 0..captures
+        .first()
+        .map_or(0, |capture| capture.times.rows().len())
+    {
         let mut times: Vec<f64> = captures
             .iter()
             .map(|capture| capture.times.rows()[stage].1.as_secs_f64() * 1e3)

@@ -2,10 +2,11 @@
 
 use crate::looks::Looks;
 
-/// Distance between looks at which two crops are as likely one person as two.
-const MIDDLE: f64 = 0.8;
+/// Distance between looks at which two crops are as likely one person as two. OSNet's of three people, seen from four sides each, are
+/// 0.5 to 0.88 apart for the same one and 0.88 to 1.06 for different ones (5 % to 95 %).
+const MIDDLE: f64 = 0.88;
 /// How fast likelihood falls around that.
-const STEEPNESS: f64 = 8.0;
+const STEEPNESS: f64 = 20.0;
 
 /// The chance that two crops show one person (a sigmoid of the distance of their looks); `None` where these are of different networks.
 pub fn affinity(a: &Looks, b: &Looks) -> Option<f64> {

@@ -252,13 +252,16 @@ impl BoardFinder {
     /// The corners of the board in a picture, named so that all cameras mean the same by them, x along the columns and y along the
     /// rows as one looks at the board; none where it is not seen, or, of a chessboard, not seen as a whole or without a [top](Board::has_top).
     pub fn find_named(&self, picture: &RgbImage) -> Vec<Corner> {
-        if self.charuco.is_some() {
-            return self.find(picture);
-        }
         if self.board.has_top().is_err() {
             return Vec::new();
         }
-        let find = |picture: &RgbImage| name(&self.find(picture), &self.board, picture);
+        let find = |picture: &RgbImage| -> Option<Vec<Corner>> {
+            let corners = self.find(picture);
+            match self.charuco {
+                Some(_) => (!corners.is_empty()).then_some(corners),
+                None => name(&corners, &self.board, picture),
+            }
+        };
         find(picture)
             .or_else(|| {
                 // A board on the floor is seen from aside: its squares are too flat to be found as they are.
@@ -465,19 +468,24 @@ pub(super) mod tests {
             }
             assert!(finder.find_named(&picture).is_empty(), "{quarter}");
         }
-        // On the floor, from two metres away.
-        let flat = DMat3::from_rotation_x(-1.16);
+        // On the floor, before a camera that stands low.
+        let flat = DMat3::from_rotation_x(-1.34) * DMat3::from_rotation_z(0.7);
         let pose = Extrinsics {
             rotation: flat,
-            translation: DVec3::new(0.0, 0.1, 0.75) - flat * DVec3::new(0.15, 0.075, 0.0),
+            translation: DVec3::new(0.0, 0.1, 0.9) - flat * DVec3::new(0.15, 0.075, 0.0),
         };
-        let named = finder.find_named(&render(&lens, &pose, &board));
+        let picture = render(&lens, &pose, &board);
+        assert_eq!(name(&finder.find(&picture), &board, &picture), None);
+        let named = finder.find_named(&picture);
         assert_eq!(named.len(), 28, "on the floor");
+        let mut too_low = 0.0;
         for (place, pixel) in &named {
             let truth = lens.project(pose.camera_from_world(place.extend(0.0)));
             let off = truth.map_or(f64::MAX, |truth| truth.distance(*pixel));
             assert!(off < 1.0, "{place} is off by {off} px");
+            too_low += truth.map_or(0.0, |truth| pixel.y - truth.y) / named.len() as f64;
         }
+        assert!(f64::abs(too_low) < 0.1, "{too_low}");
         let square = Board {
             columns: 6,
             rows: 4,

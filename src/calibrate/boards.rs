@@ -37,10 +37,10 @@ pub struct BoardRoom {
 }
 
 /// What the board says of the floor, while it lies there.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Floor {
-    /// How many cameras saw it there.
-    pub views: usize,
+    /// Cameras that saw it there together, by their places; none where one alone did.
+    pub together: Vec<usize>,
     /// The largest angle between its normal at one moment and the mean, in degrees: it should lie still.
     pub spread: f64,
     /// The angle between up and what the cameras take for it, in degrees: they are hardly set up lying on their sides.
@@ -641,7 +641,8 @@ impl BoardRoom {
     fn level(&self) -> DVec3 {
         let ups = self.views.iter();
         let ups = ups.map(|view| view.extrinsics.rotation.transpose() * DVec3::NEG_Y);
-        ups.sum::<DVec3>().normalize_or(DVec3::Y)
+        // Of a camera's frame, where nobody knows better.
+        ups.sum::<DVec3>().normalize_or(DVec3::NEG_Y)
     }
 
     /// Puts the floor under the board where it was lowest, and takes for up what the cameras do.
@@ -664,7 +665,7 @@ impl BoardRoom {
             .sum();
         let is_agreed = agreed.length() > 0.0;
         let likely = agreed.try_normalize().unwrap_or_else(|| self.level());
-        let mut mirrored = 0.0_f64;
+        let mut mirrored = Vec::new();
         for &n in lying {
             // A single camera sees it in two ways, of which the errors alone may name the wrong one.
             let [shown] = boards[n].shown.as_slice() else {
@@ -682,26 +683,34 @@ impl BoardRoom {
                 continue;
             };
             boards[n].place = Some(place);
-            if let Some((other, _)) = ways.next().filter(|_| !is_agreed) {
-                mirrored = mirrored.max(error / other.max(1e-9));
-            }
+            mirrored.push(
+                ways.next()
+                    .map_or(0.0, |(other, _)| error / other.max(1e-9)),
+            );
         }
+        // What one camera says is worth less than what two agree on.
+        let telling = |n: &usize| !is_agreed || boards[*n].shown.len() > 1;
+        let lying: Vec<usize> = lying.iter().copied().filter(telling).collect();
         let places = lying.iter().filter_map(|&n| boards[n].place.as_ref());
         let ups: Vec<DVec3> = places.map(up_of).collect();
         let up = ups.iter().sum::<DVec3>().try_normalize();
         let up = up.ok_or(BoardRoomError::NotOnFloor)?;
         let degrees = |other: DVec3| up.angle_between(other).to_degrees();
-        let mut views: Vec<usize> = lying
-            .iter()
+        let agreeing = lying.iter().filter(|_| is_agreed);
+        let mut together: Vec<usize> = agreeing
             .flat_map(|&n| boards[n].shown.iter().map(|shown| shown.view))
             .collect();
-        views.sort_unstable();
-        views.dedup();
+        together.sort_unstable();
+        together.dedup();
         self.floor = Some(Floor {
-            views: views.len(),
+            together,
             spread: ups.iter().map(|other| degrees(*other)).fold(0.0, f64::max),
             lean: degrees(self.level()),
-            mirrored,
+            mirrored: if is_agreed {
+                0.0
+            } else {
+                median(&mut mirrored)
+            },
         });
         let points: Vec<DVec3> = lying.iter().flat_map(|&n| boards[n].corners()).collect();
         let mut heights: Vec<f64> = points.iter().map(|point| point.dot(up)).collect();
@@ -913,9 +922,51 @@ mod tests {
         };
         let room = calibrate(&names, &only_the_first(on_the_floor()), 40..45)?;
         let (_, _, height) = apart(&room.views, &truth);
-        let floor = room.floor.map(|floor| (floor.views, floor.lean < 25.0));
-        assert_eq!(floor, Some((1, true)), "{:?}", room.floor);
+        let floor = room.floor.map(|floor| (floor.together, floor.lean < 25.0));
+        assert_eq!(floor, Some((vec![], true)));
         assert!(height < 0.03, "{height}");
+        // So far away that it may be mirrored: of the two ways it is the one that goes with how cameras stand.
+        let far: Vec<View> = truth
+            .iter()
+            .map(|view| {
+                let eye = view.extrinsics.centre() * 4.0;
+                View {
+                    extrinsics: Extrinsics::looking_at(eye, DVec3::ZERO, DVec3::Y),
+                    ..view.clone()
+                }
+            })
+            .collect();
+        let mut doubtful = 0;
+        for turn in 0..6 {
+            let turn = DMat3::from_rotation_y(f64::from(turn) * 0.5);
+            let mut place = on_the_floor();
+            place.rotation = turn * place.rotation;
+            let mut moments = seen(&far, &carried(40), 0.05);
+            moments.extend(seen(&far, &[place], 0.6));
+            moments[40][1..].iter_mut().for_each(Vec::clear);
+            let room = calibrate(&names, &moments, 40..41)?;
+            let Some(floor) = room.floor else {
+                panic!("a floor")
+            };
+            doubtful += usize::from(floor.mirrored > 0.8);
+            assert!(floor.lean < 35.0, "{floor:?}");
+        }
+        assert!(doubtful >= 2, "{doubtful}");
+        // Where two see it at times, what one alone says of it does not count.
+        let mut moments = seen(&truth, &carried(40), 0.2);
+        moments.extend(seen(&truth, &[on_the_floor(); 6], 0.2));
+        for moment in &mut moments[43..] {
+            moment[1..].iter_mut().for_each(Vec::clear);
+            for (n, corner) in moment[0].iter_mut().enumerate() {
+                // As if it were bent.
+                corner.1.y += if n % 9 < 4 { 6.0 } else { -6.0 };
+            }
+        }
+        let room = calibrate(&names, &moments, 40..46)?;
+        let (_, _, height) = apart(&room.views, &truth);
+        let floor = room.floor.map(|floor| (floor.mirrored, floor.spread < 1.0));
+        assert_eq!(floor, Some((0.0, true)));
+        assert!(height < 0.02, "{height}");
         // Held up before the first camera all the while.
         let eye = truth[0].extrinsics.centre();
         let upright = Extrinsics {
@@ -924,14 +975,14 @@ mod tests {
         };
         let room = calibrate(&names, &only_the_first(upright), 40..45)?;
         assert!(
-            room.floor.is_some_and(|floor| floor.lean > 60.0),
+            room.floor.as_ref().is_some_and(|floor| floor.lean > 60.0),
             "{:?}",
             room.floor
         );
         // Carried about in the time in which it was to lie.
         let room = calibrate(&names, &only_the_first(upright), 10..30)?;
         assert!(
-            room.floor.is_some_and(|floor| floor.spread > 20.0),
+            room.floor.as_ref().is_some_and(|floor| floor.spread > 20.0),
             "{:?}",
             room.floor
         );

@@ -163,6 +163,31 @@ mod tests {
     use crate::camera::{Extrinsics, Intrinsics};
 
     #[test]
+    fn tilted_boards_are_taken_though_there_is_plenty_of_others() {
+        let lens = Intrinsics::assumed(640, 480);
+        let shown = |pose: Extrinsics| -> Vec<Corner> {
+            let corner = |n: u32| {
+                let place = DVec2::new(f64::from(n % 7), f64::from(n / 7)) * 0.02;
+                let pixel = lens.project(pose.camera_from_world(place.extend(0.0)))?;
+                Some((place, pixel))
+            };
+            (0..28).filter_map(corner).collect()
+        };
+        let mut coverage = Coverage::new(640, 480);
+        for n in 0..200 {
+            let at = DVec2::new(f64::from(n % 14) - 7.0, f64::from(n / 14) - 7.0) * 0.035;
+            coverage.take(shown(held(0.0, 0.0, at)));
+        }
+        assert!(coverage.pictures().len() >= MOST && coverage.lacks().is_some());
+        for n in 0..6 {
+            let angle = 0.7 + 0.05 * f64::from(n);
+            let at = DVec2::new(0.04 * f64::from(n) - 0.1, 0.0);
+            coverage.take(shown(held(angle, -angle, at)));
+        }
+        assert_eq!(coverage.lacks(), None);
+    }
+
+    #[test]
     fn the_guide_asks_for_what_is_lacking_and_counts_nothing_twice() {
         let lens = Intrinsics::assumed(640, 480);
         let shown = |pose: Extrinsics| -> Vec<Corner> {

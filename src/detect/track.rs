@@ -557,6 +557,9 @@ mod tests {
         tracker.take_looks(0, before.clone(), 0.0);
         assert_eq!(due(&tracker, 0.2), [1]);
         assert_eq!(due(&tracker, 0.6), [0, 1]);
+        // A network that says nothing is not asked again at once, and changes nothing.
+        tracker.take_looks(1, None, 0.6);
+        assert_eq!(due(&tracker, 0.7), [0]);
         tracker.take_looks(0, after.clone(), 0.6);
         let known = tracker.tracks[0].person().and_then(|person| person.looks);
         let to = |other: &Option<Looks>| known.as_ref()?.distance(other.as_ref()?);

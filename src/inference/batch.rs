@@ -60,10 +60,16 @@ impl Batch {
         let mut results = self.run_all(session, outputs);
         if let Err(error) = &results
             && self.is_open
+            && self.count() > 1
         {
-            warn!("{error}; people are given to it one after another");
+            let reason = error.to_string();
             self.is_open = false;
             results = self.run_all(session, outputs);
+            match results {
+                Ok(_) => warn!("{reason}; people are given to it one after another"),
+                // Then it was not that.
+                Err(_) => self.is_open = true,
+            }
         }
         // What failed must not be run with the next picture's.
         match &mut self.numbers {
@@ -73,16 +79,26 @@ impl Batch {
         results
     }
 
+    /// Numbers of one input.
+    fn size(&self) -> usize {
+        self.shape.iter().product::<usize>().max(1)
+    }
+
+    /// How many inputs wait.
+    fn count(&self) -> usize {
+        let numbers = match &self.numbers {
+            Numbers::F32(numbers) => numbers.len(),
+            Numbers::U8(numbers) => numbers.len(),
+        };
+        numbers / self.size()
+    }
+
     fn run_all(
         &self,
         session: &mut dyn Session,
         outputs: &[&str],
     ) -> Result<Vec<Vec<Tensor>>, ModelError> {
-        let size = self.shape.iter().product::<usize>().max(1);
-        let count = match &self.numbers {
-            Numbers::F32(numbers) => numbers.len() / size,
-            Numbers::U8(numbers) => numbers.len() / size,
-        };
+        let (size, count) = (self.size(), self.count());
         let mut run = |from: usize, to: usize| {
             let mut shape = self.shape.clone();
             shape[0] = to - from;
@@ -212,9 +228,12 @@ mod tests {
         }
         let sums = batch.run(&mut session, &["pose"]);
         let sums: Vec<f32> = sums.into_iter().flatten().map(|r| r[0].data[0]).collect();
-        assert_eq!(
-            (sums, session.runs),
-            (vec![27.0 * 74.0 * 2.0, 27.0 * 74.0 * 4.0], 3)
-        );
+        let all = f32::from(27 * 74_u16);
+        assert_eq!((sums, session.runs), (vec![all * 2.0, all * 4.0], 3));
+        // From then on at once.
+        batch.push(Data::F32(&[1.0; 27 * 74]));
+        batch.push(Data::F32(&[1.0; 27 * 74]));
+        let again = batch.run(&mut session, &["pose"]);
+        assert!(again.is_ok_and(|again| again.len() == 2) && session.runs == 5);
     }
 }

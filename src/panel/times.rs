@@ -9,21 +9,30 @@ use crate::capture::CameraStatus;
 
 /// Frames that are shown.
 const SHOWN: usize = 240;
-const NAMES: [&str; 5] = ["source", "people", "keypoints", "lift", "total latency"];
+const NAMES: [&str; 6] = [
+    "source",
+    "people",
+    "looks",
+    "keypoints",
+    "lift",
+    "total latency",
+];
 
 /// Times of the last frames, in milliseconds.
 #[derive(Clone, Debug, Default)]
 pub struct TimesHistory {
-    rows: VecDeque<[f64; 5]>,
+    rows: VecDeque<[f64; 6]>,
 }
 
 impl TimesHistory {
     /// Takes in a frame's times.
     pub fn push(&mut self, status: &CameraStatus) {
         let millis = |time: std::time::Duration| time.as_secs_f64() * 1e3;
-        let [source, people, keypoints, lift] = status.times.rows().map(|(_, time)| millis(time));
+        let [source, people, looks, keypoints, lift] =
+            status.times.rows().map(|(_, time)| millis(time));
+        let latency = millis(status.latency);
         self.rows
-            .push_back([source, people, keypoints, lift, millis(status.latency)]);
+            .push_back([source, people, looks, keypoints, lift, latency]);
         while self.rows.len() > SHOWN {
             self.rows.pop_front();
         }

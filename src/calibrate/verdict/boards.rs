@@ -24,17 +24,16 @@ pub fn judge_boards(room: &BoardRoom) -> Verdict {
                 view.name
             ),
         );
+        let lay_before_it = room
+            .floor
+            .as_ref()
+            .is_some_and(|floor| floor.together.contains(&n));
+        // One moment of a board that moves fits whatever the clocks are.
+        let least = if lay_before_it { 1.0 } else { 4.0 };
         verdict.add(
             "seen together",
             -(room.shared[n] as f64),
-            (
-                if room.floor.is_some_and(|floor| floor.views > 1) {
-                    -1.0
-                } else {
-                    -4.0
-                },
-                -1.0,
-            ),
+            (-least, -1.0),
             format!(
                 "{} saw the board together with another camera at {} of the moments that were used",
                 view.name, room.shared[n]
@@ -69,9 +68,13 @@ pub fn judge_boards(room: &BoardRoom) -> Verdict {
 
 /// By how much better a board must fit as it is than mirrored.
 const MIRRORED: (f64, f64) = (0.6, 0.85);
+/// By how many degrees the floor's up may differ from what the cameras take for it.
+const LEAN: (f64, f64) = (35.0, 60.0);
+/// The same where two cameras agree on it: they may look down steeply. What lies face down is further off.
+const AGREED_LEAN: (f64, f64) = (35.0, 95.0);
 
 fn judge_floor(room: &BoardRoom, verdict: &mut Verdict) {
-    let Some(floor) = room.floor else {
+    let Some(floor) = &room.floor else {
         verdict.checks.push(Check {
             name: "floor",
             grade: Grade::Usable,
@@ -94,20 +97,29 @@ fn judge_floor(room: &BoardRoom, verdict: &mut Verdict) {
     verdict.add(
         "floor",
         floor.lean,
-        (35.0, 60.0),
-        format!(
-            "up would be {:.0}° from what the cameras take for it; did the board lie flat on the floor, face up, at that time?",
-            floor.lean
-        ),
+        if floor.together.is_empty() { LEAN } else { AGREED_LEAN },
+        if floor.lean <= LEAN.0 {
+            format!("up is {:.0}° from what the cameras take for it", floor.lean)
+        } else {
+            format!(
+                "up would be {:.0}° from what the cameras take for it; did the board lie flat on the floor, face up, at that time?",
+                floor.lean
+            )
+        },
     );
-    if floor.mirrored > 0.0 {
+    if floor.together.is_empty() {
         verdict.add(
             "floor",
             floor.mirrored,
-            (MIRRORED.1, 1.2),
-            "one camera alone sees the board on the floor, and mirrored it would fit nearly as well: which way is up is what the \
-             cameras take for it; lay it where two see it, or nearer"
-                .into(),
+            // Which of the two ways it is, the cameras' own up has said.
+            (MIRRORED.1, 3.0),
+            if floor.mirrored <= MIRRORED.1 {
+                "one camera alone sees the board on the floor, clearly as it is".into()
+            } else {
+                "one camera alone sees the board on the floor, and mirrored it would fit as well: which way is up is what the cameras \
+                 take for it; lay it where two see it, or nearer"
+                    .into()
+            },
         );
     }
 }
@@ -125,7 +137,7 @@ mod tests {
             mirrored: vec![0.1; views.len()],
             shared: vec![9; views.len()],
             floor: Some(Floor {
-                views: 2,
+                together: vec![0, 1, 2],
                 spread: 0.4,
                 lean: 12.0,
                 mirrored: 0.0,
@@ -160,14 +172,30 @@ mod tests {
             room.floor.iter_mut().for_each(change);
             judge_boards(&room).grade()
         };
-        assert_eq!(floor_of(&|floor| floor.lean = 85.0), Grade::Failed);
+        assert_eq!(floor_of(&|floor| floor.lean = 85.0), Grade::Usable);
+        assert_eq!(floor_of(&|floor| floor.lean = 150.0), Grade::Failed);
+        let alone = |floor: &mut Floor| floor.together.clear();
+        assert_eq!(
+            floor_of(&|floor| {
+                alone(floor);
+                floor.lean = 85.0;
+            }),
+            Grade::Failed
+        );
         assert_eq!(floor_of(&|floor| floor.spread = 30.0), Grade::Failed);
-        assert_eq!(floor_of(&|floor| floor.mirrored = 0.97), Grade::Usable);
+        assert_eq!(
+            floor_of(&|floor| {
+                alone(floor);
+                floor.mirrored = 0.97;
+            }),
+            Grade::Usable
+        );
         let mut floating = room(views.clone());
         floating.floor = None;
         assert_eq!(judge_boards(&floating).grade(), Grade::Usable);
         let mut once = room(views);
-        (once.shared[1], once.floor) = (1, None);
+        once.shared[1] = 1;
+        once.floor.iter_mut().for_each(alone);
         assert!(
             judge_boards(&once)
                 .to_string()
