@@ -74,6 +74,7 @@ fn draw(
     chart
         .configure_mesh()
         .disable_x_mesh()
+        .light_line_style(WHITE)
         .x_labels(most)
         .x_label_formatter(&|x| format!("{x:.0}"))
         .x_desc("cameras")
@@ -83,13 +84,17 @@ fn draw(
         let colour = Palette99::pick(n).to_rgba();
         chart
             .draw_series(LineSeries::new(*line, colour.stroke_width(2)))?
-            .label(format!("{people} people"))
+            .label(match people {
+                1 => "1 person".to_owned(),
+                _ => format!("{people} people"),
+            })
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
         let dots = line.iter().map(|at| Circle::new(*at, 3, colour.filled()));
         chart.draw_series(dots)?;
     }
     chart
         .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
         .border_style(BLACK.mix(0.3))
         .background_style(WHITE.mix(0.8))
         .draw()?;

@@ -20,11 +20,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/clips/sample.mp4");
     let mut pictures = Vec::new();
     let mut source = SourceSpec::parse(file).open()?;
-    while let Some(picture) = source.next_picture()? {
+    while let Some(picture) = source.next_picture()?
+        && pictures.len() < MOMENTS
+    {
         pictures.push(Arc::new(twice(&picture.image)));
-        if pictures.len() == MOMENTS {
-            break;
-        }
     }
     let models = Models::embedded();
     let engine = Engine::find();
@@ -49,12 +48,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The picture with itself beside it: two people.
+/// The middle of the picture, twice: two people.
 fn twice(picture: &RgbImage) -> RgbImage {
     let (width, height) = picture.dimensions();
-    let mut both = RgbImage::new(2 * width, height);
-    for x in [0, width] {
-        imageops::replace(&mut both, picture, x.into(), 0);
+    let middle = imageops::crop_imm(picture, width / 4, 0, width / 2, height).to_image();
+    let mut both = RgbImage::new(width, height);
+    for x in [0, width / 2] {
+        imageops::replace(&mut both, &middle, x.into(), 0);
     }
     both
 }

@@ -1,7 +1,7 @@
 //! Several cameras of one room: `cargo run --example multi_view -- --input A.mp4 B.mp4 --calibration cameras.toml`.
 //!
 //! The cameras stand where they were calibrated, drawn as pyramids; the people between them are drawn as lines, and an avatar
-//! beside them follows whoever came first. The panel shows the first camera.
+//! beside them follows whoever came first. What the cameras see is shown below.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -14,7 +14,7 @@ use bevy::prelude::*;
 use bevy::render::view::screenshot::{Screenshot, ScreenshotCaptured, save_to_disk};
 use bevy_pose_capture::calibrate::files;
 use bevy_pose_capture::camera::View;
-use bevy_pose_capture::capture::{CameraState, CameraStatus};
+use bevy_pose_capture::capture::{CameraPreview, CameraState, CameraStatus};
 use bevy_pose_capture::prelude::*;
 use bevy_pose_capture::source::SourceSpec;
 use clap::Parser;
@@ -101,7 +101,10 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         Startup,
         move |commands: Commands, assets: Res<AssetServer>| set_up(commands, &assets, &cameras),
     )
-    .add_systems(Update, (draw_cameras, take_screenshot, end_on_failure));
+    .add_systems(
+        Update,
+        (draw_cameras, show_pictures, take_screenshot, end_on_failure),
+    );
     match app.run() {
         AppExit::Success => Ok(()),
         AppExit::Error(code) => Err(format!(
@@ -118,6 +121,16 @@ fn set_up(mut commands: Commands, assets: &AssetServer, cameras: &[(SourceSpec, 
             CalibratedCamera(view.clone()),
         ));
     }
+    commands.spawn((
+        Pictures,
+        Node {
+            position_type: PositionType::Absolute,
+            right: px(8),
+            bottom: px(8),
+            column_gap: px(8),
+            ..default()
+        },
+    ));
     let model = assets.load("avatars/mannequin.glb#Scene0");
     commands.spawn((
         WorldAssetRoot(model),
@@ -145,6 +158,36 @@ fn set_up(mut commands: Commands, assets: &AssetServer, cameras: &[(SourceSpec, 
             ..default()
         },
     ));
+}
+
+/// The row of pictures along the lower edge, right of the panel.
+#[derive(Component)]
+struct Pictures;
+
+/// Shows the picture of each camera that gives its first one.
+fn show_pictures(
+    mut commands: Commands,
+    cameras: Query<(&Name, &CameraPreview), Added<CameraPreview>>,
+    row: Single<Entity, With<Pictures>>,
+) {
+    for (name, preview) in &cameras {
+        commands.entity(*row).with_child((
+            Node {
+                flex_direction: FlexDirection::Column,
+                ..default()
+            },
+            children![
+                (Text::new(name.as_str()), TextFont::from_font_size(13.0)),
+                (
+                    ImageNode::new(preview.texture.clone()),
+                    Node {
+                        height: px(130),
+                        ..default()
+                    },
+                ),
+            ],
+        ));
+    }
 }
 
 /// Each camera as a pyramid from its lens to what it sees half a metre ahead; and the floor as a grid.

@@ -96,7 +96,8 @@ impl Fault {
             Some(Bump {
                 at: BUMPED_AT,
                 turn: turn.to_radians(),
-                shift: DVec3::X * shift,
+                // Across its line of sight: along that, two centimetres change nothing that it sees.
+                shift: DVec3::Z * shift,
             })
         };
         Faults {

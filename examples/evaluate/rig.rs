@@ -426,6 +426,7 @@ fn draw(rows: &[Row], file: &Path) -> Result<(), AnyError> {
     chart
         .configure_mesh()
         .disable_x_mesh()
+        .light_line_style(WHITE)
         .x_labels(most_cameras)
         .x_label_formatter(&|x| format!("{x:.0}"))
         .x_desc("cameras")
@@ -441,7 +442,10 @@ fn draw(rows: &[Row], file: &Path) -> Result<(), AnyError> {
             .collect();
         chart
             .draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?
-            .label(format!("{people} people"))
+            .label(match people {
+                1 => "1 person".to_owned(),
+                _ => format!("{people} people"),
+            })
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
         chart.draw_series(
             points
@@ -451,6 +455,7 @@ fn draw(rows: &[Row], file: &Path) -> Result<(), AnyError> {
     }
     chart
         .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
         .border_style(BLACK.mix(0.3))
         .background_style(WHITE.mix(0.8))
         .draw()?;
