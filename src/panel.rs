@@ -16,6 +16,7 @@ use bevy::prelude::*;
 use bevy_egui::{EguiContexts, EguiPlugin, EguiPrimaryContextPass, EguiTextureHandle, egui};
 
 use crate::avatar::Avatar;
+use crate::capture::room::InRoom;
 use crate::capture::{
     CameraPreview, CameraState, CameraStatus, CaptureCamera, Captured, Performer,
 };
@@ -111,7 +112,7 @@ fn show_panel(
         &CameraStatus,
         Option<&CameraPreview>,
     )>,
-    performers: Query<&Performer>,
+    performers: Query<(&Performer, Has<InRoom>)>,
     avatars: Query<(&Avatar, Option<&WorldAssetRoot>)>,
     recording: Option<Res<Recording>>,
     mut starts: MessageWriter<StartRecording>,
@@ -142,9 +143,13 @@ fn show_panel(
             if let Some((camera, status, _)) = &first {
                 let people: Vec<&Performer> = performers
                     .iter()
+                    .map(|(performer, _)| performer)
                     .filter(|performer| performer.camera == *camera)
                     .collect();
-                preview_ui(ui, texture, status, &people);
+                let seen = performers
+                    .iter()
+                    .filter(|(performer, in_room)| *in_room || performer.camera == *camera);
+                preview_ui(ui, texture, status, seen.count(), &people);
             } else {
                 ui.label("No camera yet: spawn a CaptureCamera.");
             }

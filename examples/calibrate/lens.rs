@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bevy_pose_capture::calibrate::board::{Board, BoardFinder, Markers};
 use bevy_pose_capture::calibrate::coverage::{Coverage, PARTS};
 use bevy_pose_capture::calibrate::files;
-use bevy_pose_capture::calibrate::intrinsics::{Corner, SolvedLens, calibrate};
+use bevy_pose_capture::calibrate::intrinsics::{Corner, LensError, SolvedLens, calibrate};
 use bevy_pose_capture::camera::{Extrinsics, View};
 use bevy_pose_capture::source::{FrameSource, SourceSpec};
 use image::{Rgb, RgbImage};
@@ -174,8 +174,13 @@ fn solve(
     if let Some(short) = source.cut_short() {
         screen.warn(short);
     }
-    let solved = calibrate(width, height, coverage.pictures()).map_err(|error| {
-        format!("{error} (a board was found in {with_board} of {looked} pictures)")
+    let solved = calibrate(width, height, coverage.pictures()).map_err(|error| match error {
+        LensError::TooFewPictures { found, .. } => LensError::TooFewPictures {
+            found,
+            given: looked,
+        }
+        .to_string(),
+        _ => format!("{error} (a board was found in {with_board} of {looked} pictures)"),
     })?;
     Ok((solved, coverage))
 }

@@ -13,19 +13,19 @@ const MIDDLE: egui::Color32 = egui::Color32::from_rgb(230, 230, 240);
 const BOX: egui::Color32 = egui::Color32::from_rgb(90, 170, 255);
 const TROUBLE: egui::Color32 = egui::Color32::from_rgb(255, 120, 90);
 
-/// Shows a camera: its picture, who is in it, and how it is doing.
+/// Shows a camera: its picture, who is in it, and how it is doing. `seen` is how many people it helps to follow, of whom `people` are
+/// told by it.
 pub fn preview_ui(
     ui: &mut egui::Ui,
     texture: Option<egui::TextureId>,
     status: &CameraStatus,
+    seen: usize,
     people: &[&Performer],
 ) {
     let (text, trouble) = state_in_words(&status.state);
     let line = format!(
-        "{text} · {:.0} frames/s · {} seen · {} dropped",
-        status.rate,
-        people.len(),
-        status.dropped
+        "{text} · {:.0} frames/s · {seen} seen · {} dropped",
+        status.rate, status.dropped
     );
     if trouble {
         ui.colored_label(TROUBLE, text);
