@@ -5,14 +5,17 @@
 //! agree, which only one of the two does. Cameras are joined to one another by the pairs that agree best, and all cameras and
 //! boards are then adjusted together (Levenberg–Marquardt on reprojection errors, the boards being eliminated first).
 
+mod adjust;
+mod floor;
+mod join;
+
 use std::ops::Range;
 
 use bevy::math::{DVec2, DVec3};
-use nalgebra::{DMatrix, DVector, SMatrix, SVector, Vector2};
 
 use super::intrinsics::{Corner, board_pose, homography};
 use super::pose::{Landmark, SolvedPose, refine};
-use super::projection::{huber, median, project, stepped, upright};
+use super::projection::median;
 use crate::camera::{Extrinsics, Intrinsics, View};
 
 /// What one moment shows: the corners of the board in each view; none where it is not seen. Places are those of the board, x along
@@ -84,9 +87,6 @@ pub enum BoardRoomError {
 const LEAST_CORNERS: usize = 6;
 /// So many moments of each pair of cameras are used.
 const EACH_PAIR: usize = 12;
-/// Pixels beyond which an error counts linearly.
-const USUAL: f64 = 1.0;
-const ROUNDS: usize = 60;
 
 /// Places cameras by a board. `moments` are what they see at the same times; `on_floor` is when the board lay flat on the floor,
 /// face up, by places in `moments`, and empty where it never did.
@@ -114,8 +114,8 @@ pub fn calibrate(
         .map(|&n| Board::new(n, &moments[n], lenses))
         .filter(|board| !board.shown.is_empty())
         .collect();
-    let mut views = join(lenses, &mut boards)?;
-    adjust(&mut views, &mut boards);
+    let mut views = join::join(lenses, &mut boards)?;
+    adjust::adjust(&mut views, &mut boards);
     let mut room = BoardRoom {
         errors: Vec::new(),
         mirrored: Vec::new(),
@@ -323,287 +323,6 @@ fn error(lens: &Intrinsics, camera_from_board: &Extrinsics, corners: &[Corner]) 
     median(&mut off)
 }
 
-/// How the second camera of a pair stands to the first.
-struct Joint {
-    pair: (usize, usize),
-    second_from_first: Extrinsics,
-    /// Mean, over the moments, of the median error in pixels.
-    error: f64,
-    moments: usize,
-}
-
-/// Joins all cameras by the pairs that agree best, beginning with the surest, and places the boards.
-fn join(
-    lenses: &[(String, Intrinsics)],
-    boards: &mut [Board],
-) -> Result<Vec<View>, BoardRoomError> {
-    let count = lenses.len();
-    let mut joints = Vec::new();
-    for one in 0..count {
-        for two in one + 1..count {
-            joints.extend(joint(lenses, boards, one, two));
-        }
-    }
-    // Many moments make a pair sure; what does not agree is not.
-    let worth = |joint: &Joint| joint.moments as f64 / (joint.error + 0.5);
-    joints.sort_by(|a, b| worth(b).total_cmp(&worth(a)));
-    let mut placed: Vec<Option<Extrinsics>> = vec![None; count];
-    placed[largest_group(count, &joints)] = Some(Extrinsics::default());
-    let next = |placed: &[Option<Extrinsics>]| {
-        joints.iter().find_map(|joint| {
-            let (one, two) = joint.pair;
-            match (placed[one], placed[two]) {
-                (Some(at), None) => Some((two, at.then(&joint.second_from_first))),
-                (None, Some(at)) => Some((one, at.then(&joint.second_from_first.inverse()))),
-                _ => None,
-            }
-        })
-    };
-    while let Some((view, pose)) = next(&placed) {
-        placed[view] = Some(pose);
-    }
-    let view = |(n, (name, lens)): (usize, &(String, Intrinsics))| {
-        let extrinsics = placed[n].ok_or_else(|| BoardRoomError::Alone(name.clone()))?;
-        Ok(View {
-            name: name.clone(),
-            intrinsics: *lens,
-            extrinsics,
-        })
-    };
-    let views: Vec<View> = lenses
-        .iter()
-        .enumerate()
-        .map(view)
-        .collect::<Result<_, _>>()?;
-    for board in boards {
-        let places = board.shown.iter().flat_map(|shown| {
-            let world_from_camera = views[shown.view].extrinsics.inverse();
-            let ways = shown.poses.iter();
-            ways.map(move |pose| pose.extrinsics.then(&world_from_camera))
-        });
-        let total = |place: &Extrinsics| -> f64 {
-            let of_view = |shown: &Shown| {
-                let view = &views[shown.view];
-                error(
-                    &view.intrinsics,
-                    &place.then(&view.extrinsics),
-                    &shown.corners,
-                )
-            };
-            board.shown.iter().map(of_view).sum()
-        };
-        board.place = places.min_by(|a, b| total(a).total_cmp(&total(b)));
-    }
-    Ok(views)
-}
-
-/// How two cameras stand to one another: what explains best, at all moments that both see, where the second sees the board from
-/// where the first does. Both see it in two ways.
-fn joint(
-    lenses: &[(String, Intrinsics)],
-    boards: &[Board],
-    one: usize,
-    two: usize,
-) -> Option<Joint> {
-    let both: Vec<(&Shown, &Shown)> = boards
-        .iter()
-        .filter_map(|board| Some((board.in_view(one)?, board.in_view(two)?)))
-        .collect();
-    let ways = both.iter().flat_map(|(a, b)| {
-        a.poses.iter().flat_map(|from| {
-            let first_from_board = from.extrinsics;
-            let of_second = b.poses.iter();
-            of_second.map(move |to| first_from_board.inverse().then(&to.extrinsics))
-        })
-    });
-    let off = |second_from_first: &Extrinsics| -> f64 {
-        let of_moment = |(a, b): &(&Shown, &Shown)| {
-            let through = a.poses.iter().map(|from| {
-                let camera_from_board = from.extrinsics.then(second_from_first);
-                // A way that the first camera itself does not believe in explains nothing.
-                error(&lenses[two].1, &camera_from_board, &b.corners) + from.error
-            });
-            through.fold(f64::MAX, f64::min).min(100.0)
-        };
-        both.iter().map(of_moment).sum::<f64>() / both.len() as f64
-    };
-    let scored = ways.map(|way| (off(&way), way));
-    let (error, second_from_first) = scored.min_by(|a, b| a.0.total_cmp(&b.0))?;
-    Some(Joint {
-        pair: (one, two),
-        second_from_first,
-        error,
-        moments: both.len(),
-    })
-}
-
-/// A member of the largest group of cameras that are joined to one another.
-fn largest_group(count: usize, joints: &[Joint]) -> usize {
-    let mut group: Vec<usize> = (0..count).collect();
-    for Joint { pair, .. } in joints {
-        let (kept, joined) = (group[pair.0], group[pair.1]);
-        group
-            .iter_mut()
-            .filter(|group| **group == joined)
-            .for_each(|group| *group = kept);
-    }
-    let size = |camera: &usize| {
-        let own = group[*camera];
-        group.iter().filter(|other| **other == own).count()
-    };
-    // The first of several.
-    (0..count).rev().max_by_key(size).unwrap_or(0)
-}
-
-type Block = SMatrix<f64, 6, 6>;
-type Column = SVector<f64, 6>;
-
-/// Moves all cameras but the first, and all boards, to where they explain the corners best.
-fn adjust(views: &mut [View], boards: &mut [Board]) {
-    let mut damping = 1e-4;
-    let mut best = cost(views, boards);
-    for _ in 0..ROUNDS {
-        let Some((cameras, moved)) = step(views, boards, damping) else {
-            damping *= 10.0;
-            continue;
-        };
-        let mut candidate = views.to_vec();
-        for (n, view) in candidate.iter_mut().enumerate().skip(1) {
-            let from = (n - 1) * 6;
-            view.extrinsics = stepped(&view.extrinsics, &cameras.as_slice()[from..from + 6]);
-        }
-        let before: Vec<Option<Extrinsics>> = boards.iter().map(|board| board.place).collect();
-        for (board, step) in boards.iter_mut().zip(&moved) {
-            board.place = board.place.map(|place| stepped(&place, step.as_slice()));
-        }
-        let lower = cost(&candidate, boards);
-        if lower < best {
-            views.clone_from_slice(&candidate);
-            let done = best - lower < 1e-9 * best;
-            (best, damping) = (lower, (damping * 0.2).max(1e-12));
-            if done {
-                break;
-            }
-        } else {
-            for (board, place) in boards.iter_mut().zip(before) {
-                board.place = place;
-            }
-            damping *= 6.0;
-            if damping > 1e10 {
-                break;
-            }
-        }
-    }
-}
-
-fn cost(views: &[View], boards: &[Board]) -> f64 {
-    let mut sum = 0.0;
-    for board in boards {
-        let Some(place) = &board.place else { continue };
-        for shown in &board.shown {
-            let view = &views[shown.view];
-            for &(corner, pixel) in &shown.corners {
-                let point = place.camera_from_world(on_board(corner));
-                let off = view
-                    .project(point)
-                    .map_or(1e3, |shown| shown.distance(pixel));
-                sum += if off <= USUAL {
-                    off * off
-                } else {
-                    USUAL * (2.0 * off - USUAL)
-                };
-            }
-        }
-    }
-    sum
-}
-
-/// One damped Gauss–Newton step: of the cameras but the first, and of the boards.
-fn step(views: &[View], boards: &[Board], damping: f64) -> Option<(DVector<f64>, Vec<Column>)> {
-    let size = views.len().saturating_sub(1) * 6;
-    let mut cameras = DMatrix::<f64>::zeros(size, size);
-    let mut cameras_right = DVector::<f64>::zeros(size);
-    let mut of_board = vec![(Block::zeros(), Column::zeros()); boards.len()];
-    let mut between: Vec<Vec<(usize, Block)>> = vec![Vec::new(); boards.len()];
-    for (n, board) in boards.iter().enumerate() {
-        let Some(place) = &board.place else { continue };
-        let (matrix, right) = &mut of_board[n];
-        for seen in &board.shown {
-            let view = &views[seen.view];
-            let mut crossed = Block::zeros();
-            for &(corner, pixel) in &seen.corners {
-                let turned = place.rotation * on_board(corner);
-                let point = turned + place.translation;
-                let Some(shown) = project(&view.intrinsics, &view.extrinsics, point) else {
-                    continue;
-                };
-                let off = pixel - shown.pixel;
-                let weight = huber(off.length(), USUAL);
-                let off = Vector2::new(off.x, off.y);
-                // A board turns its corners about its own origin, and moves them.
-                let mut by_board = SMatrix::<f64, 2, 6>::zeros();
-                for axis in 0..3 {
-                    let mut unit = DVec3::ZERO;
-                    unit[axis] = 1.0;
-                    let moved = unit.cross(turned);
-                    let moved = nalgebra::Vector3::new(moved.x, moved.y, moved.z);
-                    by_board.set_column(axis, &(shown.by_point * moved));
-                    by_board.set_column(axis + 3, &shown.by_point.column(axis));
-                }
-                *matrix += by_board.transpose() * by_board * weight;
-                *right += by_board.transpose() * off * weight;
-                if seen.view > 0 {
-                    let from = (seen.view - 1) * 6;
-                    let mut block = cameras.fixed_view_mut::<6, 6>(from, from);
-                    block += shown.by_pose.transpose() * shown.by_pose * weight;
-                    let mut rows = cameras_right.fixed_rows_mut::<6>(from);
-                    rows += shown.by_pose.transpose() * off * weight;
-                    crossed += shown.by_pose.transpose() * by_board * weight;
-                }
-            }
-            if seen.view > 0 {
-                between[n].push(((seen.view - 1) * 6, crossed));
-            }
-        }
-    }
-    for n in 0..size {
-        cameras[(n, n)] *= 1.0 + damping;
-        cameras[(n, n)] += 1e-9;
-    }
-    let mut inverses = Vec::with_capacity(boards.len());
-    for ((matrix, right), blocks) in of_board.iter_mut().zip(&between) {
-        for n in 0..6 {
-            matrix[(n, n)] *= 1.0 + damping;
-            matrix[(n, n)] += 1e-9;
-        }
-        let inverse = matrix.try_inverse()?;
-        for (from, block) in blocks {
-            let gain = block * inverse;
-            let mut rows = cameras_right.fixed_rows_mut::<6>(*from);
-            rows -= gain * *right;
-            for (other, other_block) in blocks {
-                let mut part = cameras.fixed_view_mut::<6, 6>(*from, *other);
-                part -= gain * other_block.transpose();
-            }
-        }
-        inverses.push(inverse);
-    }
-    let poses = cameras.cholesky()?.solve(&cameras_right);
-    let moved = of_board
-        .iter()
-        .zip(&between)
-        .zip(inverses)
-        .map(|(((_, right), blocks), inverse)| {
-            let mut rest = *right;
-            for (from, block) in blocks {
-                rest -= block.transpose() * poses.fixed_rows::<6>(*from);
-            }
-            inverse * rest
-        })
-        .collect();
-    Some((poses, moved))
-}
-
 impl BoardRoom {
     /// Median error of a camera as it stands, and as it would stand if it saw the board the other way round: the least of all that
     /// single boards say.
@@ -635,98 +354,6 @@ impl BoardRoom {
         });
         let mirrored = others.map(|pose| all(&pose)).fold(f64::INFINITY, f64::min);
         (all(extrinsics), mirrored)
-    }
-
-    /// What the cameras take for up.
-    fn level(&self) -> DVec3 {
-        let ups = self.views.iter();
-        let ups = ups.map(|view| view.extrinsics.rotation.transpose() * DVec3::NEG_Y);
-        // Of a camera's frame, where nobody knows better.
-        ups.sum::<DVec3>().normalize_or(DVec3::NEG_Y)
-    }
-
-    /// Puts the floor under the board where it was lowest, and takes for up what the cameras do.
-    fn stand_up_by_cameras(&mut self, boards: &[Board]) -> Result<(), BoardRoomError> {
-        let points: Vec<DVec3> = boards.iter().flat_map(Board::corners).collect();
-        let up = self.level();
-        let lowest = points.iter().map(|point| point.dot(up)).reduce(f64::min);
-        self.stand_up(up, lowest.ok_or(BoardRoomError::NoFit)?, &points);
-        Ok(())
-    }
-
-    /// Puts the floor under boards that lie on it, given by their numbers.
-    fn stand_up_on(&mut self, boards: &mut [Board], lying: &[usize]) -> Result<(), BoardRoomError> {
-        // A board's z goes into the floor.
-        let up_of = |place: &Extrinsics| -place.rotation.z_axis;
-        let agreed = lying.iter().filter(|&&n| boards[n].shown.len() > 1);
-        let agreed: DVec3 = agreed
-            .filter_map(|&n| boards[n].place.as_ref())
-            .map(up_of)
-            .sum();
-        let is_agreed = agreed.length() > 0.0;
-        let likely = agreed.try_normalize().unwrap_or_else(|| self.level());
-        let mut mirrored = Vec::new();
-        for &n in lying {
-            // A single camera sees it in two ways, of which the errors alone may name the wrong one.
-            let [shown] = boards[n].shown.as_slice() else {
-                continue;
-            };
-            let world_from_camera = self.views[shown.view].extrinsics.inverse();
-            let mut ways: Vec<(f64, Extrinsics)> = shown
-                .poses
-                .iter()
-                .map(|pose| (pose.error, pose.extrinsics.then(&world_from_camera)))
-                .collect();
-            ways.sort_by(|a, b| up_of(&b.1).dot(likely).total_cmp(&up_of(&a.1).dot(likely)));
-            let mut ways = ways.into_iter();
-            let Some((error, place)) = ways.next() else {
-                continue;
-            };
-            boards[n].place = Some(place);
-            mirrored.push(
-                ways.next()
-                    .map_or(0.0, |(other, _)| error / other.max(1e-9)),
-            );
-        }
-        // What one camera says is worth less than what two agree on.
-        let telling = |n: &usize| !is_agreed || boards[*n].shown.len() > 1;
-        let lying: Vec<usize> = lying.iter().copied().filter(telling).collect();
-        let places = lying.iter().filter_map(|&n| boards[n].place.as_ref());
-        let ups: Vec<DVec3> = places.map(up_of).collect();
-        let up = ups.iter().sum::<DVec3>().try_normalize();
-        let up = up.ok_or(BoardRoomError::NotOnFloor)?;
-        let degrees = |other: DVec3| up.angle_between(other).to_degrees();
-        let agreeing = lying.iter().filter(|_| is_agreed);
-        let mut together: Vec<usize> = agreeing
-            .flat_map(|&n| boards[n].shown.iter().map(|shown| shown.view))
-            .collect();
-        together.sort_unstable();
-        together.dedup();
-        self.floor = Some(Floor {
-            together,
-            spread: ups.iter().map(|other| degrees(*other)).fold(0.0, f64::max),
-            lean: degrees(self.level()),
-            mirrored: if is_agreed {
-                0.0
-            } else {
-                median(&mut mirrored)
-            },
-        });
-        let points: Vec<DVec3> = lying.iter().flat_map(|&n| boards[n].corners()).collect();
-        let mut heights: Vec<f64> = points.iter().map(|point| point.dot(up)).collect();
-        self.stand_up(up, median(&mut heights), &points);
-        Ok(())
-    }
-
-    /// Turns the room so that `up` is up, and moves it so that the floor, so far along that, is at y = 0 and the middle of some points
-    /// above its origin.
-    fn stand_up(&mut self, up: DVec3, floor: f64, points: &[DVec3]) {
-        let rotation = upright(&self.views[0].extrinsics, up);
-        let middle = rotation * (points.iter().sum::<DVec3>() / points.len().max(1) as f64);
-        let translation = -DVec3::new(middle.x, floor, middle.z);
-        for view in &mut self.views {
-            view.extrinsics = view.extrinsics.in_moved_world(1.0, rotation, translation);
-        }
     }
 }
 
