@@ -1,6 +1,9 @@
 //! What following people through several cameras costs, from keypoints, on one thread, and how that grows with both:
 //! `cargo xtask bench`. Besides the table it draws `target/multiview.svg`.
 
+#[path = "../examples/support/chart.rs"]
+mod chart;
+
 use std::path::Path;
 use std::time::Instant;
 
@@ -9,7 +12,7 @@ use bevy_pose_capture::associate::Sighting;
 use bevy_pose_capture::multiview::{MultiView, MultiViewSettings};
 use bevy_pose_capture::reconstruct::figure::Method;
 use bevy_pose_capture::source::synthetic::{Faults, Random, Walker, cameras_around, look};
-use plotters::prelude::*;
+use chart::{Words, by_cameras};
 
 const MOMENTS: usize = 300;
 
@@ -29,11 +32,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let median = row(cameras, people, Method::WhereAmbiguous, "");
             (cameras as f64, median)
         });
-        lines.push((people, line));
+        lines.push((people, line.to_vec()));
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/multiview.svg");
     std::fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))?;
-    draw(&lines, &file)?;
+    let words = Words {
+        caption: "Following people through cameras: milliseconds a moment, one thread",
+        measured: "median, ms",
+    };
+    by_cameras(&lines, &words, &file)?;
     println!("saved {}", file.display());
     Ok(())
 }
@@ -50,56 +57,6 @@ fn row(cameras: usize, people: usize, method: Method, remark: &str) -> f64 {
         times.len() as f64 / total * 1e3
     );
     median
-}
-
-/// The median by the number of cameras, a line for each number of people.
-fn draw(
-    lines: &[(usize, [(f64, f64); CAMERAS.len()])],
-    file: &Path,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let highest = lines.iter().flat_map(|(_, line)| line).map(|at| at.1);
-    let highest = highest.fold(0.1, f64::max);
-    let most = CAMERAS.into_iter().max().unwrap_or(1);
-    let area = SVGBackend::new(file, (760, 460)).into_drawing_area();
-    area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&area)
-        .caption(
-            "Following people through cameras: milliseconds a moment, one thread",
-            ("sans-serif", 18),
-        )
-        .margin(12)
-        .x_label_area_size(36)
-        .y_label_area_size(46)
-        .build_cartesian_2d(1.5..most as f64 + 0.5, 0.0..highest * 1.1)?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(WHITE)
-        .x_labels(most)
-        .x_label_formatter(&|x| format!("{x:.0}"))
-        .x_desc("cameras")
-        .y_desc("median, ms")
-        .draw()?;
-    for (n, (people, line)) in lines.iter().enumerate() {
-        let colour = Palette99::pick(n).to_rgba();
-        chart
-            .draw_series(LineSeries::new(*line, colour.stroke_width(2)))?
-            .label(match people {
-                1 => "1 person".to_owned(),
-                _ => format!("{people} people"),
-            })
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
-        let dots = line.iter().map(|at| Circle::new(*at, 3, colour.filled()));
-        chart.draw_series(dots)?;
-    }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .border_style(BLACK.mix(0.3))
-        .background_style(WHITE.mix(0.8))
-        .draw()?;
-    area.present()?;
-    Ok(())
 }
 
 /// Milliseconds for each moment.

@@ -16,6 +16,7 @@ pub mod intrinsics;
 pub mod people;
 pub mod pose;
 pub mod projection;
+mod schur;
 pub mod sync;
 pub mod verdict;
 pub mod watchdog;

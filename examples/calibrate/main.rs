@@ -267,16 +267,8 @@ fn tell_places(views: &[View], screen: &Screen) {
 
 /// The person as each camera sees them.
 fn tracks(lenses: &[(String, Intrinsics)], watched: &Watched) -> Vec<Track> {
-    let track = |(view, (_, lens)): (usize, &(String, Intrinsics))| {
-        let seen = watched.stamps.iter().zip(&watched.moments);
-        let poses =
-            seen.filter_map(|(stamps, moment)| Some((stamps[view]?, moment[view].clone()?)));
-        Track {
-            lens: *lens,
-            poses: poses.collect(),
-        }
-    };
-    lenses.iter().enumerate().map(track).collect()
+    let lenses = lenses.iter().map(|(_, lens)| *lens);
+    sync::tracks(lenses, &watched.stamps, &watched.moments)
 }
 
 /// Clips that begin further apart than this, in seconds, are not of the same time.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bevy::math::DVec3;
 use bevy_pose_capture::calibrate::people::Moment;
-use bevy_pose_capture::calibrate::sync::{self, Track};
+use bevy_pose_capture::calibrate::sync;
 use bevy_pose_capture::calibrate::verdict::{Check, Grade, judge};
 use bevy_pose_capture::camera::View;
 use bevy_pose_capture::detect::{DetectSettings, Person2d};
@@ -246,16 +246,8 @@ impl Watched {
     fn judged(self, views: &[View]) -> Vec<(&'static str, String)> {
         let names: Vec<&str> = views.iter().map(|view| view.name.as_str()).collect();
         let mut verdict = judge(views, &self.moments);
-        let track = |(view, camera): (usize, &View)| {
-            let seen = self.stamps.iter().zip(&self.moments);
-            let poses =
-                seen.filter_map(|(stamps, moment)| Some((stamps[view]?, moment[view].clone()?)));
-            Track {
-                lens: camera.intrinsics,
-                poses: poses.collect(),
-            }
-        };
-        let tracks: Vec<Track> = views.iter().enumerate().map(track).collect();
+        let lenses = views.iter().map(|view| view.intrinsics);
+        let tracks = sync::tracks(lenses, &self.stamps, &self.moments);
         let delays = sync::delays_in_room(views, &tracks, LONGEST_DELAY);
         verdict.judge_clocks(&names, &delays);
         let count = |view: usize| {

@@ -1,5 +1,7 @@
 //! Scores what ships, on pictures and motions that nobody trained on: `cargo run --example evaluate -- keypoints --help`.
 
+#[path = "../support/chart.rs"]
+mod chart;
 mod faults;
 mod keypoints;
 mod multiview;

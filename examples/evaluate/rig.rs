@@ -17,10 +17,10 @@ use bevy_pose_capture::source::synthetic::{Tally, cameras_around};
 use bevy_pose_capture::source::virtual_webcam::Faults;
 use bevy_pose_capture::source::{Frame, Picture};
 use indicatif::{ProgressBar, ProgressStyle};
-use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::AnyError;
+use crate::chart::{Words, by_cameras};
 use crate::studio::{People, Studio, walkers};
 
 /// Renders avatars that walk about before virtual webcams, and scores how well they are followed by one camera, by two, and so
@@ -406,59 +406,17 @@ fn table(rows: &[Row]) -> String {
 
 /// The mean error by the number of cameras, a line for each number of people.
 fn draw(rows: &[Row], file: &Path) -> Result<(), AnyError> {
-    let most_cameras = rows.iter().map(|row| row.cameras).max().unwrap_or(1);
-    let most_people = rows.iter().map(|row| row.people).max().unwrap_or(1);
-    let of_rooms = rows.iter().filter(|row| row.cameras > 1);
-    let highest = of_rooms
-        .map(|row| row.tally.mpjpe() * 1e3)
-        .fold(10.0, f64::max);
-    let area = SVGBackend::new(file, (760, 460)).into_drawing_area();
-    area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&area)
-        .caption(
-            "Virtual webcams: error by number of cameras",
-            ("sans-serif", 18),
-        )
-        .margin(12)
-        .x_label_area_size(36)
-        .y_label_area_size(46)
-        .build_cartesian_2d(1.5..most_cameras as f64 + 0.5, 0.0..highest * 1.1)?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(WHITE)
-        .x_labels(most_cameras)
-        .x_label_formatter(&|x| format!("{x:.0}"))
-        .x_desc("cameras")
-        .y_desc("mean error of joints, mm")
-        .draw()?;
-    for people in 1..=most_people {
-        let colour = Palette99::pick(people - 1).to_rgba();
-        let own = rows
-            .iter()
-            .filter(|row| row.people == people && row.cameras > 1);
-        let points: Vec<(f64, f64)> = own
-            .map(|row| (row.cameras as f64, row.tally.mpjpe() * 1e3))
-            .collect();
-        chart
-            .draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?
-            .label(match people {
-                1 => "1 person".to_owned(),
-                _ => format!("{people} people"),
-            })
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
-        chart.draw_series(
-            points
-                .into_iter()
-                .map(|at| Circle::new(at, 3, colour.filled())),
-        )?;
+    let mut lines: Vec<(usize, Vec<(f64, f64)>)> = Vec::new();
+    for row in rows.iter().filter(|row| row.cameras > 1) {
+        let at = (row.cameras as f64, row.tally.mpjpe() * 1e3);
+        match lines.last_mut() {
+            Some((people, line)) if *people == row.people => line.push(at),
+            _ => lines.push((row.people, vec![at])),
+        }
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .border_style(BLACK.mix(0.3))
-        .background_style(WHITE.mix(0.8))
-        .draw()?;
-    area.present()?;
-    Ok(())
+    let words = Words {
+        caption: "Virtual webcams: error by number of cameras",
+        measured: "mean error of joints, mm",
+    };
+    by_cameras(&lines, &words, file)
 }

@@ -4,9 +4,10 @@
 //! Schur complement), so that what remains to be solved has six rows a camera, however many points there are.
 
 use bevy::math::{DVec2, DVec3};
-use nalgebra::{DMatrix, DVector, Matrix3, SMatrix, Vector2, Vector3};
+use nalgebra::{DVector, Vector2};
 
-use super::projection::{huber, median, project, stepped};
+use super::projection::{huber, median, project, robust, stepped};
+use super::schur::Equations;
 use crate::camera::View;
 
 /// Where a camera shows a point.
@@ -116,12 +117,7 @@ fn cost(views: &[View], points: &[DVec3], marks: &[Mark]) -> f64 {
         .iter()
         .map(|mark| {
             let off = error(views, points, mark).unwrap_or(1e3);
-            mark.weight
-                * if off <= USUAL {
-                    off * off
-                } else {
-                    USUAL * (2.0 * off - USUAL)
-                }
+            mark.weight * robust(off, USUAL)
         })
         .sum()
 }
@@ -133,11 +129,7 @@ fn step(
     marks: &[Mark],
     damping: f64,
 ) -> Option<(DVector<f64>, Vec<DVec3>)> {
-    let size = views.len().saturating_sub(1) * 6;
-    let mut cameras = DMatrix::<f64>::zeros(size, size);
-    let mut cameras_right = DVector::<f64>::zeros(size);
-    let mut of_point = vec![(Matrix3::<f64>::zeros(), Vector3::<f64>::zeros()); points.len()];
-    let mut between: Vec<Vec<(usize, SMatrix<f64, 6, 3>)>> = vec![Vec::new(); points.len()];
+    let mut equations = Equations::<3>::new(views.len(), points.len());
     for mark in marks {
         let view = &views[mark.view];
         let Some(shown) = project(&view.intrinsics, &view.extrinsics, points[mark.point]) else {
@@ -146,59 +138,18 @@ fn step(
         let off = mark.pixel - shown.pixel;
         let weight = mark.weight * huber(off.length(), USUAL);
         let off = Vector2::new(off.x, off.y);
-        let (matrix, right) = &mut of_point[mark.point];
-        *matrix += shown.by_point.transpose() * shown.by_point * weight;
-        *right += shown.by_point.transpose() * off * weight;
-        if mark.view > 0 {
-            let from = (mark.view - 1) * 6;
-            let mut block = cameras.fixed_view_mut::<6, 6>(from, from);
-            block += shown.by_pose.transpose() * shown.by_pose * weight;
-            let mut rows = cameras_right.fixed_rows_mut::<6>(from);
-            rows += shown.by_pose.transpose() * off * weight;
-            between[mark.point].push((from, shown.by_pose.transpose() * shown.by_point * weight));
-        }
+        equations.add(
+            mark.view,
+            mark.point,
+            &shown.by_pose,
+            &shown.by_point,
+            off,
+            weight,
+        );
     }
-    for n in 0..size {
-        cameras[(n, n)] *= 1.0 + damping;
-        cameras[(n, n)] += 1e-12;
-    }
-    let mut inverses = Vec::with_capacity(points.len());
-    for ((matrix, right), blocks) in of_point.iter_mut().zip(&between) {
-        for n in 0..3 {
-            matrix[(n, n)] *= 1.0 + damping;
-            matrix[(n, n)] += 1e-9;
-        }
-        let inverse = matrix.try_inverse()?;
-        for (from, block) in blocks {
-            let gain = block * inverse;
-            let mut rows = cameras_right.fixed_rows_mut::<6>(*from);
-            rows -= gain * *right;
-            for (other, other_block) in blocks {
-                let mut part = cameras.fixed_view_mut::<6, 6>(*from, *other);
-                part -= gain * other_block.transpose();
-            }
-        }
-        inverses.push(inverse);
-    }
-    let poses = if size == 0 {
-        DVector::zeros(0)
-    } else {
-        cameras.cholesky()?.solve(&cameras_right)
-    };
-    let moved = of_point
-        .iter()
-        .zip(&between)
-        .zip(inverses)
-        .map(|(((_, right), blocks), inverse)| {
-            let mut rest = *right;
-            for (from, block) in blocks {
-                rest -= block.transpose() * poses.fixed_rows::<6>(*from);
-            }
-            let step = inverse * rest;
-            DVec3::new(step.x, step.y, step.z)
-        })
-        .collect();
-    Some((poses, moved))
+    let (poses, moved) = equations.solve(damping)?;
+    let moved = moved.iter().map(|step| DVec3::new(step.x, step.y, step.z));
+    Some((poses, moved.collect()))
 }
 
 #[cfg(test)]

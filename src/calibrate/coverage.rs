@@ -162,17 +162,20 @@ mod tests {
     use crate::calibrate::intrinsics::board_pose;
     use crate::camera::{Extrinsics, Intrinsics};
 
+    /// What a lens shows of a board of 7 x 4 corners.
+    fn corners(lens: &Intrinsics, square: f64, pose: Extrinsics) -> Vec<Corner> {
+        let corner = |n: u32| {
+            let place = DVec2::new(f64::from(n % 7), f64::from(n / 7)) * square;
+            let pixel = lens.project(pose.camera_from_world(place.extend(0.0)))?;
+            Some((place, pixel))
+        };
+        (0..28).filter_map(corner).collect()
+    }
+
     #[test]
     fn tilted_boards_are_taken_though_there_is_plenty_of_others() {
         let lens = Intrinsics::assumed(640, 480);
-        let shown = |pose: Extrinsics| -> Vec<Corner> {
-            let corner = |n: u32| {
-                let place = DVec2::new(f64::from(n % 7), f64::from(n / 7)) * 0.02;
-                let pixel = lens.project(pose.camera_from_world(place.extend(0.0)))?;
-                Some((place, pixel))
-            };
-            (0..28).filter_map(corner).collect()
-        };
+        let shown = |pose: Extrinsics| corners(&lens, 0.02, pose);
         let mut coverage = Coverage::new(640, 480);
         for n in 0..200 {
             let at = DVec2::new(f64::from(n % 14) - 7.0, f64::from(n / 14) - 7.0) * 0.035;
@@ -190,14 +193,7 @@ mod tests {
     #[test]
     fn the_guide_asks_for_what_is_lacking_and_counts_nothing_twice() {
         let lens = Intrinsics::assumed(640, 480);
-        let shown = |pose: Extrinsics| -> Vec<Corner> {
-            let corner = |n: u32| {
-                let place = DVec2::new(f64::from(n % 7), f64::from(n / 7)) * 0.05;
-                let pixel = lens.project(pose.camera_from_world(place.extend(0.0)))?;
-                Some((place, pixel))
-            };
-            (0..28).filter_map(corner).collect()
-        };
+        let shown = |pose: Extrinsics| corners(&lens, 0.05, pose);
         let mut coverage = Coverage::new(640, 480);
         let left = shown(held(0.0, 0.0, DVec2::new(-0.16, -0.1)));
         assert!(coverage.take(left.clone()) && !coverage.take(left));

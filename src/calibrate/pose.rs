@@ -3,7 +3,7 @@
 use bevy::math::{DMat3, DVec2, DVec3};
 use nalgebra::{DMatrix, Matrix6, Vector6};
 
-use super::projection::{huber, median, orthonormal, project, stepped};
+use super::projection::{huber, median, orthonormal, project, robust, stepped};
 use crate::camera::{Extrinsics, Intrinsics};
 
 /// A point of the world and where a camera shows it, in pixels.
@@ -99,12 +99,7 @@ fn cost(lens: &Intrinsics, pose: &Extrinsics, landmarks: &[Landmark]) -> Option<
             let off = lens
                 .project(pose.camera_from_world(landmark.point))
                 .map_or(1e3, |pixel| pixel.distance(landmark.pixel));
-            let loss = if off <= USUAL {
-                off * off
-            } else {
-                USUAL * (2.0 * off - USUAL)
-            };
-            landmark.weight * loss
+            landmark.weight * robust(off, USUAL)
         })
         .sum();
     Some(sum)

@@ -115,6 +115,15 @@ pub fn huber(error: f64, usual: f64) -> f64 {
     if error <= usual { 1.0 } else { usual / error }
 }
 
+/// What a residual of that many pixels costs: its square, and beyond `usual` as much more as that weight leaves.
+pub fn robust(error: f64, usual: f64) -> f64 {
+    if error <= usual {
+        error * error
+    } else {
+        usual * (2.0 * error - usual)
+    }
+}
+
 /// The median of some numbers; 0 where there are none.
 pub fn median(numbers: &mut [f64]) -> f64 {
     if numbers.is_empty() {

@@ -25,6 +25,24 @@ pub struct Track {
     pub poses: Vec<(f64, Pose2d)>,
 }
 
+/// One person as each camera, of those lenses, sees them. `stamps` are the times of each moment's pictures by the cameras' own clocks.
+pub fn tracks(
+    lenses: impl IntoIterator<Item = Intrinsics>,
+    stamps: &[Vec<Option<f64>>],
+    moments: &[Moment],
+) -> Vec<Track> {
+    let track = |(view, lens): (usize, Intrinsics)| {
+        let seen = stamps.iter().zip(moments);
+        let poses =
+            seen.filter_map(|(stamps, moment)| Some((stamps[view]?, moment[view].clone()?)));
+        Track {
+            lens,
+            poses: poses.collect(),
+        }
+    };
+    lenses.into_iter().enumerate().map(track).collect()
+}
+
 /// How far two clocks are apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Delay {

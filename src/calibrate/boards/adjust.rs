@@ -2,18 +2,16 @@
 //! first (the Schur complement), as in [`bundle`](crate::calibrate::bundle), but of stiff boards rather than of free points.
 
 use bevy::math::DVec3;
-use nalgebra::{DMatrix, DVector, SMatrix, SVector, Vector2};
+use nalgebra::{DVector, SMatrix, SVector, Vector2};
 
 use super::{Board, on_board};
-use crate::calibrate::projection::{huber, project, stepped};
+use crate::calibrate::projection::{huber, project, robust, stepped};
+use crate::calibrate::schur::Equations;
 use crate::camera::{Extrinsics, View};
 
 /// Pixels beyond which an error counts linearly.
 const USUAL: f64 = 1.0;
 const ROUNDS: usize = 60;
-
-type Block = SMatrix<f64, 6, 6>;
-type Column = SVector<f64, 6>;
 
 /// Moves all cameras but the first, and all boards, to where they explain the corners best.
 pub(super) fn adjust(views: &mut [View], boards: &mut [Board]) {
@@ -64,11 +62,7 @@ fn cost(views: &[View], boards: &[Board]) -> f64 {
                 let off = view
                     .project(point)
                     .map_or(1e3, |shown| shown.distance(pixel));
-                sum += if off <= USUAL {
-                    off * off
-                } else {
-                    USUAL * (2.0 * off - USUAL)
-                };
+                sum += robust(off, USUAL);
             }
         }
     }
@@ -76,18 +70,16 @@ fn cost(views: &[View], boards: &[Board]) -> f64 {
 }
 
 /// One damped Gauss–Newton step: of the cameras but the first, and of the boards.
-fn step(views: &[View], boards: &[Board], damping: f64) -> Option<(DVector<f64>, Vec<Column>)> {
-    let size = views.len().saturating_sub(1) * 6;
-    let mut cameras = DMatrix::<f64>::zeros(size, size);
-    let mut cameras_right = DVector::<f64>::zeros(size);
-    let mut of_board = vec![(Block::zeros(), Column::zeros()); boards.len()];
-    let mut between: Vec<Vec<(usize, Block)>> = vec![Vec::new(); boards.len()];
+fn step(
+    views: &[View],
+    boards: &[Board],
+    damping: f64,
+) -> Option<(DVector<f64>, Vec<SVector<f64, 6>>)> {
+    let mut equations = Equations::<6>::new(views.len(), boards.len());
     for (n, board) in boards.iter().enumerate() {
         let Some(place) = &board.place else { continue };
-        let (matrix, right) = &mut of_board[n];
         for seen in &board.shown {
             let view = &views[seen.view];
-            let mut crossed = Block::zeros();
             for &(corner, pixel) in &seen.corners {
                 let turned = place.rotation * on_board(corner);
                 let point = turned + place.translation;
@@ -107,56 +99,9 @@ fn step(views: &[View], boards: &[Board], damping: f64) -> Option<(DVector<f64>,
                     by_board.set_column(axis, &(shown.by_point * moved));
                     by_board.set_column(axis + 3, &shown.by_point.column(axis));
                 }
-                *matrix += by_board.transpose() * by_board * weight;
-                *right += by_board.transpose() * off * weight;
-                if seen.view > 0 {
-                    let from = (seen.view - 1) * 6;
-                    let mut block = cameras.fixed_view_mut::<6, 6>(from, from);
-                    block += shown.by_pose.transpose() * shown.by_pose * weight;
-                    let mut rows = cameras_right.fixed_rows_mut::<6>(from);
-                    rows += shown.by_pose.transpose() * off * weight;
-                    crossed += shown.by_pose.transpose() * by_board * weight;
-                }
-            }
-            if seen.view > 0 {
-                between[n].push(((seen.view - 1) * 6, crossed));
+                equations.add(seen.view, n, &shown.by_pose, &by_board, off, weight);
             }
         }
     }
-    for n in 0..size {
-        cameras[(n, n)] *= 1.0 + damping;
-        cameras[(n, n)] += 1e-9;
-    }
-    let mut inverses = Vec::with_capacity(boards.len());
-    for ((matrix, right), blocks) in of_board.iter_mut().zip(&between) {
-        for n in 0..6 {
-            matrix[(n, n)] *= 1.0 + damping;
-            matrix[(n, n)] += 1e-9;
-        }
-        let inverse = matrix.try_inverse()?;
-        for (from, block) in blocks {
-            let gain = block * inverse;
-            let mut rows = cameras_right.fixed_rows_mut::<6>(*from);
-            rows -= gain * *right;
-            for (other, other_block) in blocks {
-                let mut part = cameras.fixed_view_mut::<6, 6>(*from, *other);
-                part -= gain * other_block.transpose();
-            }
-        }
-        inverses.push(inverse);
-    }
-    let poses = cameras.cholesky()?.solve(&cameras_right);
-    let moved = of_board
-        .iter()
-        .zip(&between)
-        .zip(inverses)
-        .map(|(((_, right), blocks), inverse)| {
-            let mut rest = *right;
-            for (from, block) in blocks {
-                rest -= block.transpose() * poses.fixed_rows::<6>(*from);
-            }
-            inverse * rest
-        })
-        .collect();
-    Some((poses, moved))
+    equations.solve(damping)
 }
