@@ -106,10 +106,10 @@ impl System {
         let mut neighbours: Vec<Vec<(usize, DMat3)>> = vec![Vec::new(); count];
         for (n, node) in nodes.iter().enumerate() {
             for sight in &node.sights {
-                let sigma = noise.sigma(sight, node.position);
+                let variance = noise.variance(sight, node.position);
                 let offset = sight.ray.offset(node.position);
-                let error = offset.length_squared() / (sigma * sigma);
-                let weight = sight.weight * noise.trust(error) / (sigma * sigma);
+                let error = offset.length_squared() / variance;
+                let weight = sight.weight * noise.trust(error) / variance;
                 diagonal[n] += information(&sight.ray, weight);
                 right[n] -= offset * weight;
             }

@@ -41,16 +41,15 @@ impl Default for Noise {
 }
 
 impl Noise {
-    /// The standard deviation of a sighting across its ray, at a point.
-    pub fn sigma(&self, sight: &Sight, point: DVec3) -> f64 {
-        self.metres
-            .hypot(self.pixels * sight.pixel * sight.ray.depth(point).max(0.0))
+    /// The variance of a sighting across its ray, at a point, in square metres.
+    pub fn variance(&self, sight: &Sight, point: DVec3) -> f64 {
+        let shaking = self.pixels * sight.pixel * sight.ray.depth(point).max(0.0);
+        self.metres * self.metres + shaking * shaking
     }
 
     /// Squared distance of a point from a ray, in standard deviations.
     pub fn error_squared(&self, sight: &Sight, point: DVec3) -> f64 {
-        let sigma = self.sigma(sight, point);
-        sight.ray.offset(point).length_squared() / (sigma * sigma)
+        sight.ray.offset(point).length_squared() / self.variance(sight, point)
     }
 
     /// What is left of a sighting's say when it is off by that many standard deviations, squared (Geman and McClure).
@@ -126,12 +125,10 @@ fn refine(sights: &[Sight], noise: &Noise, start: DVec3) -> Option<Point> {
         normal = DMat3::ZERO;
         let mut right = DVec3::ZERO;
         for sight in sights {
-            let sigma = noise.sigma(sight, position);
-            let error = sight.ray.offset(position).length_squared() / (sigma * sigma);
-            let known = information(
-                &sight.ray,
-                sight.weight * noise.trust(error) / (sigma * sigma),
-            );
+            let variance = noise.variance(sight, position);
+            let error = sight.ray.offset(position).length_squared() / variance;
+            let weight = sight.weight * noise.trust(error) / variance;
+            let known = information(&sight.ray, weight);
             normal += known;
             right += known * sight.ray.origin;
         }
