@@ -55,11 +55,13 @@ impl Sighting {
                 bounds = Some(bounds.map_or(here, |bounds| bounds.union(here)));
             }
         }
+        let size = bounds.map_or(0.0, |bounds| f64::from(bounds.size().max_element()));
+        doubt_one_of_two(&mut rays, pose, size);
         Sighting {
             view,
             rays,
             pose: pose.clone(),
-            size: bounds.map_or(0.0, |bounds| f64::from(bounds.size().max_element())),
+            size,
             looks,
             pixel: 1.0 / camera.focal(),
         }
@@ -74,6 +76,38 @@ impl Sighting {
     /// How many joints are seen.
     pub fn count(&self) -> usize {
         self.rays.present().count()
+    }
+}
+
+/// Joints of arms and legs that networks see twice: what is hidden is put where its other side is seen.
+const SEEN_TWICE: [Joint; 4] = [
+    Joint::LeftElbow,
+    Joint::LeftWrist,
+    Joint::LeftKnee,
+    Joint::LeftAnkle,
+];
+/// They are in one place if they are no further apart than this, as a part of the person's size.
+const ONE_PLACE: f64 = 0.04;
+/// What is left of the weight of the less sure one.
+const DOUBTED: f64 = 0.2;
+
+/// Where left and right are seen in one place, one hides the other, or is the other: the less sure of the two counts less.
+fn doubt_one_of_two(rays: &mut JointMap<Option<(Ray, f64)>>, pose: &Pose2d, size: f64) {
+    for left in SEEN_TWICE {
+        let right = left.mirror();
+        let (Some(a), Some(b)) = (pose[left], pose[right]) else {
+            continue;
+        };
+        if f64::from(a.position.distance(b.position)) < ONE_PLACE * size {
+            let doubted = if a.confidence.get() < b.confidence.get() {
+                left
+            } else {
+                right
+            };
+            if let Some((_, weight)) = &mut rays[doubted] {
+                *weight *= DOUBTED;
+            }
+        }
     }
 }
 
@@ -141,5 +175,27 @@ pub(crate) mod tests {
             });
         }
         Sighting::new(view, &views[view], &pose, None)
+    }
+
+    #[test]
+    fn of_two_ankles_in_one_place_the_less_sure_counts_less() {
+        let views = room(1);
+        let mut pose = seen_by(0, &views, &standing(DVec3::ZERO)).pose;
+        let weight = |pose: &Pose2d, joint: Joint| {
+            let seen = Sighting::new(0, &views[0], pose, None);
+            seen.rays[joint].map_or(0.0, |(_, weight)| weight)
+        };
+        assert!(weight(&pose, Joint::LeftAnkle) > 0.8 && weight(&pose, Joint::RightAnkle) > 0.8);
+        let left = pose[Joint::LeftAnkle].map(|left| left.position);
+        for (joint, point) in [(Joint::RightAnkle, left), (Joint::RightHip, left)] {
+            if let (Some(joint), Some(point)) = (&mut pose[joint], point) {
+                joint.position = point;
+                joint.confidence = Confidence::new(0.7);
+            }
+        }
+        assert!(weight(&pose, Joint::LeftAnkle) > 0.8);
+        assert!(weight(&pose, Joint::RightAnkle) < 0.2);
+        // Hips lie behind one another in any view from the side.
+        assert!(weight(&pose, Joint::RightHip) > 0.6);
     }
 }

@@ -418,6 +418,7 @@ impl Followed {
     /// nobody's is; says whether anything changed.
     fn takes_sides_of(&mut self, predicted: &identity::Prediction, seen: &[&Sighting]) -> bool {
         let (before, mut changed) = (self.figure.clone(), false);
+        let velocity = before.velocity();
         for (part, count) in identity::PARTS.iter().zip(&mut self.exchanged) {
             let said: Vec<bool> = seen
                 .iter()
@@ -431,11 +432,11 @@ impl Followed {
             }
         }
         let time = self.figure.time();
-        if identity::twisted(&self.figure.predict(time)).is_some() {
+        if identity::twisted(&self.figure.predict(time), velocity).is_some() {
             // However many views say so.
             (self.figure, changed) = (before, false);
         }
-        let twisted = identity::twisted(predicted);
+        let twisted = identity::twisted(predicted, velocity);
         self.twisted = twisted.map_or(0, |_| self.twisted + 1);
         if let Some(part) = twisted
             && self.twisted >= TWISTED

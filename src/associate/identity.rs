@@ -27,7 +27,7 @@ pub fn distance(person: &Prediction, seen: &Sighting) -> Option<f64> {
             let joint = if exchanged { joint.mirror() } else { joint };
             Some((off_by(person[joint]?, ray), *weight))
         });
-        mean_distance(pairs)
+        mean_distance(pairs, LEAST_SHARED)
     };
     let kept = read(false)?;
     Some(read(true).map_or(kept, |exchanged| kept.min(exchanged + CLEARLY)))
@@ -40,14 +40,14 @@ fn off_by((place, sigma): (DVec3, f64), ray: &crate::camera::Ray) -> f64 {
     (ray.offset(place).length() - sigma.min(0.3)).clamp(0.0, MOST)
 }
 
-fn mean_distance(errors: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
+fn mean_distance(errors: impl Iterator<Item = (f64, f64)>, least: usize) -> Option<f64> {
     let (mut sum, mut total, mut count) = (0.0, 0.0, 0);
     for (error, weight) in errors {
         sum += error * weight;
         total += weight;
         count += 1;
     }
-    (count >= LEAST_SHARED && total > 0.0).then(|| sum / total)
+    (count >= least && total > 0.0).then(|| sum / total)
 }
 
 /// Finds the known people among the sightings of one view. `looks` says how alike a person and a sighting look (0–1), where
@@ -82,10 +82,13 @@ const CLEARLY: f64 = 0.04;
 
 /// What networks exchange by itself: they mistake a front for a back, or legs that cross.
 pub const PARTS: [&[Joint]; 3] = [ARMS, LEGS, FACE];
+/// Whoever's front is mistaken for a back has their hips exchanged too, which the legs below them do not tell.
+const HIPS: &[Joint] = &[Joint::LeftHip];
 
 /// What a view says of the sides of one of the [`PARTS`]: whether it fits the person clearly better with left and right
 /// exchanged, or clearly worse. `None` where it says neither.
 pub fn is_exchanged(person: &Prediction, seen: &Sighting, part: &[Joint]) -> Option<bool> {
+    let least = LEAST_SHARED.min(2 * part.len());
     let error = |exchanged: bool| {
         let both = part.iter().flat_map(|&joint| [joint, joint.mirror()]);
         let pairs = both.filter_map(|joint: Joint| {
@@ -93,7 +96,7 @@ pub fn is_exchanged(person: &Prediction, seen: &Sighting, part: &[Joint]) -> Opt
             let (ray, weight) = seen.rays[read]?;
             Some((off_by(person[joint]?, &ray), weight))
         });
-        mean_distance(pairs)
+        mean_distance(pairs, least)
     };
     let gain = error(false)? - error(true)?;
     (gain.abs() > CLEARLY).then_some(gain > 0.0)
@@ -102,9 +105,13 @@ pub fn is_exchanged(person: &Prediction, seen: &Sighting, part: &[Joint]) -> Opt
 /// Hips that face so far away from where the shoulders do, as a cosine, are no person's.
 const TWISTED: f64 = -0.5;
 
-/// Which of the [`PARTS`] has its sides exchanged, where the body is twisted as nobody's is: hips that face backward. Where the nose
-/// is seen it says whether the arms or the legs are wrong; else the legs are, which are mistaken more often.
-pub fn twisted(person: &Prediction) -> Option<&'static [Joint]> {
+/// Whoever is faster than this, in metres a second, walks ahead.
+const WALKS: f64 = 0.5;
+
+/// Which of arms, legs and hips have their sides exchanged, where the body is twisted as nobody's is: hips that face backward. Which way they
+/// walk says whether the arms or the legs are wrong, `velocity` in metres a second; of somebody who stands the nose does, where it
+/// is seen; else the legs are, which are mistaken more often.
+pub fn twisted(person: &Prediction, velocity: DVec3) -> Option<&'static [Joint]> {
     let place = |joint: Joint| person[joint].map(|(place, _)| place);
     let across = |left: Joint| Some((place(left.mirror())? - place(left)?).with_y(0.0));
     let (shoulders, hips) = (across(Joint::LeftShoulder)?, across(Joint::LeftHip)?);
@@ -117,14 +124,31 @@ pub fn twisted(person: &Prediction) -> Option<&'static [Joint]> {
         let middle = (place(Joint::LeftShoulder)? + place(Joint::RightShoulder)?) * 0.5;
         Some(place(Joint::Nose)? - middle)
     };
+    let walked = Some(velocity.with_y(0.0)).filter(|velocity| velocity.length() > WALKS);
     // Whoever has their right hand to the right looks ahead.
-    let arms_are_wrong = nose().is_some_and(|nose| nose.dot(DVec3::Y.cross(shoulders)) < 0.0);
-    Some(if arms_are_wrong { ARMS } else { LEGS })
+    let arms_are_wrong = walked
+        .or_else(nose)
+        .is_some_and(|ahead| ahead.dot(DVec3::Y.cross(shoulders)) < 0.0);
+    let apart = |hip: Joint, knee: Joint| Some(place(hip)?.distance(place(knee)?));
+    let thighs_cross = || {
+        let own =
+            apart(Joint::LeftHip, Joint::LeftKnee)? + apart(Joint::RightHip, Joint::RightKnee)?;
+        let other =
+            apart(Joint::LeftHip, Joint::RightKnee)? + apart(Joint::RightHip, Joint::LeftKnee)?;
+        Some(other < own)
+    };
+    Some(if arms_are_wrong {
+        ARMS
+    } else if thighs_cross() == Some(true) {
+        HIPS
+    } else {
+        LEGS
+    })
 }
 
 /// Exchanges left and right of a sighting, of its arms, legs or face alone, where that clearly fits the person better.
 pub fn mend_exchange(person: &Prediction, seen: &mut Sighting) {
-    for part in PARTS {
+    for part in PARTS.into_iter().chain([HIPS]) {
         if is_exchanged(person, seen, part) == Some(true) {
             seen.exchange(part);
         }
@@ -160,30 +184,37 @@ mod tests {
     }
 
     #[test]
-    fn hips_that_face_backward_are_the_legs_fault_or_the_arms_where_the_nose_says_so() {
+    fn hips_that_face_backward_are_the_arms_fault_where_the_nose_or_the_walk_says_so() {
         let person = prediction(DVec3::ZERO);
-        assert_eq!(twisted(&person), None);
+        assert_eq!(twisted(&person, DVec3::ZERO), None);
         let exchanged = |part: &[Joint]| {
             let mut person = person.clone();
             person.exchange(part);
             person
         };
-        let told = |part: &[Joint]| twisted(&exchanged(part));
+        let told = |part: &[Joint]| twisted(&exchanged(part), DVec3::ZERO);
         assert_eq!((told(LEGS), told(ARMS)), (Some(LEGS), Some(ARMS)));
+        // Legs that cross below the hips: those alone are wrong.
+        assert_eq!(told(HIPS), Some(HIPS));
         let mut unseen = exchanged(ARMS);
         unseen[Joint::Nose] = None;
-        assert_eq!(twisted(&unseen), Some(LEGS));
+        assert_eq!(twisted(&unseen, DVec3::ZERO), Some(LEGS));
+        // They look along +z.
+        let walking = |velocity: f64| twisted(&unseen, DVec3::Z * velocity);
+        assert_eq!((walking(1.2), walking(-1.2)), (Some(ARMS), Some(LEGS)));
     }
 
     #[test]
-    fn legs_that_a_network_exchanged_are_put_right_and_arms_stay() {
+    fn legs_and_hips_that_a_network_exchanged_are_put_right_and_arms_stay() {
         let views = room(2);
         let truth = standing(DVec3::ZERO);
         let right = seen_by(0, &views, &truth);
-        let mut wrong = right.clone();
-        wrong.exchange(LEGS);
-        mend_exchange(&prediction(DVec3::ZERO), &mut wrong);
-        assert_eq!(wrong.pose, right.pose);
+        for part in [LEGS, HIPS] {
+            let mut wrong = right.clone();
+            wrong.exchange(part);
+            mend_exchange(&prediction(DVec3::ZERO), &mut wrong);
+            assert_eq!(wrong.pose, right.pose);
+        }
         let mut kept = right.clone();
         mend_exchange(&prediction(DVec3::ZERO), &mut kept);
         assert_eq!(kept.pose, right.pose);

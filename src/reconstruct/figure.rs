@@ -252,7 +252,7 @@ impl Figure {
     }
 
     /// How the body as a whole moves, in metres a second: the mean of the joints that are seen.
-    fn velocity(&self) -> DVec3 {
+    pub fn velocity(&self) -> DVec3 {
         let seen = self.joints.present().filter(|(_, joint)| joint.views > 0);
         let velocities: Vec<DVec3> = seen
             .filter_map(|(joint, _)| Some(self.motions[joint]?.velocity))
