@@ -4,8 +4,10 @@
 //! further ones by what is known by then ([`pose`]), all of it adjusted together ([`bundle`]). [`boards`] places them by a
 //! board instead. [`intrinsics`] solves lenses from the corners of a [`board`], and [`coverage`] tells when enough of it was
 //! shown. [`sync`] tells how far clocks are apart. [`verdict`] says whether a calibration can be trusted,
-//! and [`watchdog`] whether it still can; [`files`] reads and writes them.
+//! and [`watchdog`] whether it still can, by the people and by what stands still behind them ([`backdrop`]); [`files`] reads and
+//! writes them.
 
+pub mod backdrop;
 pub mod board;
 pub mod boards;
 pub mod bundle;

@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use bevy::math::Rect;
+
 use crate::associate::Sighting;
 use crate::calibrate::watchdog::{Bump, Watchdog};
 use crate::camera::{Intrinsics, View};
@@ -169,6 +171,12 @@ impl RoomPipeline {
         let people = self.room.advance(time, &sightings);
         times.space = began.elapsed();
         self.watchdog.take(time, &people, &sightings);
+        for (view, (frame, seen)) in frames.iter().zip(&seen).enumerate() {
+            if let Some(frame) = frame {
+                let boxes: Vec<Rect> = seen.iter().map(|person| person.bounds).collect();
+                self.watchdog.look(time, view, &frame.image, &boxes);
+            }
+        }
         Ok(RoomCapture::new(time, seen, people, times))
     }
 

@@ -1,4 +1,7 @@
-//! Whether a camera was bumped after it was calibrated, told by the people who move before it.
+//! Whether a camera was bumped after it was calibrated, told by what stands still before it and by the people who move there.
+//!
+//! What stands still ([`backdrop`](super::backdrop)) tells more than people do, where a picture has edges that people do not hide,
+//! and has the last word then. It does not tell how a camera stood before anybody looked, nor how it stands now.
 //!
 //! Where the other cameras see a joint, each camera should. Its own pose is solved from what it does see, over some seconds
 //! ([`pose`](super::pose)); what it was in the first seconds, with all that is slightly wrong in any calibration, is what later
@@ -6,8 +9,10 @@
 
 use std::collections::VecDeque;
 
-use bevy::math::Vec2;
+use bevy::math::{DMat3, DQuat, DVec2, DVec3, Rect, Vec2};
+use image::RgbImage;
 
+use super::backdrop::Backdrop;
 use super::pose::{Landmark, refine};
 use super::projection::median;
 use crate::associate::Sighting;
@@ -45,6 +50,8 @@ pub struct Watchdog {
     suspect: Option<(usize, f64)>,
     /// Of which cameras that was told.
     told: Vec<bool>,
+    /// What stands still before each camera, and when it was looked at last.
+    backdrops: Vec<(Backdrop, f64)>,
 }
 
 /// What the last seconds say of the cameras.
@@ -63,6 +70,10 @@ const WINDOW: f64 = 4.0;
 const LEAST: usize = 200;
 /// More than this, in radians: a fifth of a degree, or 2 cm from 5 m away.
 const BUMPED: f64 = 0.0038;
+/// More than this, in radians, where what stands still tells it: 2 cm from 16 m away.
+const MOVED: f64 = 0.0012;
+/// Seconds from one look at what stands still to the next.
+pub(crate) const BETWEEN: f64 = 1.0;
 /// More than this from how it was calibrated, in radians, as no usable calibration is.
 const ELSEWHERE: f64 = 0.02;
 /// Joints that are off by more than this, in radians, are so together, as people stand and face: a bump must be more than that.
@@ -79,6 +90,7 @@ impl Watchdog {
             time: 0.0,
             suspect: None,
             told: vec![false; views.len()],
+            backdrops: vec![(Backdrop::default(), f64::NEG_INFINITY); views.len()],
             views,
             noise: Noise {
                 metres: 0.05,
@@ -116,9 +128,24 @@ impl Watchdog {
         }
     }
 
-    /// Looks at the last seconds; tells each bump once, as soon as all of them are after it. Some milliseconds a camera: once a
-    /// second is enough.
+    /// Takes in what a view shows, in which people hide these boxes, in its pixels. Looks at it once a second; more pictures than
+    /// that cost nothing.
+    pub fn look(&mut self, time: f64, view: usize, picture: &RgbImage, people: &[Rect]) {
+        let Some((backdrop, looked)) = self.backdrops.get_mut(view) else {
+            return;
+        };
+        if (time - *looked).abs() >= BETWEEN {
+            *looked = time;
+            backdrop.take(picture, people);
+        }
+    }
+
+    /// Looks at the last seconds; tells each bump once: of what stood still after three seconds, of people as soon as all that is
+    /// remembered of them is after it. Some milliseconds a camera: once a second is enough.
     pub fn check(&mut self) -> Option<Bump> {
+        if let Some(bump) = self.check_backdrops() {
+            return Some(bump);
+        }
         let bump = match self.compare() {
             Comparison::Other(bump) => bump,
             Comparison::Same => {
@@ -138,6 +165,59 @@ impl Watchdog {
         let is_sure = self.time - since >= WINDOW && !self.told[bump.view];
         self.told[bump.view] |= is_sure;
         is_sure.then_some(bump)
+    }
+
+    /// By how much what stands still before a camera has moved, in radians to the right and down; `None` where that is not known.
+    fn turned(&self, view: usize) -> Option<DVec2> {
+        let lens = &self.views[view].intrinsics;
+        Some(self.backdrops[view].0.shift()? * f64::from(lens.width) / lens.focal)
+    }
+
+    fn check_backdrops(&mut self) -> Option<Bump> {
+        let moved = |view: usize| {
+            Some((
+                view,
+                self.turned(view).filter(|turn| turn.length() > MOVED)?,
+            ))
+        };
+        let (view, turn) = (0..self.views.len()).find_map(moved)?;
+        self.backdrops[view].0.begin_anew();
+        if std::mem::replace(&mut self.told[view], true) {
+            return None;
+        }
+        let extrinsics = self
+            .solved_since(view, self.time - BETWEEN * 2.0)
+            .unwrap_or_else(|| {
+                // From afar, a shift looks like a turn.
+                let old = self.views[view].extrinsics;
+                let turn =
+                    DMat3::from_quat(DQuat::from_scaled_axis(DVec3::new(-turn.y, turn.x, 0.0)));
+                Extrinsics {
+                    rotation: turn * old.rotation,
+                    translation: turn * old.translation,
+                }
+            });
+        Some(Bump {
+            view,
+            shift: turn.length(),
+            extrinsics,
+            sentence: format!(
+                "the camera {} was bumped: what stands still is {:.2}° off in its picture; put it back, or solve its pose anew",
+                self.views[view].name,
+                turn.length().to_degrees()
+            ),
+        })
+    }
+
+    /// A camera's pose by whom it has seen since a time; `None` where that is not enough.
+    fn solved_since(&self, view: usize, time: f64) -> Option<Extrinsics> {
+        let since = self.seen.iter().filter(|(at, _)| *at >= time);
+        let points: Vec<Vec<Look>> = since.map(|(_, looks)| looks.clone()).collect();
+        let landmarks = self.landmarks(view, &points);
+        let before = self.before[view]?;
+        let lens = &self.views[view].intrinsics;
+        let now = (landmarks.len() >= LEAST).then(|| refine(lens, &before, &landmarks))??;
+        Some(self.moved(view, &before, &now.extrinsics))
     }
 
     fn compare(&mut self) -> Comparison {
@@ -183,10 +263,12 @@ impl Watchdog {
             let shift = median(&mut apart) / camera.focal();
             let off = error / camera.focal();
             let limit = if off > UNSURE { limit.max(off) } else { limit };
-            if shift <= limit {
+            let stands_still = self.before[view].is_some()
+                && self.turned(view).is_some_and(|turn| turn.length() <= MOVED);
+            if shift <= limit || stands_still {
                 self.told[view] = false;
             }
-            if shift > limit {
+            if shift > limit && !stands_still {
                 suspects.push((shift, view, self.moved(view, &before, &now)));
             } else if self.before[view].is_none() {
                 first.push((view, now));
@@ -298,6 +380,10 @@ impl Watchdog {
         self.before.fill(None);
         self.told.fill(false);
         self.suspect = None;
+        for (backdrop, looked) in &mut self.backdrops {
+            backdrop.begin_anew();
+            *looked = f64::NEG_INFINITY;
+        }
     }
 }
 
@@ -306,7 +392,6 @@ mod tests {
     use super::*;
     use crate::multiview::{MultiView, MultiViewSettings};
     use crate::source::synthetic::{Faults, Random, Walker, cameras_around, look};
-    use bevy::math::{DMat3, DVec3};
 
     /// What happens before the cameras.
     struct Scene {

@@ -15,7 +15,7 @@ use super::{
     CameraState, CameraStatus, CaptureCamera, Captured, Performer, PerformerEntered, PerformerLeft,
 };
 use crate::associate::Sighting;
-use crate::calibrate::watchdog::{Bump, Watchdog};
+use crate::calibrate::watchdog::{BETWEEN, Bump, Watchdog};
 use crate::camera::View;
 use crate::multiview::{MultiView, MultiViewSettings};
 use crate::pipeline::Capture;
@@ -41,8 +41,9 @@ pub struct RoomCaptured {
     pub epoch: u64,
 }
 
-/// A camera of a room does not stand as it did, as the people before it tell: since a moment ago, or, where it is off by more
-/// than a degree, since before anybody came. Three cameras or more are needed to know. Triggered once for each bump.
+/// A camera of a room does not stand as it did, as what stands still before it tells, or the people who move there: since a
+/// moment ago, or, where it is off by more than a degree, since before anybody came. By people, three cameras or more are needed
+/// to know. Triggered once for each bump.
 #[derive(EntityEvent, Clone, Debug)]
 pub struct CameraBumped {
     /// The camera.
@@ -121,6 +122,8 @@ struct Follower {
     moments: Outbox<Moment>,
     found: Inbox<RoomCaptured>,
     bumps: Inbox<Bump>,
+    /// Of each camera, the time of the last picture that went along with what was found in it, in seconds of its source.
+    pictured: Vec<f64>,
     _worker: Worker,
 }
 
@@ -181,7 +184,14 @@ fn gather(
     let now = Instant::now();
     for Captured { camera, capture } in captured.read() {
         if let Some(view) = members.iter().position(|member| member.entity == *camera) {
-            moments.push(view, without_picture(capture), now);
+            let pictured = &mut follower.pictured[view];
+            let capture = if (capture.frame.time - *pictured).abs() < BETWEEN {
+                without_picture(capture)
+            } else {
+                *pictured = capture.frame.time;
+                Arc::clone(capture)
+            };
+            moments.push(view, capture, now);
         }
     }
     let presence = |view: usize| {
@@ -223,7 +233,7 @@ fn gather(
     }
 }
 
-/// What was found in a picture, without the picture: many moments may wait.
+/// What was found in a picture, without the picture: many moments may wait. The watchdog wants to see one now and then.
 fn without_picture(capture: &Capture) -> Arc<Capture> {
     let mut found = capture.clone();
     found.frame.image = Arc::default();
@@ -278,6 +288,7 @@ impl Room {
                     moments,
                     found,
                     bumps,
+                    pictured: vec![f64::NEG_INFINITY; self.cameras.len()],
                     _worker: worker,
                 });
             }
@@ -364,6 +375,8 @@ fn advance(
             ));
             seen[*view].push(person.seen.clone());
         }
+        let boxes: Vec<Rect> = seen[*view].iter().map(|person| person.bounds).collect();
+        dog.look(moment.time, *view, &capture.frame.image, &boxes);
     }
     let time = moment.time;
     let people = room.advance(time, &sightings);
