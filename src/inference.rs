@@ -283,7 +283,7 @@ impl Models {
     /// Our own models, inside the crate.
     #[cfg(feature = "embedded-models")]
     pub fn embedded() -> Models {
-        let files: [(&str, &[u8]); 3] = [
+        let files: [(&str, &[u8]); 4] = [
             (
                 include_str!("../models/embedded/person.json"),
                 include_bytes!("../models/embedded/person.onnx"),
@@ -295,6 +295,10 @@ impl Models {
             (
                 include_str!("../models/embedded/lifter.json"),
                 include_bytes!("../models/embedded/lifter.onnx"),
+            ),
+            (
+                include_str!("../models/embedded/refiner.json"),
+                include_bytes!("../models/embedded/refiner.onnx"),
             ),
         ];
         let models = files

@@ -4,13 +4,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use bevy::math::Vec2;
+use bevy::math::{DMat3, Vec2};
 use bevy_pose_capture::associate::Sighting;
 use bevy_pose_capture::calibrate::files;
 use bevy_pose_capture::camera::View;
+use bevy_pose_capture::inference::{Engine, Models, Task};
 use bevy_pose_capture::multiview::{MultiView, MultiViewSettings, RoomPerson};
 use bevy_pose_capture::reconstruct::figure;
 use bevy_pose_capture::record::exchange::keypoint_named;
+use bevy_pose_capture::refine::sequence::SequenceRefiner;
 use bevy_pose_capture::skeleton::{Confidence, Joint, Keypoint, Pose2d};
 use bevy_pose_capture::source::synthetic::Random;
 use serde::{Deserialize, Serialize};
@@ -45,6 +47,9 @@ pub struct Arguments {
     /// Standard deviation, in pixels, of noise to add.
     #[arg(long, default_value_t = 0.0)]
     noise: f64,
+    /// Correct the people over time at the end, as `record_clip --refine` does.
+    #[arg(long)]
+    refine: bool,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -92,11 +97,15 @@ struct FoundFrame {
 struct FoundPerson {
     id: u32,
     joints: Vec<Option<[f64; 3]>>,
+    /// Expected error of each, in the cameras' unit.
+    sigmas: Vec<Option<f64>>,
 }
 
 /// Follows the people of a file through its views.
 pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
-    let views = files::read(&arguments.cameras)?.views;
+    let file = files::read(&arguments.cameras)?;
+    let bevy_from_file = file.bevy_from_file();
+    let views = file.views;
     let detections: Detections = read(&arguments.detections)?;
     let joints: Vec<Option<Joint>> = detections
         .joint_names
@@ -114,7 +123,7 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let mut room = MultiView::new(views, settings);
     let mut random = Random::new(1);
     let mut times = Vec::with_capacity(detections.frames.len());
-    let mut frames = Vec::with_capacity(detections.frames.len());
+    let mut moments = Vec::with_capacity(detections.frames.len());
     for frame in &detections.frames {
         if frame.views.len() > room.views().len() {
             let (given, known) = (frame.views.len(), room.views().len());
@@ -140,15 +149,21 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
             .collect();
         let people = room.advance(frame.frame as f64 / arguments.rate, &sightings);
         times.push(began.elapsed().as_secs_f64() * 1e3);
-        frames.push(FoundFrame {
-            frame: frame.frame,
-            people: people.iter().map(|person| found(person, &joints)).collect(),
-        });
+        moments.push(people);
     }
     report(&mut times, room.views());
+    if arguments.refine {
+        refine(&mut moments, bevy_from_file)?;
+    }
+    let frames = detections.frames.iter().zip(&moments);
     let found = Found {
+        frames: frames
+            .map(|(frame, people)| FoundFrame {
+                frame: frame.frame,
+                people: people.iter().map(|person| found(person, &joints)).collect(),
+            })
+            .collect(),
         joint_names: detections.joint_names,
-        frames,
     };
     std::fs::write(&arguments.out, serde_json::to_vec(&found)?)
         .map_err(|error| format!("cannot write {}: {error}", arguments.out.display()))?;
@@ -180,11 +195,35 @@ fn pose(
 }
 
 fn found(person: &RoomPerson, joints: &[Option<Joint>]) -> FoundPerson {
-    let place = |joint: &Option<Joint>| Some(person.joints[(*joint)?]?.position.to_array());
+    let found = |joint: &Option<Joint>| person.joints[(*joint)?];
+    let joints = joints.iter().map(found);
     FoundPerson {
         id: person.id,
-        joints: joints.iter().map(place).collect(),
+        joints: joints
+            .clone()
+            .map(|joint| Some(joint?.position.to_array()))
+            .collect(),
+        sigmas: joints.map(|joint| Some(joint?.sigma)).collect(),
     }
+}
+
+/// Corrects everybody over time. The refiner knows people as they stand in Bevy's world.
+fn refine(moments: &mut [Vec<RoomPerson>], bevy_from_file: DMat3) -> Result<(), AnyError> {
+    let turn = |moments: &mut [Vec<RoomPerson>], by: DMat3| {
+        for person in moments.iter_mut().flatten() {
+            for &joint in Joint::ALL {
+                if let Some(joint) = &mut person.joints[joint] {
+                    joint.position = by * joint.position;
+                }
+            }
+        }
+    };
+    let models = Models::embedded();
+    let mut refiner = SequenceRefiner::load(models.of(Task::Refine)?, &Engine::find(), 1)?;
+    turn(moments, bevy_from_file);
+    refiner.refine_room(moments.iter_mut().map(Vec::as_mut_slice))?;
+    turn(moments, bevy_from_file.transpose());
+    Ok(())
 }
 
 fn report(times: &mut [f64], views: &[View]) {

@@ -8,10 +8,11 @@ use bevy::math::{DVec3, Vec2, Vec3};
 use bevy_pose_capture::associate::Sighting;
 use bevy_pose_capture::calibrate::files;
 use bevy_pose_capture::camera::{Distortion, Intrinsics, View};
-use bevy_pose_capture::inference::{Engine, Models};
+use bevy_pose_capture::inference::{Engine, Models, Task};
 use bevy_pose_capture::multiview::{MultiView, MultiViewSettings, RoomPerson};
 use bevy_pose_capture::pipeline::{Person, Pipeline, PipelineSettings};
 use bevy_pose_capture::reconstruct::figure::{FigureJoint, Joints};
+use bevy_pose_capture::refine::sequence::SequenceRefiner;
 use bevy_pose_capture::skeleton::{Confidence, Joint, JointMap, Keypoint, Pose2d};
 use bevy_pose_capture::source::synthetic::{Tally, cameras_around};
 use bevy_pose_capture::source::virtual_webcam::Faults;
@@ -47,6 +48,9 @@ pub struct Arguments {
     /// Score what is in the folder already: nothing is rendered.
     #[arg(long)]
     again: bool,
+    /// Correct the people over time at the end, as `record_clip --refine` does.
+    #[arg(long)]
+    refine: bool,
     #[command(flatten)]
     equipment: EquipmentArguments,
 }
@@ -129,6 +133,14 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
         files::write(&cameras, &views)?;
         equipment = Some(Equipment::of(&arguments.equipment)?);
     }
+    let mut refiner = match arguments.refine {
+        true => Some(SequenceRefiner::load(
+            Models::embedded().of(Task::Refine)?,
+            &Engine::find(),
+            1,
+        )?),
+        false => None,
+    };
     let mut rows = Vec::new();
     for people in 1..=arguments.people as usize {
         let file = arguments.out.join(format!("seen_{people}.json"));
@@ -151,7 +163,7 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
             rows.push(Row {
                 people,
                 cameras,
-                tally: follow(&session, &views, &chosen),
+                tally: follow(&session, &views, &chosen, refiner.as_mut())?,
                 moments: session.frames.len(),
             });
         }
@@ -354,13 +366,18 @@ impl Seen {
     }
 }
 
-fn follow(session: &Session, views: &[View], chosen: &[usize]) -> Tally {
+fn follow(
+    session: &Session,
+    views: &[View],
+    chosen: &[usize],
+    refiner: Option<&mut SequenceRefiner>,
+) -> Result<Tally, AnyError> {
     let own: Vec<View> = chosen.iter().map(|&view| views[view].clone()).collect();
     let mut room = MultiView::new(own.clone(), MultiViewSettings::default());
-    let mut tally = Tally::default();
     let names = &session.joint_names;
+    let mut found = Vec::with_capacity(session.frames.len());
     for moment in &session.frames {
-        let found = if let [view] = chosen {
+        found.push(if let [view] = chosen {
             let people = moment.views[*view].people.iter();
             people
                 .map(|seen| seen.alone(names, &views[*view]))
@@ -373,7 +390,14 @@ fn follow(session: &Session, views: &[View], chosen: &[usize]) -> Tally {
                     .extend(people.map(|seen| Sighting::new(v, camera, &seen.pose(names), None)));
             }
             room.advance(moment.frame as f64 / session.rate, &sightings)
-        };
+        });
+    }
+    // What one camera says of a place jumps about; the refiner is for rooms.
+    if let (Some(refiner), [_, _, ..]) = (refiner, chosen) {
+        refiner.refine_room(found.iter_mut().map(Vec::as_mut_slice))?;
+    }
+    let mut tally = Tally::default();
+    for (moment, found) in session.frames.iter().zip(&found) {
         let truth = |places: &Vec<Option<[f64; 3]>>| {
             let mut joints: JointMap<Option<DVec3>> = JointMap::default();
             for (&joint, place) in names.iter().zip(places) {
@@ -382,9 +406,9 @@ fn follow(session: &Session, views: &[View], chosen: &[usize]) -> Tally {
             joints
         };
         let truth: People = moment.truth.iter().map(truth).collect();
-        tally.take(&truth, &found);
+        tally.take(&truth, found);
     }
-    tally
+    Ok(tally)
 }
 
 fn table(rows: &[Row]) -> String {

@@ -36,6 +36,10 @@ struct Arguments {
     /// `NAME=SECONDS`: the clip of that name began so much later than the first, as `calibrate check` tells; with --calibration.
     #[arg(long, value_parser = delay, requires = "calibration", allow_negative_numbers = true)]
     delay: Vec<(String, f64)>,
+    /// Correct the people over time at the end: what cameras got wrong for a moment is mended by what came before and after. For
+    /// several clips; capture.take keeps what was seen.
+    #[arg(long, requires = "calibration")]
+    refine: bool,
     /// Folder for capture.glb, capture.take, keypoints.json and joints.json (of a room people.json) and the pictures; made where it is missing.
     #[arg(long)]
     out: PathBuf,

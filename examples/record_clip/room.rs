@@ -7,11 +7,12 @@ use bevy::math::Vec2;
 use bevy_pose_capture::calibrate::files::{for_clips, read};
 use bevy_pose_capture::camera::View;
 use bevy_pose_capture::detect::DetectSettings;
-use bevy_pose_capture::inference::{Engine, Models};
+use bevy_pose_capture::inference::{Engine, Models, Task};
 use bevy_pose_capture::multiview::MultiViewSettings;
 use bevy_pose_capture::record::exchange::PeopleFile;
 use bevy_pose_capture::record::overlay::{contact_sheet, draw_pose};
 use bevy_pose_capture::record::take::{Take, TakeFrame, TakeWriter};
+use bevy_pose_capture::refine::sequence::SequenceRefiner;
 use bevy_pose_capture::room::{RoomCapture, RoomPipeline};
 use bevy_pose_capture::skeleton::{Confidence, Keypoint, Pose2d};
 use bevy_pose_capture::source::together::Together;
@@ -63,7 +64,14 @@ pub fn run(
     let mut take = Take::new("room", (0, 0));
     let mut writer = TakeWriter::create(&arguments.out.join("capture.take"))?;
     writer.begin(&take.header)?;
-    let mut people = PeopleFile::new(bevy_from_file);
+    let mut refiner = match arguments.refine {
+        true => Some(SequenceRefiner::load(
+            models.of(Task::Refine)?,
+            engine,
+            arguments.threads,
+        )?),
+        false => None,
+    };
     let mut captures: Vec<RoomCapture> = Vec::new();
     let mut sheets = Vec::new();
     let tile_every = (length / 12).max(1) as usize;
@@ -73,9 +81,7 @@ pub fn run(
         let captured = room.process(moment.time, &moment.frames)?;
         for frame in TakeFrame::of_room(&captured, captured.time) {
             writer.push(&frame)?;
-            take.frames.push(frame);
         }
-        people.push(&captured);
         if moment.time - looked >= 1.0 {
             looked = moment.time;
             bumps.extend(room.bumped().map(|bump| (moment.time, bump.sentence)));
@@ -91,6 +97,16 @@ pub fn run(
     report(&captures);
     for (time, sentence) in bumps {
         eprintln!("note: by {time:.0} s {sentence}");
+    }
+    if let Some(refiner) = &mut refiner {
+        let moments = captures.iter_mut();
+        refiner.refine_room(moments.map(|capture| capture.people.as_mut_slice()))?;
+    }
+    let mut people = PeopleFile::new(bevy_from_file);
+    for capture in &captures {
+        people.push(capture);
+        take.frames
+            .extend(TakeFrame::of_room(capture, capture.time));
     }
     write_json(&arguments.out.join("people.json"), &people)?;
     if !sheets.is_empty() {

@@ -197,9 +197,10 @@ impl KeypointEstimator {
                 }
                 (points, presence)
             }
-            Decoder::Yolox { .. } | Decoder::Lift { .. } | Decoder::Embedding { .. } => {
-                (Vec::new(), 0.0)
-            }
+            Decoder::Yolox { .. }
+            | Decoder::Lift { .. }
+            | Decoder::Refine { .. }
+            | Decoder::Embedding { .. } => (Vec::new(), 0.0),
         }
     }
 }

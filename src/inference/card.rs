@@ -16,6 +16,8 @@ pub enum Task {
     Lift,
     /// Describes a person's looks, to know them again.
     Appearance,
+    /// Corrects 3D over time.
+    Refine,
 }
 
 impl std::fmt::Display for Task {
@@ -25,6 +27,7 @@ impl std::fmt::Display for Task {
             Task::Keypoints => "keypoints",
             Task::Lift => "lifting",
             Task::Appearance => "appearance",
+            Task::Refine => "refining",
         })
     }
 }
@@ -67,9 +70,9 @@ impl ModelCard {
     /// A sentence on what is wrong.
     pub fn parse(json: &[u8]) -> Result<ModelCard, String> {
         let card: ModelCard = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        let needs_joints = matches!(card.task, Task::Keypoints | Task::Lift);
+        let needs_joints = matches!(card.task, Task::Keypoints | Task::Lift | Task::Refine);
         if needs_joints && card.joints.is_none() {
-            return Err("a card for keypoints or lifting needs `joints`".into());
+            return Err("a card for keypoints, lifting or refining needs `joints`".into());
         }
         if let InputForm::Image { width, height, .. } = card.input.form
             && (width == 0 || height == 0)
@@ -307,6 +310,11 @@ pub enum Decoder {
         /// Output of shape `(1, joints, 4)`.
         output: String,
     },
+    /// Frames of x, y, z in metres, in the frame of the input.
+    Refine {
+        /// Output of shape `(1, frames, joints, 3)`.
+        output: String,
+    },
     /// A vector.
     Embedding {
         /// Output of shape `(1, n)`.
@@ -321,6 +329,7 @@ impl Decoder {
             Decoder::Yolox { output, .. }
             | Decoder::Heatmap { output }
             | Decoder::Lift { output }
+            | Decoder::Refine { output }
             | Decoder::Embedding { output } => vec![output],
             Decoder::Simcc { x, y, .. } => vec![x, y],
             Decoder::Regression {

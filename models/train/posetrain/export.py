@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from .vision import KeypointNet, PersonNet
+from .refining import COLUMNS, JOINTS
 from .views import FEATURES
 
 
@@ -72,11 +73,16 @@ def image_input(size, fit):
 def export(recipe, recipe_name, net, out):
     net.eval()
     name = recipe["name"]
-    card = {"name": name, "task": {"lifting": "lift"}.get(recipe["task"], recipe["task"]), "file": f"{name}.onnx"}
+    card = {"name": name, "task": {"lifting": "lift", "refining": "refine"}.get(recipe["task"], recipe["task"]), "file": f"{name}.onnx"}
     if recipe["task"] == "lifting":
         module, example, inputs = net, torch.zeros(1, net.frames, FEATURES), "sequence"
         card |= {"joints": "lift23", "input": {"name": inputs, "kind": "sequence", "frames": net.frames, "features": FEATURES},
                  "decoder": {"kind": "lift", "output": "pose"}, "data": "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"}
+    elif recipe["task"] == "refining":
+        features = JOINTS * COLUMNS
+        module, example, inputs = net, torch.zeros(1, net.frames, features), "sequence"
+        card |= {"joints": "lift23", "input": {"name": inputs, "kind": "sequence", "frames": net.frames, "features": features},
+                 "decoder": {"kind": "refine", "output": "poses"}, "data": "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"}
     elif recipe["task"] == "keypoints":
         size = recipe["size"]
         module, example, inputs = Heatmaps(net, recipe["calibration"]), torch.zeros(1, 3, size, size), "image"
