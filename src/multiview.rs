@@ -3,13 +3,15 @@
 //! What [`Pipeline`](crate::pipeline::Pipeline) is for one camera, [`MultiView`] is for a room of calibrated ones. It knows
 //! nothing of pictures: it takes 2D poses, from any network or file.
 
+mod followed;
+
 use bevy::math::DVec2;
 use nalgebra::DMatrix;
 
+use self::followed::Followed;
 use crate::assignment::assign;
 use crate::associate::{Sighting, appearance, cycle, epipolar, identity};
 use crate::camera::{Intrinsics, View};
-use crate::looks::Looks;
 use crate::reconstruct::figure::{Figure, Joints, Method, Sights};
 use crate::reconstruct::triangulate::{Noise, Sight};
 use crate::skeleton::{Joint3d, JointMap, Origin, Pose3d, derive_middle};
@@ -79,32 +81,6 @@ pub struct MultiView {
     pub settings: MultiViewSettings,
 }
 
-#[derive(Clone, Debug)]
-struct Followed {
-    id: u32,
-    figure: Figure,
-    began: f64,
-    last_seen: f64,
-    looks: Option<Looks>,
-    seen: Vec<(usize, usize)>,
-    /// At how many moments two views or more agreed on them.
-    agreed: u32,
-    /// How their joints are found, where that was said of them.
-    method: Option<Method>,
-    /// Of each [part](identity::PARTS), by how many sightings more, over time, it seemed to be exchanged than not.
-    exchanged: [usize; identity::PARTS.len()],
-    /// For how many moments they have been twisted.
-    twisted: u32,
-}
-
-/// Views that mistake left for right are put right by where the person's joints were going; but legs that cross, seen too
-/// seldom, may go on as one another. So many sightings more that say so are believed.
-const EXCHANGED: usize = 8;
-/// For so many moments may hips face backward, as they do when legs are hidden or cross.
-const TWISTED: u32 = 3;
-
-/// At how many moments views must have agreed on somebody before one view is enough to go on with.
-const TRUSTED: u32 = 10;
 /// Figures nearer to one another than this, in metres, are one person.
 const SAME_PERSON: f64 = 0.2;
 /// Somebody of whose joints this part lies where those of another one do, to so much of their size in the picture, is that one.
@@ -118,9 +94,6 @@ const LEAST_JOINTS: usize = 4;
 /// in metres a second.
 const ARMS_LENGTH: f64 = 0.7;
 const WALKING: f64 = 1.5;
-/// How fast remembered looks follow what is seen.
-const LOOKS_RATE: f32 = 0.1;
-
 impl MultiView {
     /// For a room.
     pub fn new(views: Vec<View>, settings: MultiViewSettings) -> MultiView {
@@ -408,79 +381,6 @@ impl MultiView {
     }
 }
 
-impl Followed {
-    /// Whether nobody saw them for so long that they may be anywhere.
-    fn is_lost(&self, time: f64, patience: f64) -> bool {
-        time - self.last_seen > patience
-    }
-
-    /// Exchanges the sides of their arms, legs or face where most views have said so for a while, or the body is twisted as
-    /// nobody's is; says whether anything changed.
-    fn takes_sides_of(&mut self, predicted: &identity::Prediction, seen: &[&Sighting]) -> bool {
-        let (before, mut changed) = (self.figure.clone(), false);
-        let velocity = before.velocity();
-        for (part, count) in identity::PARTS.iter().zip(&mut self.exchanged) {
-            let said: Vec<bool> = seen
-                .iter()
-                .filter_map(|seen| identity::is_exchanged(predicted, seen, part))
-                .collect();
-            let exchanged = said.iter().filter(|exchanged| **exchanged).count();
-            *count = (*count + exchanged).saturating_sub(said.len() - exchanged);
-            if *count >= EXCHANGED {
-                self.figure.exchange(part);
-                (*count, changed) = (0, true);
-            }
-        }
-        let time = self.figure.time();
-        if identity::twisted(&self.figure.predict(time), velocity).is_some() {
-            // However many views say so.
-            (self.figure, changed) = (before, false);
-        }
-        let twisted = identity::twisted(predicted, velocity);
-        self.twisted = twisted.map_or(0, |_| self.twisted + 1);
-        if let Some(part) = twisted
-            && self.twisted >= TWISTED
-        {
-            if !changed {
-                self.figure.exchange(part);
-            }
-            (self.twisted, changed) = (0, true);
-        }
-        changed
-    }
-
-    fn is_seen_in(&self, view: usize) -> bool {
-        self.seen.iter().any(|seen| seen.0 == view)
-    }
-
-    /// Takes in whether they were seen, and what they look like. Whoever views agreed on for long goes on with one view that
-    /// sees them; a newcomer wants two, as any two sightings may meet somewhere by chance.
-    fn remember(&mut self, time: f64, sightings: &[Sighting]) {
-        if self.seen.is_empty() {
-            return;
-        }
-        let seen_by = |views: u32| {
-            let joints = self.figure.joints().present();
-            joints.filter(|(_, joint)| joint.views >= views).count() >= LEAST_JOINTS
-        };
-        let agreed = seen_by(2);
-        if agreed || (self.agreed >= TRUSTED && seen_by(1)) {
-            self.last_seen = time;
-        }
-        self.agreed += u32::from(agreed);
-        for seen in self
-            .seen
-            .iter()
-            .filter_map(|&(_, n)| sightings[n].looks.as_ref())
-        {
-            self.looks = Some(match &self.looks {
-                Some(looks) => looks.mixed(seen, LOOKS_RATE),
-                None => seen.clone(),
-            });
-        }
-    }
-}
-
 /// Whether a sighting is of somebody who is known and seen in that view already: networks find one person twice, a part of them where
 /// another one passed.
 fn is_seen_twice(n: usize, sightings: &[Sighting], owner: &[Option<usize>]) -> bool {
@@ -532,6 +432,7 @@ fn is_plausible(joints: &Joints) -> bool {
 mod tests {
     use super::*;
     use crate::associate::tests::{room, seen_by, standing};
+    use crate::looks::Looks;
     use bevy::math::DVec3;
 
     /// Follows people; each gives, by time, where they stand, or `None` while no camera sees them. Returns their numbers at
@@ -609,35 +510,6 @@ mod tests {
         // Who looks alike is taken for whoever is nearest.
         let (before, after) = names(&[[1.0, 0.0], [1.0, 0.0]]);
         assert_eq!((before[0], before[1]), (after[1], after[0]));
-    }
-
-    #[test]
-    fn sides_that_went_on_as_one_another_are_put_right() {
-        use crate::skeleton::{ARMS, Joint, LEGS};
-        let views = room(3);
-        for part in [ARMS, LEGS] {
-            let mut followed = MultiView::new(views.clone(), MultiViewSettings::default());
-            let person = standing(DVec3::ZERO);
-            let mut off = 0.0;
-            for n in 0..40 {
-                if n == 10 {
-                    followed.people[0].figure.exchange(part);
-                }
-                let seen: Vec<Sighting> = (0..views.len())
-                    .map(|view| seen_by(view, &views, &person))
-                    .collect();
-                let found = followed.advance(f64::from(n) / 30.0, &seen);
-                let wrist = |joint: Joint| found[0].joints[joint].map(|found| found.position);
-                off = [part[1], Joint::LeftHip]
-                    .iter()
-                    .filter_map(|&joint| Some(wrist(joint)?.distance(person[joint]?)))
-                    .fold(0.0, f64::max);
-                if n == 11 {
-                    assert!(off > 0.15, "{part:?} were not exchanged: {off}");
-                }
-            }
-            assert!(off < 0.05, "{part:?} stay exchanged: {off}");
-        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What is looked at in rooms that were calibrated by a board.
 
-use super::{Check, Grade, Verdict, judge_heights, judge_lens};
+use super::bodies::judge_heights;
+use super::lenses::judge_lens;
+use super::{Check, Grade, Verdict};
 use crate::calibrate::boards::BoardRoom;
 
 /// Judges cameras that were placed by a board.
