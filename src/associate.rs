@@ -91,7 +91,8 @@ const ONE_PLACE: f64 = 0.04;
 /// What is left of the weight of the less sure one.
 const DOUBTED: f64 = 0.2;
 
-/// Where left and right are seen in one place, one hides the other, or is the other: the less sure of the two counts less.
+/// Where left and right are seen in one place, one hides the other, or is the other: the less sure of the two counts less, both where
+/// they are as sure.
 fn doubt_one_of_two(rays: &mut JointMap<Option<(Ray, f64)>>, pose: &Pose2d, size: f64) {
     for left in SEEN_TWICE {
         let right = left.mirror();
@@ -99,13 +100,11 @@ fn doubt_one_of_two(rays: &mut JointMap<Option<(Ray, f64)>>, pose: &Pose2d, size
             continue;
         };
         if f64::from(a.position.distance(b.position)) < ONE_PLACE * size {
-            let doubted = if a.confidence.get() < b.confidence.get() {
-                left
-            } else {
-                right
-            };
-            if let Some((_, weight)) = &mut rays[doubted] {
-                *weight *= DOUBTED;
+            let (a, b) = (a.confidence.get(), b.confidence.get());
+            for (joint, own, other) in [(left, a, b), (right, b, a)] {
+                if let (true, Some((_, weight))) = (own <= other, &mut rays[joint]) {
+                    *weight *= DOUBTED;
+                }
             }
         }
     }

@@ -216,8 +216,8 @@ impl RoomPipeline {
         Ok(found?.into_iter().unzip())
     }
 
-    /// The camera that was bumped, if one was, told once. It takes some milliseconds: ask once a second.
-    pub fn bumped(&mut self) -> Option<Bump> {
+    /// The cameras that were bumped, each told once. It takes some milliseconds: ask once a second.
+    pub fn bumped(&mut self) -> Vec<Bump> {
         self.watchdog.check()
     }
 

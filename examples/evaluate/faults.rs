@@ -381,7 +381,7 @@ fn watch(
             let bumped = room.bumped();
             watched
                 .bumps
-                .extend(bumped.map(|bump| (time, bump.sentence)));
+                .extend(bumped.into_iter().map(|bump| (time, bump.sentence)));
         }
     }
     Ok(watched)

@@ -84,7 +84,8 @@ pub fn run(
         }
         if moment.time - looked >= 1.0 {
             looked = moment.time;
-            bumps.extend(room.bumped().map(|bump| (moment.time, bump.sentence)));
+            let bumped = room.bumped().into_iter();
+            bumps.extend(bumped.map(|bump| (moment.time, bump.sentence)));
         }
         if !arguments.no_pictures && captures.len().is_multiple_of(tile_every) {
             sheets.extend(pictures(&moment.frames, &captured, room.views()));

@@ -108,9 +108,9 @@ const TWISTED: f64 = -0.5;
 /// Whoever is faster than this, in metres a second, walks ahead.
 const WALKS: f64 = 0.5;
 
-/// Which of arms, legs and hips have their sides exchanged, where the body is twisted as nobody's is: hips that face backward. Which way they
-/// walk says whether the arms or the legs are wrong, `velocity` in metres a second; of somebody who stands the nose does, where it
-/// is seen; else the legs are, which are mistaken more often.
+/// Which of arms, legs and hips have their sides exchanged, where the body is twisted as nobody's is: hips that face backward. Where
+/// the nose is seen it says whether the arms or the legs are wrong, else the way they walk does (`velocity` in metres a second); of
+/// somebody who stands the legs are, which are mistaken more often.
 pub fn twisted(person: &Prediction, velocity: DVec3) -> Option<&'static [Joint]> {
     let place = |joint: Joint| person[joint].map(|(place, _)| place);
     let across = |left: Joint| Some((place(left.mirror())? - place(left)?).with_y(0.0));
@@ -126,8 +126,8 @@ pub fn twisted(person: &Prediction, velocity: DVec3) -> Option<&'static [Joint]>
     };
     let walked = Some(velocity.with_y(0.0)).filter(|velocity| velocity.length() > WALKS);
     // Whoever has their right hand to the right looks ahead.
-    let arms_are_wrong = walked
-        .or_else(nose)
+    let arms_are_wrong = nose()
+        .or(walked)
         .is_some_and(|ahead| ahead.dot(DVec3::Y.cross(shoulders)) < 0.0);
     let apart = |hip: Joint, knee: Joint| Some(place(hip)?.distance(place(knee)?));
     let thighs_cross = || {
@@ -146,7 +146,7 @@ pub fn twisted(person: &Prediction, velocity: DVec3) -> Option<&'static [Joint]>
     })
 }
 
-/// Exchanges left and right of a sighting, of its arms, legs or face alone, where that clearly fits the person better.
+/// Exchanges left and right of a sighting, of its arms, legs, hips or face alone, where that clearly fits the person better.
 pub fn mend_exchange(person: &Prediction, seen: &mut Sighting) {
     for part in PARTS.into_iter().chain([HIPS]) {
         if is_exchanged(person, seen, part) == Some(true) {

@@ -14,13 +14,57 @@ use nalgebra::{SMatrix, SVector};
 
 use super::projection::median;
 
-/// What a camera showed at first, and how far later pictures were from that.
+/// What a camera showed at first, and how later pictures lie over that.
 #[derive(Clone, Debug, Default)]
 pub struct Backdrop {
     /// The first picture, the finest level first.
-    first: Vec<Level>,
-    /// How far the last few were shifted, in pixels of the finest level; `None` where that cannot be told.
-    shifts: VecDeque<Option<DVec2>>,
+    first: Vec<Reference>,
+    /// How the last few were moved, in pixels of the finest level; `None` where that cannot be told.
+    moved: VecDeque<Option<Moved>>,
+    /// So many in a row could not be told.
+    unread: u32,
+    renewed: bool,
+}
+
+/// How what a camera shows has moved in its picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moved {
+    /// To the right and down, in parts of the picture's width.
+    pub shift: DVec2,
+    /// Turned about the middle, in radians, clockwise as seen.
+    pub turn: f64,
+    /// Larger by this part, as lenses make it that focus.
+    pub zoom: f64,
+}
+
+impl Moved {
+    /// Of a shift along x and y, and of what a turn and a zoom move at the picture's edge, all in pixels of [`WIDTH`].
+    fn of(warp: &Warp) -> Moved {
+        let half = f64::from(WIDTH) * 0.5;
+        Moved {
+            shift: DVec2::new(warp[0], warp[1]) / f64::from(WIDTH),
+            turn: warp[2] / half,
+            zoom: warp[3] / half,
+        }
+    }
+
+    /// From another movement to this one.
+    pub fn minus(self, other: Moved) -> Moved {
+        self.plus(other, -1.0)
+    }
+
+    fn plus(self, other: Moved, share: f64) -> Moved {
+        Moved {
+            shift: self.shift + other.shift * share,
+            turn: self.turn + other.turn * share,
+            zoom: self.zoom + other.zoom * share,
+        }
+    }
+
+    /// How far things move half-way to the picture's edge, in parts of its width; what focus does is not of the camera.
+    pub fn size(&self) -> f64 {
+        self.shift.length() + 0.25 * self.turn.abs()
+    }
 }
 
 /// Pictures are made as wide as this, in pixels.
@@ -45,6 +89,8 @@ const LEAST_KEPT: f64 = 0.5;
 const MISFIT: f64 = 12.0;
 /// So much darker or brighter a picture of the same room may be.
 const LIGHT: std::ops::Range<f64> = 0.25..4.0;
+/// After so many pictures that tell nothing, the room is another one.
+const ANOTHER: u32 = 10;
 /// A shift is told if it is this sure, in pixels of the finest level: neighbouring pixels are wrong together.
 const SURE: f64 = 0.02;
 
@@ -55,31 +101,57 @@ impl Backdrop {
             return;
         }
         let now = levels(picture, people);
-        let is_of_that_size =
-            |level: &Level| (level.width, level.height) == (now[0].width, now[0].height);
-        if !self.first.first().is_some_and(is_of_that_size) {
-            *self = Backdrop::default();
-            self.first = now;
+        let is_of_use = self.first.first().is_some_and(|first| {
+            let size = |level: &Level| (level.width, level.height);
+            size(&first.level) == size(&now[0]) && first.edges.len() >= LEAST
+        });
+        if !is_of_use || self.unread >= ANOTHER {
+            *self = Backdrop {
+                renewed: self.renewed || is_of_use,
+                first: now.into_iter().map(Reference::new).collect(),
+                ..Backdrop::default()
+            };
             return;
         }
-        if self.shifts.len() == LOOKS {
-            self.shifts.pop_front();
+        if self.moved.len() == LOOKS {
+            self.moved.pop_front();
         }
-        self.shifts.push_back(shift(&self.first, &now));
+        let moved = laid_over_first(&self.first, &now);
+        self.unread = if moved.is_some() { 0 } else { self.unread + 1 };
+        self.moved.push_back(moved);
     }
 
-    /// How far what it shows has moved, by the last few pictures, in parts of the picture's width; `None` where they do not tell,
-    /// or not the same.
-    pub fn shift(&self) -> Option<DVec2> {
-        let shifts: Vec<DVec2> = self.shifts.iter().copied().flatten().collect();
-        let mean = shifts.iter().sum::<DVec2>() / LOOKS as f64;
-        let alike = |shift: &DVec2| shift.distance(mean) < 0.2 + 0.1 * mean.length();
-        (shifts.len() == LOOKS && shifts.iter().all(alike)).then(|| mean / f64::from(WIDTH))
+    /// How what it shows has moved, by the last few pictures; `None` where they do not tell, or not the same.
+    pub fn moved(&self) -> Option<Moved> {
+        let told: Vec<Moved> = self.moved.iter().copied().flatten().collect();
+        let mean = told.iter().fold(Moved::default(), |sum, moved| {
+            sum.plus(*moved, 1.0 / LOOKS as f64)
+        });
+        let alike =
+            |moved: &Moved| moved.minus(mean).size() < 0.2 / f64::from(WIDTH) + 0.1 * mean.size();
+        (told.len() == LOOKS && told.iter().all(alike)).then_some(mean)
     }
 
-    /// Takes what is seen from now on for how it stands.
-    pub fn begin_anew(&mut self) {
-        *self = Backdrop::default();
+    /// Whether it is compared with a later picture than the first, as the room became another one.
+    pub fn is_renewed(&self) -> bool {
+        self.renewed
+    }
+}
+
+/// The first picture at one size, and where something can be seen to move in it: pixels with an edge, and the slope of their grey
+/// values.
+#[derive(Clone, Debug)]
+struct Reference {
+    level: Level,
+    edges: Vec<(usize, DVec2)>,
+}
+
+impl Reference {
+    fn new(level: Level) -> Reference {
+        Reference {
+            edges: level.edges(),
+            level,
+        }
     }
 }
 
@@ -158,7 +230,7 @@ impl Level {
         (!self.hidden[n]).then(|| row(n) * (1.0 - part.y) + row(n + self.width) * part.y)
     }
 
-    /// Where something can be seen to move: pixels with an edge that nobody hides, and the slope of their grey values.
+    /// Pixels with an edge that nobody hides, and the slope of their grey values.
     fn edges(&self) -> Vec<(usize, DVec2)> {
         let mut edges = Vec::new();
         for y in 1..self.height - 1 {
@@ -182,8 +254,8 @@ impl Level {
 /// and offset of grey values.
 type Warp = SVector<f64, 6>;
 
-/// How far what the first picture shows has moved, in pixels of the finest level.
-fn shift(first: &[Level], now: &[Level]) -> Option<DVec2> {
+/// How what the first picture shows has moved.
+fn laid_over_first(first: &[Reference], now: &[Level]) -> Option<Moved> {
     let mut warp = Warp::zeros();
     let mut sure = None;
     for (first, now) in first.iter().zip(now).rev() {
@@ -193,20 +265,19 @@ fn shift(first: &[Level], now: &[Level]) -> Option<DVec2> {
         }
         sure = laid_over(first, now, &mut warp);
     }
-    sure.filter(|sigma| *sigma < SURE)
-        .map(|_| DVec2::new(warp[0], warp[1]))
+    sure.filter(|sigma| *sigma < SURE).map(|_| Moved::of(&warp))
 }
 
 /// Improves a warp; tells how sure its shift is, in pixels, or nothing where the pictures do not fit.
-fn laid_over(first: &Level, now: &Level, warp: &mut Warp) -> Option<f64> {
+fn laid_over(first: &Reference, now: &Level, warp: &mut Warp) -> Option<f64> {
     const ROUNDS: usize = 8;
-    let edges = first.edges();
+    let (first, edges) = (&first.level, &first.edges);
     let middle = DVec2::new(first.width as f64, first.height as f64) * 0.5;
     let mut sigma = None;
     for _ in 0..ROUNDS {
         // How far off each pixel is, and how that changes with the warp.
         let mut rows: Vec<(f64, Warp)> = Vec::with_capacity(edges.len());
-        for &(n, slope) in &edges {
+        for &(n, slope) in edges {
             let place = DVec2::new((n % first.width) as f64, (n / first.width) as f64);
             let out = (place - middle) / middle.x;
             let moved = DVec2::new(warp[0], warp[1]) + out.perp() * warp[2] + out * warp[3];
@@ -215,6 +286,7 @@ fn laid_over(first: &Level, now: &Level, warp: &mut Warp) -> Option<f64> {
             };
             let grey = f64::from(first.grey[n]);
             let off = shown - grey * (1.0 + warp[4]) - warp[5];
+            let slope = slope * (1.0 + warp[4]);
             let row = [
                 slope.x,
                 slope.y,
@@ -225,7 +297,7 @@ fn laid_over(first: &Level, now: &Level, warp: &mut Warp) -> Option<f64> {
             ];
             rows.push((off, Warp::from(row)));
         }
-        if rows.len() < LEAST.max(edges.len() / 4) {
+        if rows.len() < (LEAST / 8).max(edges.len() / 4) {
             return None;
         }
         let mut sizes: Vec<f64> = rows.iter().map(|(off, _)| off.abs()).collect();
@@ -255,111 +327,211 @@ fn laid_over(first: &Level, now: &Level, warp: &mut Warp) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::source::synthetic::Random;
     use image::Rgb;
 
-    /// A room of boxes, seen with its picture moved by so many pixels, `gain` as bright, with a person of other colours at a place.
-    fn room(moved: DVec2, gain: f64, person: Option<f64>, seed: u64) -> RgbImage {
-        let mut boxes = Random::new(5);
-        let boxes: Vec<[f64; 5]> = (0..25)
-            .map(|_| std::array::from_fn(|_| boxes.uniform()))
-            .collect();
-        let mut noise = Random::new(seed);
-        RgbImage::from_fn(640, 480, |x, y| {
-            let mut sum = 0.0;
-            // Pixels are areas: four points of each.
-            for (dx, dy) in [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)] {
-                let (x, y) = (f64::from(x) + dx, f64::from(y) + dy);
-                let (u, v) = ((x - moved.x) / 640.0, (y - moved.y) / 480.0);
-                let mut shade = 120.0;
-                for [left, top, width, height, grey] in boxes.iter().copied() {
-                    let (u, v) = (u - left, v - top);
-                    if u > 0.0 && v > 0.0 && u < 0.3 * width && v < 0.3 * height {
-                        shade = 40.0 + 170.0 * grey;
+    /// A picture of a room of boxes.
+    #[derive(Clone, Copy)]
+    pub struct Scene {
+        /// Moved by so many pixels.
+        pub shift: DVec2,
+        /// Turned about the middle, in radians.
+        pub turn: f64,
+        /// How bright it is.
+        pub gain: f64,
+        /// Where somebody of other colours stands, in pixels.
+        pub person: Option<f64>,
+        /// Of its noise.
+        pub seed: u64,
+    }
+
+    pub const SCENE: Scene = Scene {
+        shift: DVec2::ZERO,
+        turn: 0.0,
+        gain: 1.0,
+        person: None,
+        seed: 1,
+    };
+
+    impl Scene {
+        pub fn picture(&self) -> RgbImage {
+            let mut boxes = Random::new(5);
+            let boxes: Vec<[f64; 5]> = (0..25)
+                .map(|_| std::array::from_fn(|_| boxes.uniform()))
+                .collect();
+            let mut noise = Random::new(self.seed);
+            let middle = DVec2::new(320.0, 240.0);
+            let back = DVec2::from_angle(-self.turn);
+            RgbImage::from_fn(640, 480, |x, y| {
+                let mut sum = 0.0;
+                // Pixels are areas: four points of each.
+                for (dx, dy) in [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)] {
+                    let pixel = DVec2::new(f64::from(x) + dx, f64::from(y) + dy);
+                    let place = middle + back.rotate(pixel - self.shift - middle);
+                    let (u, v) = (place.x / 640.0, place.y / 480.0);
+                    let mut shade = 120.0;
+                    for [left, top, width, height, grey] in boxes.iter().copied() {
+                        let (u, v) = (u - left, v - top);
+                        if u > 0.0 && v > 0.0 && u < 0.3 * width && v < 0.3 * height {
+                            shade = 40.0 + 170.0 * grey;
+                        }
                     }
+                    let is_person = |at: f64| (pixel.x - at).abs() < 70.0 && pixel.y > 120.0;
+                    if self.person.is_some_and(is_person) {
+                        shade = 200.0 - 0.3 * pixel.y;
+                    }
+                    sum += 0.25 * shade;
                 }
-                if person.is_some_and(|at| (x - at).abs() < 70.0 && y > 120.0) {
-                    shade = 200.0 - 0.3 * y;
-                }
-                sum += 0.25 * shade;
-            }
-            let value = sum * gain + 3.0 * noise.normal();
-            Rgb([value.clamp(0.0, 255.0) as u8; 3])
-        })
-    }
-
-    fn person(at: f64) -> Rect {
-        let at = at as f32;
-        Rect::new(at - 70.0, 120.0, at + 70.0, 480.0)
-    }
-
-    /// What is told of three later pictures, in pixels of the picture.
-    fn told(later: impl Fn(u64) -> (RgbImage, Vec<Rect>)) -> Option<DVec2> {
-        let mut backdrop = Backdrop::default();
-        backdrop.take(&room(DVec2::ZERO, 1.0, Some(200.0), 1), &[person(200.0)]);
-        for n in 0..3 {
-            assert_eq!(backdrop.shift(), None);
-            let (picture, people) = later(n);
-            backdrop.take(&picture, &people);
+                let value = sum * self.gain + 3.0 * noise.normal();
+                Rgb([value.clamp(0.0, 255.0) as u8; 3])
+            })
         }
-        backdrop.shift().map(|shift| shift * 640.0)
+
+        /// The person's box.
+        fn people(&self) -> Vec<Rect> {
+            let bounds = |at: f64| Rect::new(at as f32 - 70.0, 120.0, at as f32 + 70.0, 480.0);
+            self.person.into_iter().map(bounds).collect()
+        }
+    }
+
+    /// What is told of three later pictures.
+    fn told(first: Scene, later: impl Fn(u64) -> Scene) -> Option<Moved> {
+        let mut backdrop = Backdrop::default();
+        backdrop.take(&first.picture(), &first.people());
+        for n in 0..3 {
+            assert_eq!(backdrop.moved(), None);
+            let later = Scene {
+                seed: 10 + n,
+                ..later(n)
+            };
+            backdrop.take(&later.picture(), &later.people());
+        }
+        backdrop.moved()
     }
 
     #[test]
     fn small_and_large_shifts_are_told_though_people_walk_and_the_light_changes() {
-        for moved in [
-            DVec2::ZERO,
-            DVec2::new(0.7, -0.4),
-            DVec2::new(-9.0, 6.0),
-            DVec2::new(30.0, 0.0),
+        for (gain, x, y) in [
+            (0.85, 0.0, 0.0),
+            (0.85, 0.7, -0.4),
+            (0.4, -9.0, 6.0),
+            (0.85, 30.0, 0.0),
         ] {
-            let found = told(|n| {
-                let at = 300.0 + 60.0 * n as f64;
-                (room(moved, 0.85, Some(at), 10 + n), vec![person(at)])
+            let shift = DVec2::new(x, y);
+            let first = Scene {
+                person: Some(200.0),
+                ..SCENE
+            };
+            let found = told(first, |n| Scene {
+                shift,
+                gain,
+                person: Some(300.0 + 60.0 * n as f64),
+                ..SCENE
             });
-            let off = found.map(|found| found.distance(moved));
-            assert!(off.is_some_and(|off| off < 0.1), "{moved}: {found:?}");
+            let off = found.map(|found| (found.shift * 640.0).distance(shift));
+            assert!(off.is_some_and(|off| off < 0.1), "{shift}: {found:?}");
         }
+    }
+
+    #[test]
+    fn a_shift_is_told_in_a_room_that_became_three_times_as_bright() {
+        let dim = Scene { gain: 0.3, ..SCENE };
+        let found = told(dim, |_| Scene {
+            gain: 0.9,
+            shift: DVec2::X * 4.0,
+            ..SCENE
+        });
+        let off = found.map(|found| (found.shift * 640.0).distance(DVec2::X * 4.0));
+        assert!(off.is_some_and(|off| off < 0.1), "{found:?}");
+    }
+
+    #[test]
+    fn a_camera_that_is_turned_about_its_own_axis_has_moved() {
+        let found = told(SCENE, |_| Scene {
+            turn: 0.03,
+            ..SCENE
+        });
+        let Some(found) = found else {
+            panic!("not told")
+        };
+        assert!((found.turn - 0.03).abs() < 0.002, "{found:?}");
+        assert!(
+            found.shift.length() < 1e-3 && found.size() > 5e-3,
+            "{found:?}"
+        );
     }
 
     #[test]
     fn whoever_is_not_seen_as_a_person_does_not_move_the_camera() {
-        let found = told(|n| {
-            (
-                room(DVec2::ZERO, 1.0, Some(260.0 + 50.0 * n as f64), 10 + n),
-                Vec::new(),
-            )
-        });
-        assert!(found.is_some_and(|found| found.length() < 0.1), "{found:?}");
+        let mut backdrop = Backdrop::default();
+        for n in 0..4 {
+            let scene = Scene {
+                person: (n > 0).then_some(210.0 + 50.0 * n as f64),
+                seed: n,
+                ..SCENE
+            };
+            backdrop.take(&scene.picture(), &[]);
+        }
+        let found = backdrop.moved();
+        assert!(found.is_some_and(|found| found.size() < 2e-4), "{found:?}");
     }
 
     #[test]
     fn a_jolt_a_blank_wall_and_a_dark_room_tell_nothing() {
-        let jolt = |n: u64| room(DVec2::X * if n == 1 { 8.0 } else { 0.0 }, 1.0, None, 10 + n);
-        assert_eq!(told(|n| (jolt(n), Vec::new())), None);
-        assert_eq!(
-            told(|n| (room(DVec2::ZERO, 0.02, None, 10 + n), Vec::new())),
-            None
-        );
+        let jolt = |n: u64| Scene {
+            shift: DVec2::X * if n == 1 { 8.0 } else { 0.0 },
+            ..SCENE
+        };
+        assert_eq!(told(SCENE, jolt), None);
+        let dark = Scene {
+            gain: 0.02,
+            ..SCENE
+        };
+        assert_eq!(told(SCENE, |_| dark), None);
         let mut backdrop = Backdrop::default();
         for _ in 0..5 {
             backdrop.take(&RgbImage::from_pixel(640, 480, Rgb([180; 3])), &[]);
         }
-        assert_eq!(backdrop.shift(), None);
+        assert_eq!(backdrop.moved(), None);
+    }
+
+    #[test]
+    fn what_is_first_seen_in_the_dark_is_seen_when_there_is_light_and_another_room_is_learned() {
+        let mut backdrop = Backdrop::default();
+        let mut take = |gain: f64, turn: f64, count: u64| {
+            for seed in 0..count {
+                let scene = Scene {
+                    gain,
+                    turn,
+                    seed,
+                    ..SCENE
+                };
+                backdrop.take(&scene.picture(), &[]);
+            }
+            (backdrop.moved().is_some(), backdrop.is_renewed())
+        };
+        assert_eq!(take(0.0, 0.0, 3), (false, false));
+        assert_eq!(take(1.0, 0.0, 4), (true, false));
+        // Upside down: nothing of what was there.
+        assert_eq!(take(1.0, 3.1, 8), (false, false));
+        assert_eq!(take(1.0, 3.1, 8), (true, true));
     }
 
     #[test]
     fn pictures_of_another_size_are_another_camera() {
         let mut backdrop = Backdrop::default();
         for n in 0..3 {
-            backdrop.take(&room(DVec2::X * 9.0 * n as f64, 1.0, None, n), &[]);
+            let scene = Scene {
+                shift: DVec2::X * 9.0 * n as f64,
+                ..SCENE
+            };
+            backdrop.take(&scene.picture(), &[]);
         }
-        for n in 0..4 {
-            let small = thumbnail(&room(DVec2::ZERO, 1.0, None, n), 320, 200);
-            backdrop.take(&small, &[]);
+        for _ in 0..4 {
+            backdrop.take(&thumbnail(&SCENE.picture(), 320, 200), &[]);
         }
-        assert!(backdrop.shift().is_some_and(|shift| shift.length() < 1e-3));
+        assert!(backdrop.moved().is_some_and(|moved| moved.size() < 1e-4));
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a camera was bumped after it was calibrated, told by what stands still before it and by the people who move there.
 //!
 //! What stands still ([`backdrop`](super::backdrop)) tells more than people do, where a picture has edges that people do not hide,
-//! and has the last word then. It does not tell how a camera stood before anybody looked, nor how it stands now.
+//! and has the last word on small bumps then. It does not tell how a camera stood before anybody looked.
 //!
 //! Where the other cameras see a joint, each camera should. Its own pose is solved from what it does see, over some seconds
 //! ([`pose`](super::pose)); what it was in the first seconds, with all that is slightly wrong in any calibration, is what later
@@ -9,10 +9,10 @@
 
 use std::collections::VecDeque;
 
-use bevy::math::{DMat3, DQuat, DVec2, DVec3, Rect, Vec2};
+use bevy::math::{DMat3, DQuat, DVec3, Rect, Vec2};
 use image::RgbImage;
 
-use super::backdrop::Backdrop;
+use super::backdrop::{Backdrop, Moved};
 use super::pose::{Landmark, refine};
 use super::projection::median;
 use crate::associate::Sighting;
@@ -29,6 +29,8 @@ pub struct Bump {
     pub shift: f64,
     /// How it stands now.
     pub extrinsics: Extrinsics,
+    /// Whether people told that. Where nobody was there, or two cameras only, the camera is taken to have been turned.
+    pub solved: bool,
     /// In words, for the person who stands in the room.
     pub sentence: String,
 }
@@ -50,8 +52,27 @@ pub struct Watchdog {
     suspect: Option<(usize, f64)>,
     /// Of which cameras that was told.
     told: Vec<bool>,
-    /// What stands still before each camera, and when it was looked at last.
-    backdrops: Vec<(Backdrop, f64)>,
+    backgrounds: Vec<Background>,
+}
+
+/// What stands still before a camera.
+#[derive(Clone, Debug)]
+struct Background {
+    backdrop: Backdrop,
+    /// When it is looked at next.
+    due: f64,
+    /// How far it had moved when that was told last.
+    told: Moved,
+}
+
+impl Background {
+    fn new() -> Background {
+        Background {
+            backdrop: Backdrop::default(),
+            due: f64::NEG_INFINITY,
+            told: Moved::default(),
+        }
+    }
 }
 
 /// What the last seconds say of the cameras.
@@ -70,8 +91,10 @@ const WINDOW: f64 = 4.0;
 const LEAST: usize = 200;
 /// More than this, in radians: a fifth of a degree, or 2 cm from 5 m away.
 const BUMPED: f64 = 0.0038;
-/// More than this, in radians, where what stands still tells it: 2 cm from 16 m away.
+/// More than this, in radians, where what stands still tells it: 2 cm from 16 m away; and in parts of the picture's width, as
+/// pictures of wide lenses tell no more.
 const MOVED: f64 = 0.0012;
+const SHOWN: f64 = 0.001;
 /// Seconds from one look at what stands still to the next.
 pub(crate) const BETWEEN: f64 = 1.0;
 /// More than this from how it was calibrated, in radians, as no usable calibration is.
@@ -90,7 +113,7 @@ impl Watchdog {
             time: 0.0,
             suspect: None,
             told: vec![false; views.len()],
-            backdrops: vec![(Backdrop::default(), f64::NEG_INFINITY); views.len()],
+            backgrounds: vec![Background::new(); views.len()],
             views,
             noise: Noise {
                 metres: 0.05,
@@ -128,33 +151,38 @@ impl Watchdog {
         }
     }
 
-    /// Takes in what a view shows, in which people hide these boxes, in its pixels. Looks at it once a second; more pictures than
-    /// that cost nothing.
+    /// Takes in what a view shows, in which people hide these boxes, in its pixels. Looks at it once a second, at one view after the
+    /// other; more pictures than that cost nothing.
     pub fn look(&mut self, time: f64, view: usize, picture: &RgbImage, people: &[Rect]) {
-        let Some((backdrop, looked)) = self.backdrops.get_mut(view) else {
+        let count = self.backgrounds.len().max(1);
+        let Some(background) = self.backgrounds.get_mut(view) else {
             return;
         };
-        if (time - *looked).abs() >= BETWEEN {
-            *looked = time;
-            backdrop.take(picture, people);
+        if picture.is_empty() || time < background.due {
+            return;
         }
+        let is_first = background.due == f64::NEG_INFINITY;
+        background.due = time + BETWEEN;
+        if is_first {
+            background.due += BETWEEN * view as f64 / count as f64;
+        }
+        background.backdrop.take(picture, people);
     }
 
     /// Looks at the last seconds; tells each bump once: of what stood still after three seconds, of people as soon as all that is
     /// remembered of them is after it. Some milliseconds a camera: once a second is enough.
-    pub fn check(&mut self) -> Option<Bump> {
-        if let Some(bump) = self.check_backdrops() {
-            return Some(bump);
+    pub fn check(&mut self) -> Vec<Bump> {
+        let bumps: Vec<Bump> = (0..self.views.len())
+            .filter_map(|view| self.check_background(view))
+            .collect();
+        if !bumps.is_empty() {
+            return bumps;
         }
         let bump = match self.compare() {
             Comparison::Other(bump) => bump,
-            Comparison::Same => {
+            Comparison::Same | Comparison::Unknown => {
                 self.suspect = None;
-                return None;
-            }
-            Comparison::Unknown => {
-                self.suspect = None;
-                return None;
+                return bumps;
             }
         };
         let since = match self.suspect {
@@ -164,55 +192,81 @@ impl Watchdog {
         self.suspect = Some((bump.view, since));
         let is_sure = self.time - since >= WINDOW && !self.told[bump.view];
         self.told[bump.view] |= is_sure;
-        is_sure.then_some(bump)
+        is_sure.then_some(bump).into_iter().collect()
     }
 
-    /// By how much what stands still before a camera has moved, in radians to the right and down; `None` where that is not known.
-    fn turned(&self, view: usize) -> Option<DVec2> {
+    /// Whether what stands still has moved by as much, seen by a view.
+    fn is_bump(&self, view: usize, moved: Moved) -> bool {
+        moved.size() > SHOWN && moved.size() * self.widths(view) > MOVED
+    }
+
+    /// Widths of a view's picture, as parts of its focal length.
+    fn widths(&self, view: usize) -> f64 {
         let lens = &self.views[view].intrinsics;
-        Some(self.backdrops[view].0.shift()? * f64::from(lens.width) / lens.focal)
+        f64::from(lens.width) / lens.focal.x
     }
 
-    fn check_backdrops(&mut self) -> Option<Bump> {
-        let moved = |view: usize| {
-            Some((
-                view,
-                self.turned(view).filter(|turn| turn.length() > MOVED)?,
-            ))
-        };
-        let (view, turn) = (0..self.views.len()).find_map(moved)?;
-        self.backdrops[view].0.begin_anew();
-        if std::mem::replace(&mut self.told[view], true) {
+    /// Whether what stands still before a camera is where it was at first; `None` where that is not known.
+    fn stands_still(&self, view: usize) -> Option<bool> {
+        let backdrop = &self.backgrounds[view].backdrop;
+        let moved = backdrop.moved().filter(|_| !backdrop.is_renewed())?;
+        Some(!self.is_bump(view, moved) && moved.zoom.abs() < 4.0 * SHOWN)
+    }
+
+    fn check_background(&mut self, view: usize) -> Option<Bump> {
+        let background = &self.backgrounds[view];
+        let moved = background.backdrop.moved()?;
+        let further = moved.minus(background.told);
+        if !self.is_bump(view, further) {
             return None;
         }
-        let extrinsics = self
-            .solved_since(view, self.time - BETWEEN * 2.0)
-            .unwrap_or_else(|| {
-                // From afar, a shift looks like a turn.
-                let old = self.views[view].extrinsics;
-                let turn =
-                    DMat3::from_quat(DQuat::from_scaled_axis(DVec3::new(-turn.y, turn.x, 0.0)));
-                Extrinsics {
-                    rotation: turn * old.rotation,
-                    translation: turn * old.translation,
-                }
-            });
+        let first = std::mem::replace(&mut self.backgrounds[view].told, moved);
+        if !self.is_bump(view, moved) {
+            // It was put back.
+            self.told[view] = false;
+            return None;
+        }
+        let is_known = std::mem::replace(&mut self.told[view], true);
+        if is_known && !self.is_bump(view, first) {
+            // Of people.
+            return None;
+        }
+        let solved = self.solved_since(view, self.time - BETWEEN * 2.0);
+        let angle = moved.size() * self.widths(view);
         Some(Bump {
             view,
-            shift: turn.length(),
-            extrinsics,
+            shift: angle,
+            solved: solved.is_some(),
+            extrinsics: solved.unwrap_or_else(|| self.turned(view, moved)),
             sentence: format!(
                 "the camera {} was bumped: what stands still is {:.2}° off in its picture; put it back, or solve its pose anew",
                 self.views[view].name,
-                turn.length().to_degrees()
+                angle.to_degrees()
             ),
         })
     }
 
+    /// A camera that was turned so that its picture moved as told: from afar, a shift looks like that.
+    fn turned(&self, view: usize, moved: Moved) -> Extrinsics {
+        let old = self.views[view].extrinsics;
+        let shift = moved.shift * self.widths(view);
+        let axis = DVec3::new(-shift.y, shift.x, moved.turn);
+        let turn = DMat3::from_quat(DQuat::from_scaled_axis(axis));
+        Extrinsics {
+            rotation: turn * old.rotation,
+            translation: turn * old.translation,
+        }
+    }
+
     /// A camera's pose by whom it has seen since a time; `None` where that is not enough.
     fn solved_since(&self, view: usize, time: f64) -> Option<Extrinsics> {
-        let since = self.seen.iter().filter(|(at, _)| *at >= time);
-        let points: Vec<Vec<Look>> = since.map(|(_, looks)| looks.clone()).collect();
+        let since: Vec<&Vec<Look>> = self
+            .seen
+            .iter()
+            .filter_map(|(at, looks)| (*at >= time).then_some(looks))
+            .collect();
+        let step = since.len().div_ceil(MOST).max(1);
+        let points: Vec<Vec<Look>> = since.into_iter().step_by(step).cloned().collect();
         let landmarks = self.landmarks(view, &points);
         let before = self.before[view]?;
         let lens = &self.views[view].intrinsics;
@@ -263,12 +317,16 @@ impl Watchdog {
             let shift = median(&mut apart) / camera.focal();
             let off = error / camera.focal();
             let limit = if off > UNSURE { limit.max(off) } else { limit };
-            let stands_still = self.before[view].is_some()
-                && self.turned(view).is_some_and(|turn| turn.length() <= MOVED);
-            if shift <= limit || stands_still {
+            // By so little, people may be wrong about a camera whose picture shows that it is where it was.
+            let still = self.before[view]
+                .is_some()
+                .then(|| self.stands_still(view))
+                .flatten();
+            let is_off = shift > limit && (still != Some(true) || shift > ELSEWHERE);
+            if !is_off && still != Some(false) {
                 self.told[view] = false;
             }
-            if shift > limit && !stands_still {
+            if is_off {
                 suspects.push((shift, view, self.moved(view, &before, &now)));
             } else if self.before[view].is_none() {
                 first.push((view, now));
@@ -295,6 +353,7 @@ impl Watchdog {
             view,
             shift,
             extrinsics,
+            solved: true,
             sentence: format!(
                 "the camera {} was bumped: people are {:.1}° off in its picture; put it back, or solve its pose anew",
                 self.views[view].name,
@@ -363,7 +422,7 @@ impl Watchdog {
     pub fn set_pose(&mut self, view: usize, extrinsics: Extrinsics) {
         self.views[view].extrinsics = extrinsics;
         // What was seen of it, and with it of the others, is of a room that was wrong.
-        self.begin_anew();
+        self.begin_anew(view);
     }
 
     /// Gives a camera another lens, such as the same one for pictures of another size.
@@ -371,27 +430,26 @@ impl Watchdog {
         if self.views[view].intrinsics != lens {
             self.views[view].intrinsics = lens;
             // Pixels of before are of other rays.
-            self.begin_anew();
+            self.begin_anew(view);
         }
     }
 
-    fn begin_anew(&mut self) {
+    fn begin_anew(&mut self, view: usize) {
         self.seen.clear();
         self.before.fill(None);
         self.told.fill(false);
         self.suspect = None;
-        for (backdrop, looked) in &mut self.backdrops {
-            backdrop.begin_anew();
-            *looked = f64::NEG_INFINITY;
-        }
+        self.backgrounds[view] = Background::new();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calibrate::backdrop;
     use crate::multiview::{MultiView, MultiViewSettings};
     use crate::source::synthetic::{Faults, Random, Walker, cameras_around, look};
+    use bevy::math::DVec2;
 
     /// What happens before the cameras.
     struct Scene {
@@ -454,7 +512,7 @@ mod tests {
             let people = room.advance(time, &sightings);
             dog.take(time, &people, &sightings);
             if n % 30 == 29 {
-                told.extend(dog.check().map(|bump| (time, bump)));
+                told.extend(dog.check().into_iter().map(|bump| (time, bump)));
             }
         }
         (told, stands.remove(1))
@@ -514,5 +572,78 @@ mod tests {
         });
         let views: Vec<usize> = told.iter().map(|(_, bump)| bump.view).collect();
         assert_eq!(views, [1], "{told:?}");
+    }
+
+    /// Two cameras before whom nobody is: shows the scenes to the second one, three seconds each, and tells what is said after each.
+    fn show(scenes: &[backdrop::tests::Scene]) -> (Vec<Vec<Bump>>, View) {
+        let mut views = cameras_around(2, 4.0);
+        for view in &mut views {
+            view.intrinsics = Intrinsics::assumed(640, 480);
+        }
+        let mut dog = Watchdog::new(views.clone());
+        let still = backdrop::tests::SCENE.picture();
+        let mut time = 0.0;
+        let mut show = |scene: &backdrop::tests::Scene| {
+            let mut told = Vec::new();
+            for seed in 0..4 {
+                let scene = backdrop::tests::Scene { seed, ..*scene };
+                let picture = scene.picture();
+                // Far more pictures come than are looked at, of each view by itself.
+                for _ in 0..25 {
+                    time += 0.05;
+                    dog.look(time, 0, &still, &[]);
+                    dog.look(time, 1, &RgbImage::default(), &[]);
+                    dog.look(time, 1, &picture, &[]);
+                }
+                told.extend(dog.check());
+            }
+            told
+        };
+        (scenes.iter().map(&mut show).collect(), views.remove(1))
+    }
+
+    #[test]
+    fn a_camera_is_named_each_time_its_picture_moves_and_not_when_it_is_put_back() {
+        use backdrop::tests::SCENE;
+        let moved = |x: f64, y: f64| backdrop::tests::Scene {
+            shift: DVec2::new(x, y),
+            ..SCENE
+        };
+        let rolled = backdrop::tests::Scene {
+            turn: 0.02,
+            ..SCENE
+        };
+        let (told, view) = show(&[
+            SCENE,
+            moved(6.0, -4.0),
+            moved(6.0, -4.0),
+            moved(12.0, 0.0),
+            SCENE,
+            moved(-3.0, 0.0),
+            SCENE,
+            rolled,
+        ]);
+        let named: Vec<usize> = told.iter().map(Vec::len).collect();
+        assert_eq!(named, [0, 1, 0, 1, 0, 1, 0, 1], "{told:?}");
+        let bumps: Vec<&Bump> = told.iter().flatten().collect();
+        assert!(bumps.iter().all(|bump| bump.view == 1 && !bump.solved));
+        // What is far away is seen where it is now.
+        let far = view
+            .extrinsics
+            .world_from_camera(DVec3::new(0.2, -0.1, 1.0) * 1e4);
+        let shown = |pose: &Extrinsics| view.intrinsics.project(pose.camera_from_world(far));
+        let shift = |bump: &Bump| Some(shown(&bump.extrinsics)? - shown(&view.extrinsics)?);
+        for (bump, wanted) in bumps.iter().zip([(6.0, -4.0), (12.0, 0.0), (-3.0, 0.0)]) {
+            let off = shift(bump).map(|shift| shift.distance(wanted.into()));
+            // A turn moves the edge of a picture by more than its middle.
+            let least = 0.3 * DVec2::from(wanted).length();
+            assert!(off.is_some_and(|off| off < least), "{bump:?}: {off:?}");
+        }
+        let out = shown(&view.extrinsics).map(|place| place - DVec2::new(319.5, 239.5));
+        let wanted = out.map(|out| out.perp() * 0.02);
+        let off = shift(bumps[3])
+            .zip(wanted)
+            .map(|(shift, wanted)| shift.distance(wanted));
+        assert!(off.is_some_and(|off| off < 1.0), "{off:?}");
     }
 }

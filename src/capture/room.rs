@@ -50,6 +50,9 @@ pub struct CameraBumped {
     pub entity: Entity,
     /// The camera as it stands now: insert it as [`CalibratedCamera`] to go on with that.
     pub view: View,
+    /// Whether people told that, before three cameras or more. Else the camera is taken to have been turned and not moved, which
+    /// shows what is far away where it is.
+    pub solved: bool,
     /// What happened, in one sentence.
     pub reason: String,
 }
@@ -184,13 +187,7 @@ fn gather(
     let now = Instant::now();
     for Captured { camera, capture } in captured.read() {
         if let Some(view) = members.iter().position(|member| member.entity == *camera) {
-            let pictured = &mut follower.pictured[view];
-            let capture = if (capture.frame.time - *pictured).abs() < BETWEEN {
-                without_picture(capture)
-            } else {
-                *pictured = capture.frame.time;
-                Arc::clone(capture)
-            };
+            let capture = pictured_now_and_then(capture, &mut follower.pictured[view]);
             moments.push(view, capture, now);
         }
     }
@@ -233,11 +230,17 @@ fn gather(
     }
 }
 
-/// What was found in a picture, without the picture: many moments may wait. The watchdog wants to see one now and then.
-fn without_picture(capture: &Capture) -> Arc<Capture> {
-    let mut found = capture.clone();
-    found.frame.image = Arc::default();
-    Arc::new(found)
+/// What was found in a picture, without the picture, as many moments may wait; with it, twice as often as the watchdog wants to see
+/// one: moments may be left out, and have a clock of their own. `last` is when the source gave the last one.
+fn pictured_now_and_then(capture: &Arc<Capture>, last: &mut f64) -> Arc<Capture> {
+    let time = capture.frame.time;
+    if time >= *last && time - *last < 0.5 * BETWEEN {
+        let mut found = Capture::clone(capture);
+        found.frame.image = Arc::default();
+        return Arc::new(found);
+    }
+    *last = time;
+    Arc::clone(capture)
 }
 
 /// So many moments of clips wait to be followed.
@@ -326,7 +329,7 @@ fn follow(
         let capture = advance(&mut room, &views, &moment, &mut unfit, &mut dog);
         if (moment.time - looked).abs() >= 1.0 {
             looked = moment.time;
-            if let Some(bump) = dog.check() {
+            for bump in dog.check() {
                 bumps.tell(bump);
             }
         }
@@ -351,7 +354,7 @@ fn advance(
 ) -> RoomCapture {
     let began = Instant::now();
     let mut seen = vec![Vec::new(); views.len()];
-    let mut sightings = Vec::new();
+    let (mut sightings, mut shown) = (Vec::new(), Vec::new());
     for (view, capture) in &moment.seen {
         let given = (capture.camera.width, capture.camera.height);
         match fitting_lens(&views[*view], given) {
@@ -375,21 +378,20 @@ fn advance(
             ));
             seen[*view].push(person.seen.clone());
         }
-        let boxes: Vec<Rect> = seen[*view].iter().map(|person| person.bounds).collect();
-        dog.look(moment.time, *view, &capture.frame.image, &boxes);
+        shown.push((view, capture));
     }
     let time = moment.time;
     let people = room.advance(time, &sightings);
+    let times = RoomTimes {
+        space: began.elapsed(),
+        ..RoomTimes::default()
+    };
     dog.take(time, &people, &sightings);
-    RoomCapture::new(
-        time,
-        seen,
-        people,
-        RoomTimes {
-            space: began.elapsed(),
-            ..RoomTimes::default()
-        },
-    )
+    for (view, capture) in shown {
+        let boxes: Vec<Rect> = seen[*view].iter().map(|person| person.bounds).collect();
+        dog.look(time, *view, &capture.frame.image, &boxes);
+    }
+    RoomCapture::new(time, seen, people, times)
 }
 
 /// Makes performers of the people in the room.
@@ -411,6 +413,7 @@ fn place_people(
                     extrinsics: bump.extrinsics,
                     ..member.view.clone()
                 },
+                solved: bump.solved,
                 reason: bump.sentence,
             });
         }
@@ -620,5 +623,41 @@ mod tests {
         epochs.dedup();
         assert_eq!(epochs.len(), 1);
         assert!(furthest < 10, "one clip is {furthest} pictures ahead");
+    }
+
+    #[test]
+    fn the_watchdog_sees_a_picture_a_second_however_clocks_differ() {
+        use crate::calibrate::backdrop::tests::SCENE;
+        let views = room(2);
+        let mut dog = Watchdog::new(views.clone());
+        let (still, moved) = (SCENE.picture(), {
+            let shift = bevy::math::DVec2::X * 9.0;
+            crate::calibrate::backdrop::tests::Scene { shift, ..SCENE }.picture()
+        });
+        let (still, moved) = (Arc::new(still), Arc::new(moved));
+        let (mut last, mut pictures, mut bumps) = (f64::NEG_INFINITY, 0, Vec::new());
+        for n in 0..300 {
+            let mut capture = Capture::clone(&capture(1, &views, DVec3::ZERO, n));
+            // The source's clock shakes, and begins anew as that of a clip that loops.
+            capture.frame.time =
+                f64::from(n as u32 % 100) / 30.0 + [0.0, 0.004, -0.003][n as usize % 3];
+            capture.frame.image = if n < 150 {
+                still.clone()
+            } else {
+                moved.clone()
+            };
+            let capture = pictured_now_and_then(&Arc::new(capture), &mut last);
+            pictures += u32::from(!capture.frame.image.is_empty());
+            let time = 100.0 + n as f64 / 30.0;
+            dog.look(time, 1, &capture.frame.image, &[]);
+            if n % 30 == 29 {
+                bumps.extend(dog.check().into_iter().map(|bump| (n, bump.view)));
+            }
+        }
+        assert!((18..30).contains(&pictures), "{pictures} of 300");
+        let [(when, 1)] = bumps[..] else {
+            panic!("{bumps:?}")
+        };
+        assert!((210..300).contains(&when), "at {when}");
     }
 }

@@ -43,7 +43,7 @@ impl Followed {
     /// Exchanges the sides of their arms, legs or face where most views have said so for a while, or the body is twisted as
     /// nobody's is; says whether anything changed.
     pub fn takes_sides_of(&mut self, predicted: &identity::Prediction, seen: &[&Sighting]) -> bool {
-        let (before, mut changed) = (self.figure.clone(), false);
+        let (before, counts, mut changed) = (self.figure.clone(), self.exchanged, false);
         let velocity = before.velocity();
         for (part, count) in identity::PARTS.iter().zip(&mut self.exchanged) {
             let said: Vec<bool> = seen
@@ -59,8 +59,9 @@ impl Followed {
         }
         let time = self.figure.time();
         if identity::twisted(&self.figure.predict(time), velocity).is_some() {
-            // However many views say so.
+            // However many views say so; but arms and legs may both be wrong, and be told so one after the other.
             (self.figure, changed) = (before, false);
+            self.exchanged = counts;
         }
         let twisted = identity::twisted(predicted, velocity);
         self.twisted = twisted.map_or(0, |_| self.twisted + 1);
