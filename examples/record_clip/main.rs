@@ -37,7 +37,7 @@ struct Arguments {
     #[arg(long, value_parser = delay, requires = "calibration", allow_negative_numbers = true)]
     delay: Vec<(String, f64)>,
     /// Correct the people over time at the end: what cameras got wrong for a moment is mended by what came before and after. For
-    /// several clips; capture.take keeps what was seen.
+    /// several clips, of people who are seen for 41 pictures or more on end; capture.take keeps what was seen.
     #[arg(long, requires = "calibration")]
     refine: bool,
     /// Folder for capture.glb, capture.take, keypoints.json and joints.json (of a room people.json) and the pictures; made where it is missing.

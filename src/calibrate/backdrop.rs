@@ -21,9 +21,9 @@ pub struct Backdrop {
     first: Vec<Reference>,
     /// How the last few were moved, in pixels of the finest level; `None` where that cannot be told.
     moved: VecDeque<Option<Moved>>,
-    /// So many in a row could not be told.
+    /// So many in a row show something, and nothing of what was there at first.
     unread: u32,
-    renewed: bool,
+    renewals: u32,
 }
 
 /// How what a camera shows has moved in its picture.
@@ -89,7 +89,7 @@ const LEAST_KEPT: f64 = 0.5;
 const MISFIT: f64 = 12.0;
 /// So much darker or brighter a picture of the same room may be.
 const LIGHT: std::ops::Range<f64> = 0.25..4.0;
-/// After so many pictures that tell nothing, the room is another one.
+/// After so many pictures that show nothing of what was there, the room is another one.
 const ANOTHER: u32 = 10;
 /// A shift is told if it is this sure, in pixels of the finest level: neighbouring pixels are wrong together.
 const SURE: f64 = 0.02;
@@ -107,7 +107,7 @@ impl Backdrop {
         });
         if !is_of_use || self.unread >= ANOTHER {
             *self = Backdrop {
-                renewed: self.renewed || is_of_use,
+                renewals: self.renewals + u32::from(is_of_use),
                 first: now.into_iter().map(Reference::new).collect(),
                 ..Backdrop::default()
             };
@@ -117,7 +117,13 @@ impl Backdrop {
             self.moved.pop_front();
         }
         let moved = laid_over_first(&self.first, &now);
-        self.unread = if moved.is_some() { 0 } else { self.unread + 1 };
+        // A dark room and somebody close by hide what is there, and it is not another one.
+        let shows = moved.is_none() && 2 * now[0].edges().len() >= self.first[0].edges.len();
+        self.unread = match (moved, shows) {
+            (Some(_), _) => 0,
+            (None, true) => self.unread + 1,
+            (None, false) => self.unread,
+        };
         self.moved.push_back(moved);
     }
 
@@ -132,9 +138,9 @@ impl Backdrop {
         (told.len() == LOOKS && told.iter().all(alike)).then_some(mean)
     }
 
-    /// Whether it is compared with a later picture than the first, as the room became another one.
-    pub fn is_renewed(&self) -> bool {
-        self.renewed
+    /// How often a later picture took the place of the first, as the room became another one.
+    pub fn renewals(&self) -> u32 {
+        self.renewals
     }
 }
 
@@ -510,13 +516,16 @@ pub(crate) mod tests {
                 };
                 backdrop.take(&scene.picture(), &[]);
             }
-            (backdrop.moved().is_some(), backdrop.is_renewed())
+            (backdrop.moved().is_some(), backdrop.renewals())
         };
-        assert_eq!(take(0.0, 0.0, 3), (false, false));
-        assert_eq!(take(1.0, 0.0, 4), (true, false));
+        assert_eq!(take(0.0, 0.0, 3), (false, 0));
+        assert_eq!(take(1.0, 0.0, 4), (true, 0));
+        // Lights off, for however long.
+        assert_eq!(take(0.02, 0.0, 15), (false, 0));
+        assert_eq!(take(1.0, 0.0, 4), (true, 0));
         // Upside down: nothing of what was there.
-        assert_eq!(take(1.0, 3.1, 8), (false, false));
-        assert_eq!(take(1.0, 3.1, 8), (true, true));
+        assert_eq!(take(1.0, 3.1, 8), (false, 0));
+        assert_eq!(take(1.0, 3.1, 8), (true, 1));
     }
 
     #[test]

@@ -63,6 +63,10 @@ struct Background {
     due: f64,
     /// How far it had moved when that was told last.
     told: Moved,
+    /// How often its first picture was replaced by then.
+    renewals: u32,
+    /// Whether people have told a bump of which it could not tell.
+    by_people: bool,
 }
 
 impl Background {
@@ -71,6 +75,8 @@ impl Background {
             backdrop: Backdrop::default(),
             due: f64::NEG_INFINITY,
             told: Moved::default(),
+            renewals: 0,
+            by_people: false,
         }
     }
 }
@@ -169,7 +175,7 @@ impl Watchdog {
         background.backdrop.take(picture, people);
     }
 
-    /// Looks at the last seconds; tells each bump once: of what stood still after three seconds, of people as soon as all that is
+    /// Looks at the last seconds; tells each bump once: of what stood still after three to five seconds, of people as soon as all that is
     /// remembered of them is after it. Some milliseconds a camera: once a second is enough.
     pub fn check(&mut self) -> Vec<Bump> {
         let bumps: Vec<Bump> = (0..self.views.len())
@@ -191,7 +197,11 @@ impl Watchdog {
         };
         self.suspect = Some((bump.view, since));
         let is_sure = self.time - since >= WINDOW && !self.told[bump.view];
-        self.told[bump.view] |= is_sure;
+        if is_sure {
+            self.told[bump.view] = true;
+            let background = &mut self.backgrounds[bump.view];
+            background.by_people = background.backdrop.moved().is_none();
+        }
         is_sure.then_some(bump).into_iter().collect()
     }
 
@@ -209,35 +219,47 @@ impl Watchdog {
     /// Whether what stands still before a camera is where it was at first; `None` where that is not known.
     fn stands_still(&self, view: usize) -> Option<bool> {
         let backdrop = &self.backgrounds[view].backdrop;
-        let moved = backdrop.moved().filter(|_| !backdrop.is_renewed())?;
+        let moved = backdrop.moved().filter(|_| backdrop.renewals() == 0)?;
         Some(!self.is_bump(view, moved) && moved.zoom.abs() < 4.0 * SHOWN)
     }
 
     fn check_background(&mut self, view: usize) -> Option<Bump> {
-        let background = &self.backgrounds[view];
+        let background = &mut self.backgrounds[view];
         let moved = background.backdrop.moved()?;
-        let further = moved.minus(background.told);
-        if !self.is_bump(view, further) {
+        if std::mem::replace(&mut background.renewals, background.backdrop.renewals())
+            != background.backdrop.renewals()
+        {
+            background.told = Moved::default();
+        }
+        let (before, is_known) = (background.told, background.by_people);
+        let further = moved.minus(before);
+        if !self.is_bump(view, moved) {
+            self.backgrounds[view].by_people = false;
+        }
+        // A mount that settles is no bump of its own.
+        if !self.is_bump(view, further) || further.size() < 0.2 * moved.size() {
             return None;
         }
-        let first = std::mem::replace(&mut self.backgrounds[view].told, moved);
+        self.backgrounds[view].told = moved;
         if !self.is_bump(view, moved) {
             // It was put back.
             self.told[view] = false;
             return None;
         }
-        let is_known = std::mem::replace(&mut self.told[view], true);
-        if is_known && !self.is_bump(view, first) {
-            // Of people.
+        self.told[view] = true;
+        self.backgrounds[view].by_people = false;
+        if is_known {
             return None;
         }
+        let turned = self.turned(view, moved);
         let solved = self.solved_since(view, self.time - BETWEEN * 2.0);
+        let solved = solved.filter(|solved| self.is_alike(view, solved, &turned));
         let angle = moved.size() * self.widths(view);
         Some(Bump {
             view,
             shift: angle,
             solved: solved.is_some(),
-            extrinsics: solved.unwrap_or_else(|| self.turned(view, moved)),
+            extrinsics: solved.unwrap_or(turned),
             sentence: format!(
                 "the camera {} was bumped: what stands still is {:.2}° off in its picture; put it back, or solve its pose anew",
                 self.views[view].name,
@@ -256,6 +278,16 @@ impl Watchdog {
             rotation: turn * old.rotation,
             translation: turn * old.translation,
         }
+    }
+
+    /// Whether a pose that people told shows what is far away about where its picture does: a bump may move people by more than
+    /// that, and people are wrong by as much as they are not believed.
+    fn is_alike(&self, view: usize, solved: &Extrinsics, turned: &Extrinsics) -> bool {
+        let old = &self.views[view].extrinsics;
+        let far = old.world_from_camera(DVec3::Z * 1e4);
+        let seen = |pose: &Extrinsics| pose.camera_from_world(far);
+        let bump = seen(old).angle_between(seen(turned));
+        seen(solved).angle_between(seen(turned)) < 0.5 * bump + BUMPED
     }
 
     /// A camera's pose by whom it has seen since a time; `None` where that is not enough.
@@ -323,7 +355,7 @@ impl Watchdog {
                 .then(|| self.stands_still(view))
                 .flatten();
             let is_off = shift > limit && (still != Some(true) || shift > ELSEWHERE);
-            if !is_off && still != Some(false) {
+            if !is_off && !self.is_bump(view, self.backgrounds[view].told) {
                 self.told[view] = false;
             }
             if is_off {

@@ -4,6 +4,7 @@ use super::LEAST_JOINTS;
 use crate::associate::{Sighting, identity};
 use crate::looks::Looks;
 use crate::reconstruct::figure::{Figure, Method};
+use crate::skeleton::{ARMS, LEGS};
 
 #[derive(Clone, Debug)]
 pub(super) struct Followed {
@@ -43,7 +44,7 @@ impl Followed {
     /// Exchanges the sides of their arms, legs or face where most views have said so for a while, or the body is twisted as
     /// nobody's is; says whether anything changed.
     pub fn takes_sides_of(&mut self, predicted: &identity::Prediction, seen: &[&Sighting]) -> bool {
-        let (before, counts, mut changed) = (self.figure.clone(), self.exchanged, false);
+        let (before, mut changed) = (self.figure.clone(), false);
         let velocity = before.velocity();
         for (part, count) in identity::PARTS.iter().zip(&mut self.exchanged) {
             let said: Vec<bool> = seen
@@ -54,15 +55,25 @@ impl Followed {
             *count = (*count + exchanged).saturating_sub(said.len() - exchanged);
             if *count >= EXCHANGED {
                 self.figure.exchange(part);
-                (*count, changed) = (0, true);
+                changed = true;
             }
         }
         let time = self.figure.time();
         if identity::twisted(&self.figure.predict(time), velocity).is_some() {
-            // However many views say so; but arms and legs may both be wrong, and be told so one after the other.
+            // However many views say so, unless they say it of arms and legs alike, and one comes a moment before the other.
             (self.figure, changed) = (before, false);
-            self.exchanged = counts;
+            let [arms, legs, _] = self.exchanged;
+            if arms.min(legs) >= EXCHANGED - 1 {
+                self.figure.exchange(ARMS);
+                self.figure.exchange(LEGS);
+                (self.exchanged, changed) = (Default::default(), true);
+            }
         }
+        let done = self
+            .exchanged
+            .iter_mut()
+            .filter(|count| **count >= EXCHANGED);
+        done.for_each(|count| *count = 0);
         let twisted = identity::twisted(predicted, velocity);
         self.twisted = twisted.map_or(0, |_| self.twisted + 1);
         if let Some(part) = twisted
@@ -118,9 +129,10 @@ mod tests {
 
     #[test]
     fn sides_that_went_on_as_one_another_are_put_right() {
-        use crate::skeleton::{ARMS, Joint, LEGS};
+        use crate::skeleton::Joint;
         let views = room(3);
-        for part in [ARMS, LEGS] {
+        let both: Vec<Joint> = [ARMS, LEGS].concat();
+        for part in [ARMS, LEGS, &both] {
             let mut followed = MultiView::new(views.clone(), MultiViewSettings::default());
             let person = standing(DVec3::ZERO);
             let mut off = 0.0;
@@ -128,15 +140,24 @@ mod tests {
                 if n == 10 {
                     followed.people[0].figure.exchange(part);
                 }
-                let seen: Vec<Sighting> = (0..views.len())
+                let mut seen: Vec<Sighting> = (0..views.len())
                     .map(|view| seen_by(view, &views, &person))
                     .collect();
+                // Fewer views tell of legs than of arms.
+                for &joint in LEGS {
+                    (seen[0].rays[joint], seen[0].rays[joint.mirror()]) = (None, None);
+                }
                 let found = followed.advance(f64::from(n) / 30.0, &seen);
-                let wrist = |joint: Joint| found[0].joints[joint].map(|found| found.position);
-                off = [part[1], Joint::LeftHip]
-                    .iter()
-                    .filter_map(|&joint| Some(wrist(joint)?.distance(person[joint]?)))
-                    .fold(0.0, f64::max);
+                let place = |joint: Joint| found[0].joints[joint].map(|found| found.position);
+                off = [
+                    Joint::LeftWrist,
+                    Joint::LeftShoulder,
+                    Joint::LeftHip,
+                    Joint::LeftAnkle,
+                ]
+                .iter()
+                .filter_map(|&joint| Some(place(joint)?.distance(person[joint]?)))
+                .fold(0.0, f64::max);
                 if n == 11 {
                     assert!(off > 0.15, "{part:?} were not exchanged: {off}");
                 }
