@@ -8,6 +8,7 @@ mod card;
 #[cfg(any(feature = "onnxruntime", feature = "onnxruntime-download"))]
 pub mod onnxruntime;
 pub mod rten;
+mod sequence;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 pub use batch::Batch;
 pub use card::*;
+pub(crate) use sequence::SequenceNetwork;
 
 /// What goes wrong with models. Every message names the file, what is wrong with it and what to do.
 #[derive(Debug, thiserror::Error)]

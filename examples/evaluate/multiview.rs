@@ -104,8 +104,9 @@ struct FoundPerson {
 /// Follows the people of a file through its views.
 pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let file = files::read(&arguments.cameras)?;
-    let bevy_from_file = file.bevy_from_file();
-    let views = file.views;
+    // People are followed in a world that is y up.
+    let file_from_bevy = file.bevy_from_file().transpose();
+    let views = file.into_bevy();
     let detections: Detections = read(&arguments.detections)?;
     let joints: Vec<Option<Joint>> = detections
         .joint_names
@@ -153,14 +154,19 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
     }
     report(&mut times, room.views());
     if arguments.refine {
-        refine(&mut moments, bevy_from_file)?;
+        let models = Models::embedded();
+        let mut refiner = SequenceRefiner::load(models.of(Task::Refine)?, &Engine::find(), 1)?;
+        refiner.refine_room(moments.iter_mut().map(Vec::as_mut_slice))?;
     }
     let frames = detections.frames.iter().zip(&moments);
     let found = Found {
         frames: frames
             .map(|(frame, people)| FoundFrame {
                 frame: frame.frame,
-                people: people.iter().map(|person| found(person, &joints)).collect(),
+                people: people
+                    .iter()
+                    .map(|person| found(person, &joints, file_from_bevy))
+                    .collect(),
             })
             .collect(),
         joint_names: detections.joint_names,
@@ -194,36 +200,17 @@ fn pose(
     pose
 }
 
-fn found(person: &RoomPerson, joints: &[Option<Joint>]) -> FoundPerson {
+fn found(person: &RoomPerson, joints: &[Option<Joint>], file_from_bevy: DMat3) -> FoundPerson {
     let found = |joint: &Option<Joint>| person.joints[(*joint)?];
     let joints = joints.iter().map(found);
     FoundPerson {
         id: person.id,
         joints: joints
             .clone()
-            .map(|joint| Some(joint?.position.to_array()))
+            .map(|joint| Some((file_from_bevy * joint?.position).to_array()))
             .collect(),
         sigmas: joints.map(|joint| Some(joint?.sigma)).collect(),
     }
-}
-
-/// Corrects everybody over time. The refiner knows people as they stand in Bevy's world.
-fn refine(moments: &mut [Vec<RoomPerson>], bevy_from_file: DMat3) -> Result<(), AnyError> {
-    let turn = |moments: &mut [Vec<RoomPerson>], by: DMat3| {
-        for person in moments.iter_mut().flatten() {
-            for &joint in Joint::ALL {
-                if let Some(joint) = &mut person.joints[joint] {
-                    joint.position = by * joint.position;
-                }
-            }
-        }
-    };
-    let models = Models::embedded();
-    let mut refiner = SequenceRefiner::load(models.of(Task::Refine)?, &Engine::find(), 1)?;
-    turn(moments, bevy_from_file);
-    refiner.refine_room(moments.iter_mut().map(Vec::as_mut_slice))?;
-    turn(moments, bevy_from_file.transpose());
-    Ok(())
 }
 
 fn report(times: &mut [f64], views: &[View]) {

@@ -226,10 +226,9 @@ impl Watchdog {
     fn check_background(&mut self, view: usize) -> Option<Bump> {
         let background = &mut self.backgrounds[view];
         let moved = background.backdrop.moved()?;
-        if std::mem::replace(&mut background.renewals, background.backdrop.renewals())
-            != background.backdrop.renewals()
-        {
-            background.told = Moved::default();
+        let renewals = background.backdrop.renewals();
+        if background.renewals != renewals {
+            (background.renewals, background.told) = (renewals, Moved::default());
         }
         let (before, is_known) = (background.told, background.by_people);
         let further = moved.minus(before);
@@ -292,15 +291,8 @@ impl Watchdog {
 
     /// A camera's pose by whom it has seen since a time; `None` where that is not enough.
     fn solved_since(&self, view: usize, time: f64) -> Option<Extrinsics> {
-        let since: Vec<&Vec<Look>> = self
-            .seen
-            .iter()
-            .filter_map(|(at, looks)| (*at >= time).then_some(looks))
-            .collect();
-        let step = since.len().div_ceil(MOST).max(1);
-        let points: Vec<Vec<Look>> = since.into_iter().step_by(step).cloned().collect();
-        let landmarks = self.landmarks(view, &points);
         let before = self.before[view]?;
+        let landmarks = self.landmarks(view, &self.points_since(time));
         let lens = &self.views[view].intrinsics;
         let now = (landmarks.len() >= LEAST).then(|| refine(lens, &before, &landmarks))??;
         Some(self.moved(view, &before, &now.extrinsics))
@@ -313,13 +305,7 @@ impl Watchdog {
         if last.0 - first.0 < 0.8 * WINDOW {
             return Comparison::Unknown;
         }
-        let step = self.seen.len().div_ceil(MOST);
-        let points: Vec<Vec<Look>> = self
-            .seen
-            .iter()
-            .step_by(step)
-            .map(|p| p.1.clone())
-            .collect();
+        let points = self.points_since(f64::NEG_INFINITY);
         let mut suspects: Vec<(f64, usize, Extrinsics)> = Vec::new();
         let (mut solved, mut first) = (0, Vec::new());
         for view in 0..self.views.len() {
@@ -392,6 +378,16 @@ impl Watchdog {
                 shift.to_degrees()
             ),
         })
+    }
+
+    /// What was seen of joints since a time: so many of them that it does not take long.
+    fn points_since(&self, time: f64) -> Vec<Vec<Look>> {
+        let since = || self.seen.iter().filter(|(at, _)| *at >= time);
+        let step = since().count().div_ceil(MOST).max(1);
+        since()
+            .step_by(step)
+            .map(|(_, looks)| looks.clone())
+            .collect()
     }
 
     /// Where the other views say that joints are, and where this one shows them.

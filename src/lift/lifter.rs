@@ -7,7 +7,7 @@ use bevy::math::Vec3;
 use super::trajectory::{self, Sighting};
 use super::window::{Features, feature_count, features};
 use crate::camera::Intrinsics;
-use crate::inference::{Data, Decoder, Engine, Input, InputForm, Model, ModelError, Session};
+use crate::inference::{Decoder, Engine, Model, ModelError, SequenceNetwork};
 use crate::skeleton::{Joint, Joint3d, Origin, Pose2d, Pose3d, derive_middle};
 
 /// A gap longer than this many seconds starts a window anew.
@@ -15,12 +15,7 @@ const LONGEST_GAP: f64 = 0.7;
 
 /// The network that lifts.
 pub struct Lifter {
-    session: Box<dyn Session>,
-    name: String,
-    input: String,
-    output: String,
-    frames: usize,
-    joints: &'static [Joint],
+    network: SequenceNetwork,
     numbers: Vec<f32>,
 }
 
@@ -46,38 +41,20 @@ impl Lifter {
     /// # Errors
     /// [`ModelError`] when it is broken or its card asks for features that nobody makes.
     pub fn load(model: &Model, engine: &Engine, threads: usize) -> Result<Self, ModelError> {
-        let card = &model.card;
-        let mismatch = |error: &str| ModelError::Mismatch {
-            name: card.name.clone(),
-            error: error.into(),
+        let output = match &model.card.decoder {
+            Decoder::Lift { output } => Some(output),
+            _ => None,
         };
-        let InputForm::Sequence { frames, features } = card.input.form else {
-            return Err(mismatch("a lifter takes a sequence"));
-        };
-        let Decoder::Lift { output } = &card.decoder else {
-            return Err(mismatch("its decoder must be `lift`"));
-        };
-        if features != feature_count(card.joints().len()) {
-            return Err(mismatch(&format!(
-                "{} joints make {} features a frame, the card says {features}",
-                card.joints().len(),
-                feature_count(card.joints().len())
-            )));
-        }
+        let names = ("a lifter", "lift");
         Ok(Lifter {
-            session: model.load(engine, threads)?,
-            name: card.name.clone(),
-            input: card.input.name.clone(),
-            output: output.clone(),
-            frames,
-            joints: card.joints(),
+            network: SequenceNetwork::load(model, engine, threads, names, output, feature_count)?,
             numbers: Vec::new(),
         })
     }
 
     /// The network's name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.network.name
     }
 
     /// Takes in one more frame of a person and says where their joints are; `None` while too little of them is seen.
@@ -97,7 +74,7 @@ impl Lifter {
         }
         let Some(frame) = features(
             pose,
-            self.joints,
+            self.network.joints,
             camera,
             window.frames.back(),
             elapsed as f32,
@@ -106,7 +83,7 @@ impl Lifter {
         };
         window.time = Some(time);
         window.frames.push_back(frame);
-        while window.frames.len() > self.frames {
+        while window.frames.len() > self.network.frames {
             window.frames.pop_front();
         }
         let (Some(first), Some(last)) = (window.frames.front(), window.frames.back()) else {
@@ -115,35 +92,30 @@ impl Lifter {
 
         // A window that is not full yet repeats its first frame, as in training.
         self.numbers.clear();
-        for _ in window.frames.len()..self.frames {
+        for _ in window.frames.len()..self.network.frames {
             self.numbers.extend(&first.values);
         }
         for frame in &window.frames {
             self.numbers.extend(&frame.values);
         }
-        let shape = [1, self.frames, feature_count(self.joints.len())];
-        let input = Input {
-            name: &self.input,
-            shape: &shape,
-            data: Data::F32(&self.numbers),
-        };
-        let output = self.session.run(&[input], &[&self.output])?;
-        let rows = output[0].data.as_chunks::<4>().0;
+        let output = self.network.run(&self.numbers)?;
+        let rows = output.data.as_chunks::<4>().0;
         let failed = |error: String| ModelError::Run {
-            name: self.name.clone(),
+            name: self.network.name.clone(),
             error,
         };
-        if rows.len() < self.joints.len() {
+        if rows.len() < self.network.joints.len() {
             return Err(failed(format!(
                 "it gave {} joints of {}",
                 rows.len(),
-                self.joints.len()
+                self.network.joints.len()
             )));
         }
         if rows.iter().flatten().any(|number| !number.is_finite()) {
             return Err(failed("it gave infinite numbers, or none".into()));
         }
         let places: Vec<(Joint, Vec3, f32)> = self
+            .network
             .joints
             .iter()
             .zip(rows)

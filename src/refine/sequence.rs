@@ -8,19 +8,14 @@ use std::collections::BTreeMap;
 
 use bevy::math::DVec3;
 
-use crate::inference::{Data, Decoder, Engine, Input, InputForm, Model, ModelError, Session};
+use crate::inference::{Decoder, Engine, Model, ModelError, SequenceNetwork};
 use crate::multiview::RoomPerson;
 use crate::reconstruct::figure::{FigureJoint, Joints};
 use crate::skeleton::{Joint, JointMap};
 
 /// The network, and how it is fed.
 pub struct SequenceRefiner {
-    session: Box<dyn Session>,
-    name: String,
-    input: String,
-    output: String,
-    frames: usize,
-    joints: &'static [Joint],
+    network: SequenceNetwork,
 }
 
 /// Of each joint: x, y, z in metres about the middle of the hips' way through the window, whether it is known, and its sigma.
@@ -39,33 +34,23 @@ impl SequenceRefiner {
     /// # Errors
     /// [`ModelError`] when it is broken or its card asks for features that nobody makes.
     pub fn load(model: &Model, engine: &Engine, threads: usize) -> Result<Self, ModelError> {
-        let card = &model.card;
-        let mismatch = |error: &str| ModelError::Mismatch {
-            name: card.name.clone(),
-            error: error.into(),
+        let output = match &model.card.decoder {
+            Decoder::Refine { output } => Some(output),
+            _ => None,
         };
-        let InputForm::Sequence { frames, features } = card.input.form else {
-            return Err(mismatch("a refiner takes a sequence"));
-        };
-        let Decoder::Refine { output } = &card.decoder else {
-            return Err(mismatch("its decoder must be `refine`"));
-        };
-        let joints = card.joints();
-        if features != joints.len() * COLUMNS || frames < 4 {
-            return Err(mismatch(&format!(
-                "{} joints make {} features a frame, and the card says {features}; and a window has four frames or more",
-                joints.len(),
-                joints.len() * COLUMNS
-            )));
+        let features = |joints: usize| joints * COLUMNS;
+        let names = ("a refiner", "refine");
+        let network = SequenceNetwork::load(model, engine, threads, names, output, features)?;
+        if network.frames < 4 {
+            return Err(ModelError::Mismatch {
+                name: network.name,
+                error: format!(
+                    "a window has four frames or more, and the card says {}",
+                    network.frames
+                ),
+            });
         }
-        Ok(SequenceRefiner {
-            session: model.load(engine, threads)?,
-            name: card.name.clone(),
-            input: card.input.name.clone(),
-            output: output.clone(),
-            frames,
-            joints,
-        })
+        Ok(SequenceRefiner { network })
     }
 
     /// Refines one person's poses, at the pace of a video and in order, in metres of a world that is y up. Fewer than a window's
@@ -74,23 +59,24 @@ impl SequenceRefiner {
     /// # Errors
     /// [`ModelError::Run`], or [`ModelError::Mismatch`] when the output is not what the card says; the poses are as they were then.
     pub fn refine(&mut self, poses: &mut [Joints]) -> Result<(), ModelError> {
-        if poses.len() < self.frames {
+        if poses.len() < self.network.frames {
             return Ok(());
         }
         let mut refined = poses.to_vec();
-        let half = self.frames / 2;
+        let half = self.network.frames / 2;
         for first in (0..poses.len()).step_by(half) {
             // What is given before and after the middle of a window makes it sure: windows overlap by half, and each says its middle.
             let from = first
                 .saturating_sub(half / 2)
-                .min(poses.len() - self.frames);
-            let window = &poses[from..from + self.frames];
+                .min(poses.len() - self.network.frames);
+            let window = &poses[from..from + self.network.frames];
             let found = self.look(window)?;
             let is_seen = |joint: Joint| {
                 let seen = window.iter().filter(|pose| pose[joint].is_some()).count();
                 seen as f64 >= LEAST_SEEN * window.len() as f64
             };
             let seen: Vec<Joint> = self
+                .network
                 .joints
                 .iter()
                 .copied()
@@ -145,37 +131,31 @@ impl SequenceRefiner {
 
     /// Where a window's joints should be.
     fn look(&mut self, window: &[Joints]) -> Result<Vec<JointMap<Option<DVec3>>>, ModelError> {
-        let origin = origin(window, self.joints);
-        let mut numbers = vec![0.0_f32; self.frames * self.joints.len() * COLUMNS];
+        let origin = origin(window, self.network.joints);
+        let mut numbers = vec![0.0_f32; self.network.frames * self.network.features];
         let rows = numbers.chunks_exact_mut(COLUMNS);
         let given = window
             .iter()
-            .flat_map(|pose| self.joints.iter().map(|&joint| pose[joint]));
+            .flat_map(|pose| self.network.joints.iter().map(|&joint| pose[joint]));
         for (row, joint) in rows.zip(given) {
             if let Some(joint) = joint {
                 let place = (joint.position - origin).as_vec3();
                 row.copy_from_slice(&[place.x, place.y, place.z, 1.0, joint.sigma as f32]);
             }
         }
-        let shape = [1, self.frames, self.joints.len() * COLUMNS];
-        let input = Input {
-            name: &self.input,
-            shape: &shape,
-            data: Data::F32(&numbers),
-        };
-        let found = self.session.run(&[input], &[&self.output])?;
-        let data = &found[0].data;
-        if data.len() != self.frames * self.joints.len() * 3 {
+        let found = self.network.run(&numbers)?;
+        let data = &found.data;
+        if data.len() != self.network.frames * self.network.joints.len() * 3 {
             return Err(ModelError::Mismatch {
-                name: self.name.clone(),
-                error: format!("its output is of {:?}", found[0].shape),
+                name: self.network.name.clone(),
+                error: format!("its output is of {:?}", found.shape),
             });
         }
-        let frames = data.chunks_exact(self.joints.len() * 3);
+        let frames = data.chunks_exact(self.network.joints.len() * 3);
         Ok(frames
             .map(|frame| {
                 let mut places = JointMap::default();
-                for (&joint, place) in self.joints.iter().zip(frame.chunks_exact(3)) {
+                for (&joint, place) in self.network.joints.iter().zip(frame.chunks_exact(3)) {
                     let place = DVec3::new(place[0].into(), place[1].into(), place[2].into());
                     places[joint] = place.is_finite().then(|| place + origin);
                 }
@@ -223,7 +203,7 @@ fn origin(window: &[Joints], joints: &[Joint]) -> DVec3 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inference::Tensor;
+    use crate::inference::{Data, Input, Session, Tensor};
     use crate::skeleton::JointSet;
 
     /// Moves what is known by 30 cm along x, and puts what is not to (1, 2, 3).
@@ -257,13 +237,17 @@ mod tests {
     const NUDGED: f64 = 0.3 * 0.09 / (0.09 + DIFFERS * DIFFERS);
 
     fn refiner() -> SequenceRefiner {
+        let joints = JointSet::Lift23.joints();
         SequenceRefiner {
-            session: Box::new(Nudge),
-            name: "nudge".into(),
-            input: "sequence".into(),
-            output: "poses".into(),
-            frames: 11,
-            joints: JointSet::Lift23.joints(),
+            network: SequenceNetwork {
+                session: Box::new(Nudge),
+                name: "nudge".into(),
+                input: "sequence".into(),
+                output: "poses".into(),
+                frames: 11,
+                features: joints.len() * COLUMNS,
+                joints,
+            },
         }
     }
 
@@ -346,10 +330,10 @@ mod tests {
             .unwrap_or_else(|error| panic!("{error}"));
         let models = crate::inference::Models::embedded();
         let model = models.of(crate::inference::Task::Refine)?;
-        let mut network = SequenceRefiner::load(model, &Engine::rten("a test"), 1)?;
+        let mut refiner = SequenceRefiner::load(model, &Engine::rten("a test"), 1)?;
         let pose = |row: &Vec<Option<[f64; 4]>>| {
             let mut pose = Joints::default();
-            for (&joint, known) in network.joints.iter().zip(row) {
+            for (&joint, known) in refiner.network.joints.iter().zip(row) {
                 pose[joint] = known.map(|[x, y, z, sigma]| FigureJoint {
                     position: DVec3::new(x, y, z),
                     sigma,
@@ -359,9 +343,9 @@ mod tests {
             pose
         };
         let window: Vec<Joints> = table.given.iter().map(pose).collect();
-        let found = network.look(&window)?;
+        let found = refiner.look(&window)?;
         for (frame, wanted) in &table.refined {
-            for (&joint, wanted) in network.joints.iter().zip(wanted) {
+            for (&joint, wanted) in refiner.network.joints.iter().zip(wanted) {
                 let off =
                     found[*frame][joint].map(|found| found.distance(DVec3::from_array(*wanted)));
                 assert!(
