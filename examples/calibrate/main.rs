@@ -150,21 +150,27 @@ fn run(what: &What, screen: &mut Screen) -> Result<(), AnyError> {
             if !(0.5..3.0).contains(stature) {
                 return Err(format!("nobody is {stature} m tall; --stature is in metres").into());
             }
-            let watched = watch::watch(input, networks, screen)?;
+            // Each network errs in its own way, and what they share is nearer to the truth than any of them.
+            let networks = networks.each_for_keypoints()?;
+            let looks = networks.iter().map(|one| watch::watch(input, one, screen));
+            let looks = looks.collect::<Result<Vec<_>, _>>()?;
+            let watched = &looks[0];
             let lenses = lenses_of(lenses, &watched.names, &watched.sizes, screen)?;
             screen.say("comparing clocks …");
-            let mut delays = sync::delays(&tracks(&lenses, &watched), LONGEST_DELAY);
+            let mut delays = sync::delays(&tracks(&lenses, watched), LONGEST_DELAY);
             tell_clocks(&lenses, &delays, screen);
             if !align {
                 delays.fill(Some(0.0));
             }
-            let moments = sync::aligned(&watched.moments, &watched.stamps, &delays, 0.03);
+            let aligned =
+                |look: &Watched| sync::aligned(&look.moments, &look.stamps, &delays, 0.03);
+            let moments: Vec<Vec<people::Moment>> = looks.iter().map(aligned).collect();
             screen.say("solving …");
-            let room = people::calibrate(&lenses, &moments, *stature)?;
+            let room = people::calibrate(&lenses, &moments.concat(), *stature)?;
             screen.say(format!("median reprojection error: {:.1} px", room.error));
             tell_places(&room.views, screen);
             // What cannot be used replaces nothing that can.
-            tell(&judge(&room.views, &moments), screen)?;
+            tell(&judge(&room.views, &moments[0]), screen)?;
             files::write(out, &room.views)?;
             screen.say(format!("saved {}", out.display()));
             Ok(())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bevy_pose_capture::calibrate::people::Moment;
 use bevy_pose_capture::detect::{DetectSettings, Detector, Person2d};
-use bevy_pose_capture::inference::{Engine, Models};
+use bevy_pose_capture::inference::{Engine, Models, Task};
 use bevy_pose_capture::record::overlay::draw_pose;
 use bevy_pose_capture::record::take::{Take, TakeFrame};
 use bevy_pose_capture::source::{Frame, SourceSpec};
@@ -20,12 +20,60 @@ pub struct Networks {
     /// Folder of models to use before the embedded ones.
     #[arg(long)]
     models: Option<PathBuf>,
-    /// Take this model for its task, by the name on its card.
+    /// Take this model for its task, by the name on its card. Of several for keypoints, `check` takes the last, and `people` looks
+    /// with each of them; where none is named, with each one of the folder.
     #[arg(long)]
     prefer: Vec<String>,
     /// Threads for the networks.
     #[arg(long, default_value_t = 2)]
     threads: usize,
+}
+
+impl Networks {
+    /// The models at hand, the preferred ones first.
+    fn open(&self) -> Result<Models, AnyError> {
+        let mut models = match &self.models {
+            Some(folder) => Models::from_folder(folder)?,
+            #[cfg(feature = "embedded-models")]
+            None => Models::embedded(),
+            #[cfg(not(feature = "embedded-models"))]
+            None => return Err("built without embedded models: say --models DIR".into()),
+        };
+        for name in &self.prefer {
+            models.prefer(name)?;
+        }
+        Ok(models)
+    }
+
+    /// These networks, once with each one for keypoints that there is: of those that are preferred, else of the folder, else
+    /// of the embedded ones. The one that is taken first elsewhere is the first.
+    pub fn each_for_keypoints(&self) -> Result<Vec<Networks>, AnyError> {
+        let models = self.open()?;
+        let of_task = models.iter().filter(|m| m.card.task == Task::Keypoints);
+        let names: Vec<String> = of_task.map(|model| model.card.name.clone()).collect();
+        let is_preferred = |name: &&String| self.prefer.contains(name);
+        let mut chosen: Vec<String> = names.iter().filter(is_preferred).cloned().collect();
+        if chosen.is_empty() {
+            #[cfg(feature = "embedded-models")]
+            let is_embedded = |name: &String| {
+                let embedded = Models::embedded();
+                embedded.iter().any(|model| model.card.name == *name)
+            };
+            #[cfg(not(feature = "embedded-models"))]
+            let is_embedded = |_: &String| false;
+            let brought = names.iter().filter(|name| !is_embedded(name));
+            chosen = brought.cloned().collect();
+        }
+        if chosen.is_empty() {
+            chosen.extend(names.into_iter().next());
+        }
+        let with = |name: String| Networks {
+            models: self.models.clone(),
+            prefer: [self.prefer.clone(), vec![name]].concat(),
+            threads: self.threads,
+        };
+        Ok(chosen.into_iter().map(with).collect())
+    }
 }
 
 /// What was seen.
@@ -59,16 +107,8 @@ pub fn watch(
 ) -> Result<Watched, AnyError> {
     let specs: Vec<SourceSpec> = input.iter().map(|input| SourceSpec::parse(input)).collect();
     let mut clips = open(&specs)?;
-    let mut models = match &networks.models {
-        Some(folder) => Models::from_folder(folder)?,
-        #[cfg(feature = "embedded-models")]
-        None => Models::embedded(),
-        #[cfg(not(feature = "embedded-models"))]
-        None => return Err("built without embedded models: say --models DIR".into()),
-    };
-    for name in &networks.prefer {
-        models.prefer(name)?;
-    }
+    let models = networks.open()?;
+    let looking = &models.of(Task::Keypoints)?.card.name;
     let engine = Engine::find();
     let names: Vec<String> = clips.names().into_iter().map(String::from).collect();
     let sizes = clips.sizes();
@@ -83,7 +123,10 @@ pub fn watch(
             )
         })
         .collect::<Result<Vec<_>, _>>()?;
-    screen.begin("looking for people", Some(clips.length()));
+    screen.begin(
+        &format!("looking for people by {looking}"),
+        Some(clips.length()),
+    );
     let mut seen: Vec<(f64, Vec<Vec<Person2d>>)> = Vec::new();
     let mut stamps = Vec::new();
     while let Some(moment) = clips.next_moment()? {

@@ -100,7 +100,8 @@ const JOINTS: &[Joint] = {
 };
 
 /// Places cameras by one person who moves before them. `lenses` are names and lenses, `moments` what they see at the same
-/// times, `stature` the person's height in metres.
+/// times, `stature` the person's height in metres. What several networks see of the same clips may be given one after the other:
+/// where one of them puts a joint is a point of its own, and their errors meet in the cameras only.
 ///
 /// # Errors
 /// [`PeopleError`], in one sentence that says what to do.
