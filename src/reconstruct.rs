@@ -1,7 +1,7 @@
 //! Two or more views: from rays to a body in space.
 //!
 //! [`triangulate`] finds single joints, [`body`] the whole body at once under what is known of its bones and of its motion
-//! ([`bones`], [`motion`]), [`pictorial`] searches for it where views contradict one another; [`figure`] follows one person with
+//! ([`bones`], [`motion`]; [`posture`] for what one view sees), [`pictorial`] searches for it where views contradict one another; [`figure`] follows one person with
 //! them.
 
 pub mod body;
@@ -9,4 +9,5 @@ pub mod bones;
 pub mod figure;
 pub mod motion;
 pub mod pictorial;
+pub mod posture;
 pub mod triangulate;
