@@ -6,7 +6,7 @@ use super::body::{Link, Node, solve};
 use super::bones::{BONES, Lengths};
 use super::motion::Motion;
 use super::pictorial::{self, Evidence, Part};
-use super::posture::Posture;
+use super::posture::{Posture, Told};
 use super::triangulate::{Noise, Point, Sight, triangulate};
 use crate::skeleton::{Joint, JointMap};
 
@@ -133,8 +133,13 @@ impl Figure {
             guesses[joint] = Some(node.position);
         }
         let is_new = |joint: Joint| self.motions[joint].is_none();
-        let (posture, lengths) = (&mut self.posture, &self.lengths);
-        let moved = posture.reconsider(time, elapsed, &mut guesses, sights, lengths, is_new);
+        let lengths = &self.lengths;
+        let told = Told {
+            sights,
+            lengths,
+            noise,
+        };
+        let moved = (self.posture).reconsider(time, elapsed, &mut guesses, told, is_new);
         if !moved.is_empty() {
             for joint in moved {
                 self.motions[joint] = None;

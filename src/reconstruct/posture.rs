@@ -7,7 +7,7 @@
 use bevy::math::{DMat3, DVec3};
 
 use super::bones::{BONES, Lengths};
-use super::triangulate::Sight;
+use super::triangulate::{Noise, Sight};
 use crate::skeleton::{Joint, JointMap};
 
 /// How a bone is held: the logarithm of the density of its direction, a Fisher–Bingham distribution on the sphere (Mardia and Jupp
@@ -137,10 +137,21 @@ pub struct Posture {
     doubts: [f64; LIMBS.len()],
 }
 
+/// What a moment and the past tell of a body.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// The views that see each joint.
+    pub sights: &'a JointMap<Vec<Sight>>,
+    /// How long the bones are.
+    pub lengths: &'a Lengths,
+    /// How far off sightings are.
+    pub noise: &'a Noise,
+}
+
 /// Places that are nearer to one another than this, in metres, are the same.
 const APART: f64 = 0.06;
 /// Rays whose directions differ by less (the sine of the angle) do not tell where along them they meet.
-const CROSSING: f64 = 0.25;
+const CROSSING: f64 = 0.12;
 /// For so many seconds after views agreed on a joint, its motion tells how far away it is; then posture does.
 const REMEMBERED: f64 = 0.4;
 /// Looks a second at somebody's posture that are independent of one another.
@@ -175,8 +186,7 @@ impl Posture {
         time: f64,
         elapsed: f64,
         places: &mut JointMap<Option<DVec3>>,
-        sights: &JointMap<Vec<Sight>>,
-        lengths: &Lengths,
+        told: Told,
         is_new: impl Fn(Joint) -> bool,
     ) -> Vec<Joint> {
         let mut moved = Vec::new();
@@ -184,13 +194,12 @@ impl Posture {
             return moved;
         };
         for (n, limb) in LIMBS.iter().enumerate() {
-            let Some((other, gain)) = self.likelier(time, limb, places, sights, lengths, &axes)
-            else {
+            let Some((other, gain)) = self.likelier(time, limb, places, told, &axes) else {
                 self.doubts[n] = 0.0;
                 continue;
             };
-            let told = gain.clamp(-CONVINCED, CONVINCED) * elapsed * LOOKS;
-            self.doubts[n] = (self.doubts[n] + told).max(0.0);
+            let speaks = gain.clamp(-CONVINCED, CONVINCED) * elapsed * LOOKS;
+            self.doubts[n] = (self.doubts[n] + speaks).max(0.0);
             let [_, middle, end] = limb.joints;
             let at_once = is_new(middle) && gain > 0.0;
             if !at_once && self.doubts[n] < CONVINCED {
@@ -214,10 +223,14 @@ impl Posture {
         time: f64,
         limb: &Limb,
         places: &JointMap<Option<DVec3>>,
-        sights: &JointMap<Vec<Sight>>,
-        lengths: &Lengths,
+        told: Told,
         axes: &DMat3,
     ) -> Option<([DVec3; 3], f64)> {
+        let Told {
+            sights,
+            lengths,
+            noise,
+        } = told;
         let [root, middle, end] = limb.joints;
         let now = [places[root]?, places[middle]?, places[end]?];
         let is_known = |joint: Joint| {
@@ -231,9 +244,19 @@ impl Posture {
         }
         let lower = BONES.iter().position(|bone| bone.ends == (middle, end));
         let lower = lengths.of(lower?);
+        let limit = noise.outlier * noise.outlier;
+        let unseen = |joint: Joint, place: DVec3| {
+            let sights = sights[joint].iter();
+            let errors =
+                sights.map(|sight| sight.weight * noise.error_squared(sight, place).min(limit));
+            0.5 * errors.sum::<f64>()
+        };
         let cost = |places: [DVec3; 3]| {
             let off = (places[1].distance(places[2]) - lower.metres) / lower.sigma;
-            limb.strangeness(places, axes) + (0.5 * off * off).min(STRETCHED)
+            limb.strangeness(places, axes)
+                + (0.5 * off * off).min(STRETCHED)
+                + unseen(middle, places[1])
+                + unseen(end, places[2])
         };
         let others = limb.others(now, seen, is_known(end)).into_iter();
         let gains = others.map(|other| (other, cost(now) - cost(other)));
