@@ -4,6 +4,7 @@ Weights are kept as 16-bit floats with a cast behind each, which both engines fo
 size, and the arithmetic stays 32-bit.
 """
 import hashlib
+import importlib
 import json
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from .vision import KeypointNet, PersonNet
+from .vision import KeypointNet, PersonNet, near
 from .refining import COLUMNS, JOINTS
 from .views import FEATURES
 
@@ -39,17 +40,15 @@ def halve(model):
 
 
 class Heatmaps(nn.Module):
-    """Heat maps as the decoder `heatmap` reads them: a peak's height is the chance that the joint is there.
+    """Heat maps as the decoder `heatmap` reads them: a peak's height is the chance that the joint is there."""
 
-    The raw peaks of the focal loss are not; slope and middle come from a reliability table on training crops.
-    """
-
-    def __init__(self, net, calibration):
+    def __init__(self, net):
         super().__init__()
-        self.net, (self.slope, self.middle) = net, calibration
+        self.net, (self.slope, self.shift) = net, net.calibration
 
     def forward(self, image):
-        return torch.sigmoid(self.slope * (torch.sigmoid(self.net(image)) - self.middle))
+        chance = near(self.net(image)).clamp(1e-6, 1 - 1e-6)
+        return torch.sigmoid(self.slope * (torch.log(chance) - torch.log1p(-chance)) + self.shift)
 
 
 class YoloxRows(nn.Module):
@@ -85,7 +84,7 @@ def export(recipe, recipe_name, net, out):
                  "decoder": {"kind": "refine", "output": "poses"}, "data": "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"}
     elif recipe["task"] == "keypoints":
         size = recipe["size"]
-        module, example, inputs = Heatmaps(net, recipe["calibration"]), torch.zeros(1, 3, size, size), "image"
+        module, example, inputs = Heatmaps(net), torch.zeros(1, 3, size, size), "image"
         card |= {"joints": "body25", "input": image_input(size, {"kind": "crop", "growth": 1.25, "pad": 114}),
                  "decoder": {"kind": "heatmap", "output": "heatmaps"}, "data": "photographs under free licences, labelled by "
                  "the agreement of MoveNet and BlazePose; figures drawn from mocap"}
@@ -132,7 +131,6 @@ if __name__ == "__main__":
     else:
         net = KeypointNet() if recipe["task"] == "keypoints" else PersonNet()
     net.load_state_dict(state.get("kept", state["net"]))
-    if recipe["task"] == "person":
-        from .train_person import calibrate
-        calibrate(net, recipe)
+    if recipe["task"] in ("person", "keypoints"):
+        importlib.import_module(f"posetrain.train_{recipe['task']}").calibrate(net, recipe)
     export(recipe, arguments.recipe.name, net, arguments.out)

@@ -34,7 +34,7 @@ def main():
     table = {"joints": LIFT23, "size": SIZE, "focal": FOCAL, "people": [
         {"frames": [{"seconds": float(s), "keypoints": np.concatenate([p, c[:, None]], -1).round(3).tolist(), "features": f.round(5).tolist()}
                     for p, c, s, f in zip(*person)], "person_from_camera": t.round(6).tolist()}
-        for *person, t in zip(pixels, confidence, seconds, features, turn)]}
+        for *person, t in zip(pixels, confidence, seconds, features, turn[:, -1])]}
     Path(sys.argv[1]).write_text(json.dumps(table) + "\n")
 
 

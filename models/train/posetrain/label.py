@@ -5,6 +5,7 @@ Run it with `--sheet SHEET.jpg` to look at what it found.
 import argparse
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -56,27 +57,34 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--most", type=int, default=10**9)
+    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
     teachers = Teachers(arguments.models)
     files = sorted(p for p in arguments.photos.rglob("*") if p.suffix in (".webp", ".jpg", ".png"))
     random.Random(1).shuffle(files)
-    images, tiles = [], []
-    for n, path in enumerate(files[:arguments.most]):
+    files = files[:arguments.most]
+
+    def one(path):
         image = cv2.imread(str(path))
         if image is None:
-            continue
-        people = label(image, teachers)
-        images.append({"file": str(path.relative_to(arguments.photos)), "width": image.shape[1], "height": image.shape[0],
-                       "people": people})
-        if arguments.sheet and len(tiles) < 48:
-            tile = draw(image.copy(), people)
-            ratio = 200 / max(tile.shape[:2])
-            tile = cv2.resize(tile, None, fx=ratio, fy=ratio)
-            tiles.append(cv2.copyMakeBorder(tile, 0, 200 - tile.shape[0], 0, 200 - tile.shape[1], cv2.BORDER_CONSTANT))
-        if n % 200 == 0:
-            print(f"{n}/{min(len(files), arguments.most)}", flush=True)
+            return None
+        people, size = label(image, teachers), image.shape[:2]
+        return path, size, people, draw(image, people)
+
+    images, tiles = [], []
+    with ThreadPoolExecutor(arguments.threads) as pool:
+        for n, done in enumerate(pool.map(one, files)):
+            if done:
+                path, (height, width), people, drawn = done
+                images.append({"file": str(path.relative_to(arguments.photos)), "width": width, "height": height, "people": people})
+                if arguments.sheet and len(tiles) < 48:
+                    ratio = 200 / max(height, width)
+                    tile = cv2.resize(drawn, None, fx=ratio, fy=ratio)
+                    tiles.append(cv2.copyMakeBorder(tile, 0, 200 - tile.shape[0], 0, 200 - tile.shape[1], cv2.BORDER_CONSTANT))
+            if n % 200 == 0:
+                print(f"{n}/{len(files)}", flush=True)
     json.dump({"joint_names": BODY25, "images": images}, arguments.out.open("w"))
     if arguments.sheet:
         tiles += [np.zeros((200, 200, 3), np.uint8)] * (-len(tiles) % 8)

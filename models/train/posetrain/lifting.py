@@ -13,9 +13,9 @@ from .views import FEATURES
 class LiftNet(nn.Module):
     """`(n, frames, FEATURES)` -> `(n, 23, 4)`: x, y, z in metres about mid hips, and the log of their Laplace scale."""
 
-    def __init__(self, channels=384, blocks=2, dropout=0.1, joints=23, strided=True):
+    def __init__(self, channels=384, blocks=2, dropout=0.1, joints=23):
         super().__init__()
-        self.joints, self.strided = joints, strided
+        self.joints = joints
         self.frames = 3 ** (blocks + 1)
         self.expand = nn.Conv1d(FEATURES, channels, 3, bias=False)
         self.expand_norm = nn.BatchNorm1d(channels)
@@ -27,14 +27,24 @@ class LiftNet(nn.Module):
 
     def forward(self, x):
         # One output frame: strides give the same sums as dilations at a third of the work (section 3.4 of the paper).
+        step = lambda conv, x, _: functional.conv1d(x, conv.weight, None, stride=3)
+        return self.run(x, step, lambda x, _: x[:, :, 2::3])[:, 0]
+
+    def every(self, x):
+        """The same for every window of a longer sequence: `(n, t, FEATURES)` -> `(n, t - frames + 1, 23, 4)`."""
+        step = lambda conv, x, apart: functional.conv1d(x, conv.weight, None, dilation=apart)
+        return self.run(x, step, lambda x, apart: x[:, :, 2 * apart:])
+
+    def run(self, x, step, newest):
         x = x.transpose(1, 2)
-        step = lambda conv, x: functional.conv1d(x, conv.weight, None, stride=3)
-        x = self.dropout(functional.relu(self.expand_norm(step(self.expand, x))))
+        x = self.dropout(functional.relu(self.expand_norm(step(self.expand, x, 1))))
         for n, (wide, point) in enumerate(zip(self.wide, self.point)):
-            kept = x[:, :, 2::3]
-            x = self.dropout(functional.relu(self.norms[2 * n](step(wide, x))))
+            apart = 3 ** (n + 1)
+            kept = newest(x, apart)
+            x = self.dropout(functional.relu(self.norms[2 * n](step(wide, x, apart))))
             x = kept + self.dropout(functional.relu(self.norms[2 * n + 1](point(x))))
-        return self.shrink(x)[:, :, 0].reshape(-1, self.joints, 4)
+        x = self.shrink(x).transpose(1, 2)
+        return x.reshape(x.shape[0], -1, self.joints, 4)
 
 
 def laplace(output, target, known):

@@ -31,38 +31,60 @@ def average(kept, net, decay):
             a.mul_(decay).add_(b, alpha=1 - decay) if a.dtype.is_floating_point else a.copy_(b)
 
 
+def stage(step, cycles):
+    """The picture size and the share of the learning rate at a step, and the step at which that size ends; `None` past the end.
+
+    Each cycle, a list of `[pixels, steps]`, is one short rise and one cosine down to a hundredth. A network that is trained further
+    gets a further cycle, which rises half as high.
+    """
+    start = 0
+    for number, cycle in enumerate(cycles):
+        length = sum(steps for _, steps in cycle)
+        if step < start + length:
+            done = (step - start) / length
+            share = 0.5 ** number * min(1.0, (step - start + 1) / 300) * (0.505 + 0.495 * np.cos(np.pi * done))
+            for size, steps in cycle:
+                if step < start + steps:
+                    return size, share, start + steps
+                start += steps
+        start += length
+    return None
+
+
 def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", every=200):
-    """Trains `net` for `recipe["phases"]`, each `[pixels, steps]`, and returns the average of its weights.
+    """Trains `net` through `recipe["cycles"]` (see `stage`) and returns the average of its weights.
 
     `batch(size)` draws, `loss_of(net, drawn)` gives the loss and the numbers to print, by name.
     """
     net = net.to(memory_format=torch.channels_last)
     kept = copy.deepcopy(net)
     optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=0.02)
-    steps, step = sum(length for _, length in recipe["phases"]), 0
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe["rate"], steps, pct_start=0.08, final_div_factor=100)
+    cycles, step = recipe["cycles"], 0
+    steps = sum(length for cycle in cycles for _, length in cycle)
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=False)
         net.load_state_dict(state["net"]), kept.load_state_dict(state["kept"])
-        optimiser.load_state_dict(state["optimiser"]), schedule.load_state_dict(state["schedule"])
+        optimiser.load_state_dict(state["optimiser"])
         step = state["step"]
-    began, running, until = time.time(), [], 0
-    for size, length in recipe["phases"]:
-        until += length
-        if step >= until:
-            continue
+    began, running = time.time(), []
+    while now := stage(step, cycles):
+        size, _, until = now
         draw = prefetch(lambda size=size: batch(size), 3)
         while step < until:
+            for group in optimiser.param_groups:
+                group["lr"] = recipe["rate"] * stage(step, cycles)[1]
             loss, shown = loss_of(net, draw())
             optimiser.zero_grad(), loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-            optimiser.step(), schedule.step()
+            optimiser.step()
             step += 1
             average(kept, net, min(0.998, step / (step + 19)))
             running.append(list(shown.values()))
             if step % every == 0 or step == steps:
-                torch.save({"net": net.state_dict(), "kept": kept.state_dict(), "optimiser": optimiser.state_dict(),
-                            "schedule": schedule.state_dict(), "step": step}, checkpoint)
+                partial = checkpoint.with_suffix(".part")
+                torch.save({"net": net.state_dict(), "kept": kept.state_dict(), "optimiser": optimiser.state_dict(), "step": step},
+                           partial)
+                partial.replace(checkpoint)
                 means = ", ".join(f"{name} {mean:.3f}" for name, mean in zip(shown, np.mean(running, 0)))
                 print(f"step {step}/{steps} at {size} px: {means}{report(kept, size)}; {time.time() - began:.0f} s", flush=True)
                 running = []

@@ -18,7 +18,7 @@ class Photos:
     """Photos of a label file, in memory, shrunk to `LARGEST_SIDE`: those that are trained on, or the few that are `held` out."""
 
     def __init__(self, labels, folder, held=False):
-        self.images, self.people, self.square = [], [], []
+        self.images, self.people, self.square, self.sets = [], [], [], []
         for number, entry in enumerate(json.loads(Path(labels).read_text())["images"]):
             if (number % HELD_OUT == 0) != held:
                 continue
@@ -35,6 +35,7 @@ class Photos:
                 people.append((np.array(person["box"], np.float32) * ratio, person["score"], marks))
             self.images.append(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
             self.people.append(people)
+            self.sets.append(entry["file"].split("/")[0])
             # This set was stretched to squares, by factors unknown.
             self.square.append(entry["file"].startswith("openimages"))
         self.labelled = [(i, k) for i, people in enumerate(self.people) for k, p in enumerate(people) if len(p[2])]

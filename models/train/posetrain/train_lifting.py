@@ -18,9 +18,9 @@ def score(net, clips, noise=False, seed=5, batches=6):
     plain, aligned = [], []
     with torch.no_grad():
         for _ in range(batches):
-            x, target, known = views.batch(512, strides=(1,))
+            x, target, _ = views.batch(512, strides=(1,))
             got = net(torch.from_numpy(x))[..., :3].numpy()[:, limbs]
-            want = target[:, limbs]
+            want = target[:, 0, limbs]
             plain.append(np.linalg.norm(got - want, axis=-1).mean())
             a, b = got - got.mean(1, keepdims=True), want - want.mean(1, keepdims=True)
             u, s, v = np.linalg.svd(a.transpose(0, 2, 1) @ b)
@@ -56,16 +56,18 @@ def train(recipe, work):
         net.load_state_dict(state["net"]), optimiser.load_state_dict(state["optimiser"])
         first = state["step"]
     views = Views(clips, net.frames, True, seed=first)
-    draw, began, running = prefetch(lambda: views.batch(recipe["batch"])), time.time(), []
+    draw, began, running = prefetch(lambda: views.batch(recipe["batch"], recipe["windows"])), time.time(), []
     for step in range(first, steps):
         for group in optimiser.param_groups:
             group["lr"] = recipe["rate"] * rate_at(step, phases)
         x, target, known = draw()
-        loss, error = laplace(net(torch.from_numpy(x)), torch.from_numpy(target), torch.from_numpy(known))
+        loss, error = laplace(net.every(torch.from_numpy(x)), torch.from_numpy(target), torch.from_numpy(known))
         optimiser.zero_grad(), loss.backward(), optimiser.step()
         running.append(error.item())
         if (step + 1) % 200 == 0 or step + 1 == steps:
-            torch.save({"net": net.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}, checkpoint)
+            partial = checkpoint.with_suffix(".part")
+            torch.save({"net": net.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}, partial)
+            partial.replace(checkpoint)
             plain, aligned = score(net, held)
             noisy, _ = score(net, held, noise=True)
             print(f"step {step + 1}/{steps} train {1000 * np.mean(running):.1f} mm; held-out subjects {plain:.1f} / "

@@ -29,7 +29,7 @@ def turn_to_axis(directions):
 
 def normalise(rays, seen, confidence, seconds):
     """Image rays `(n, t, 23, 2)` (x/z, y/z in the camera), seen `(n, t, 23)`, seconds since the frame before `(n, t)` ->
-    features `(n, t, 74)`, and `(n, 3, 3)` rotations from the camera into the person camera of the last frame.
+    features `(n, t, 74)`, and `(n, t, 3, 3)` rotations from the camera into the person camera of each frame.
 
     Each frame is scaled by its own spread, so that its features depend on it and the frame before only. The last five channels
     tell how centre and scale move, the time step, and how large the person appears (which is how strong the perspective is).
@@ -54,7 +54,7 @@ def normalise(rays, seen, confidence, seconds):
     body = np.concatenate([flat / scale[:, :, None, None], confidence[..., None]], -1) * weight[..., None]
     extra = np.stack([np.clip(moved[..., 0], -1, 1), np.clip(moved[..., 1], -1, 1), np.clip(grown * rate, -1, 1),
                       seconds * 10, np.clip(np.log(scale / 0.12), -2, 2)], -1)
-    return np.concatenate([body.reshape(*body.shape[:2], -1), extra], -1).astype(np.float32), turn[:, -1]
+    return np.concatenate([body.reshape(*body.shape[:2], -1), extra], -1).astype(np.float32), turn
 
 
 def begin_late(features, first):
@@ -67,7 +67,7 @@ def begin_late(features, first):
 
 
 class Views:
-    """Draws batches of windows."""
+    """Draws batches of sequences: windows of `frames` frames, several of which overlap in each."""
 
     def __init__(self, clips, frames=27, noise=True, seed=0):
         self.rng, self.frames, self.noise = np.random.default_rng(seed), frames, noise
@@ -80,12 +80,15 @@ class Views:
             weight[i] *= 0.15 if clip.name.startswith("idle_") else 3.0 if clip.name.startswith("humanoid3d") else 1.0
         self.weight = weight / weight.sum()
 
-    def batch(self, n, strides=(1, 1, 2, 2, 2, 3, 4, 6)):
-        """Features `(n, t, 74)`, pose of the last frame `(n, 23, 3)` about mid hips in its person camera, known `(n, 23)`."""
-        rng, t = self.rng, self.frames
+    def batch(self, n, windows=1, strides=(1, 1, 2, 2, 2, 3, 4, 6)):
+        """Features `(n, t, 74)`, `t` being `frames - 1 + windows`; poses `(n, windows, 23, 3)` of each window's last frame, about
+        mid hips in its person camera; and which of their joints are known, `(n, windows, 23)`."""
+        rng, t = self.rng, self.frames - 1 + windows
         clip = rng.choice(len(self.length), n, p=self.weight)
         stride = np.minimum(rng.choice(strides, n), np.maximum(1, self.length[clip] // t))
         last = (rng.random(n) * self.length[clip]).astype(int)
+        if windows > 1:  # one window may begin before its clip does; many of them would be of somebody who stands still
+            last = np.minimum(np.maximum(last, stride * windows), self.length[clip] - 1)
         index = np.maximum(last[:, None] - stride[:, None] * np.arange(t)[::-1], 0)  # a clip's start repeats its first frame
         index = self.first[clip][:, None] + index
         world, known = self.joints[index], self.known[index[:, 0]]
@@ -99,8 +102,7 @@ class Views:
         zoom = np.exp(rng.normal(0, 0.12, n)).astype(np.float32)  # the assumed field of view is never quite the true one
         rays = rays * zoom[:, None, None, None]
 
-        relative = camera - camera[:, :, HIPS].mean(2, keepdims=True)
-        target = relative[:, -1]
+        target = (camera - camera[:, :, HIPS].mean(2, keepdims=True))[:, self.frames - 1:]
         seconds = np.broadcast_to((stride / RATE)[:, None], (n, t)).astype(np.float32)
         seen = np.broadcast_to(known[:, None], world.shape[:3]).copy()
         confidence = np.ones(world.shape[:3], np.float32)
@@ -108,7 +110,9 @@ class Views:
             rays, seen, confidence = self.degrade(rays, seen, confidence)
         features, turn = normalise(rays, seen, confidence, seconds)
         first = np.where(rng.random(n) < 0.15, rng.integers(0, t, n), 0)
-        return begin_late(features, first), (target @ turn.transpose(0, 2, 1)).astype(np.float32), known
+        target = target @ turn[:, self.frames - 1:].transpose(0, 1, 3, 2)
+        there = first[:, None] <= np.arange(self.frames - 1, t)
+        return begin_late(features, first), target.astype(np.float32), known[:, None] & there[..., None]
 
     def look(self, world):
         """World joints `(n, t, 23, 3)` in the frames of `n` random webcams: height, distance, where they look, roll."""

@@ -68,15 +68,19 @@ class Normalised(nn.Module):
 
 
 class KeypointNet(nn.Module):
-    """RGB `(n, 3, S, S)` in 0-255 -> heat-map logits `(n, joints, S/4, S/4)`."""
+    """RGB `(n, 3, S, S)` in 0-255 -> for every joint `(n, joints, S/4, S/4)` how much likelier it is in that cell than nowhere in
+    the picture, as a logarithm: see `places`.
 
-    def __init__(self, joints=25, widths=(20, 40, 80, 128), depths=(1, 1, 2, 2), merged=48):
+    Channels are multiples of 16, as many as a vector register holds; it is wide where pictures are small, which costs little.
+    """
+
+    def __init__(self, joints=25, widths=(16, 48, 96, 160), depths=(1, 1, 2, 2), merged=48):
         super().__init__()
         self.normal = Normalised()
         self.backbone = Backbone(widths, depths, stem=16)
         self.pyramid = Pyramid(widths, merged, 0)
         self.head = nn.Conv2d(merged, joints, 1)
-        nn.init.constant_(self.head.bias, -4.0)
+        nn.init.constant_(self.head.bias, -6.0)
 
     def forward(self, x):
         return self.head(self.pyramid(self.backbone(self.normal(x))))
@@ -97,6 +101,29 @@ class PersonNet(nn.Module):
     def forward(self, x):
         merged = self.pyramid(self.backbone(self.normal(x)))
         return torch.cat([self.box(merged), self.score(merged)], 1)
+
+
+def places(logits):
+    """Logarithms of the chances that each joint is in each cell, `(n, joints, cells)`, and that it is in none, `(n, joints, 1)`."""
+    flat = logits.flatten(2)
+    both = functional.log_softmax(torch.cat([flat, torch.zeros_like(flat[..., :1])], -1), -1)
+    return both[..., :-1], both[..., -1:]
+
+
+def near(logits, reach=1):
+    """The chance that a joint is within `reach` cells, `(n, joints, rows, columns)`: what a peak's height should tell."""
+    side = 2 * reach + 1
+    inside = places(logits)[0].exp().unflatten(-1, logits.shape[-2:])
+    return functional.avg_pool2d(inside, side, 1, reach) * side ** 2
+
+
+def cross_entropy(logits, target, weight):
+    """Of where joints are: `target` `(n, joints, rows, columns)` sums to 1 over the cells, or to 0 where a joint is outside;
+    joints of `weight` 0 are not known."""
+    inside, nowhere = places(logits.float())
+    target = target.flatten(2)
+    loss = -(target * inside).sum(-1) - (1 - target.sum(-1)) * nowhere[..., 0]
+    return (loss * weight).sum() / weight.sum().clamp(min=1)
 
 
 def focal(logits, target, weight):
