@@ -142,7 +142,10 @@ impl Figure {
         let moved = (self.posture).reconsider(time, elapsed, &mut guesses, told, is_new);
         if !moved.is_empty() {
             for joint in moved {
-                self.motions[joint] = None;
+                if let (Some(motion), Some(place)) = (&mut self.motions[joint], guesses[joint]) {
+                    motion.position = place;
+                    motion.velocity = DVec3::ZERO;
+                }
             }
             (_, nodes) = self.descend(&guesses, sights, noise);
         }
@@ -483,6 +486,8 @@ mod tests {
                 for n in from..until {
                     figure.advance(f64::from(n) / 30.0, &seen(&truth, &[view]), &noise);
                 }
+                let hand = figure.joints()[Joint::RightWrist];
+                assert!(hand.is_some(), "view {view}: the hand goes with its arm");
                 off(&figure)
             };
             assert!(

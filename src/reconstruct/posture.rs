@@ -2,7 +2,7 @@
 //!
 //! A view tells a joint's ray. The bone that the joint hangs on has its other end beside that ray, so that two places on it are as
 //! far from there as the bone is long: one nearer to the camera, one further away. Nothing else tells them apart but that upper
-//! arms hang, elbows bend forward and knees backward.
+//! arms hang, and forearms are held before the body rather than behind it.
 
 use bevy::math::{DMat3, DVec3};
 
@@ -22,8 +22,9 @@ pub struct Limb {
     held: [Held; 2],
 }
 
-/// Arms and legs. How they are held was fitted to half an hour of mocap (CMU without subjects 05, 08 and 14, and DeepMimic): of the
-/// two places of a joint, on those three subjects before random cameras, the likelier one was right in 87 to 96 % of the cases.
+/// Arms and legs. How they are held was fitted to half an hour of mocap (CMU without subjects 05, 08 and 14, and DeepMimic) by
+/// `models/train/posetrain/posture.py`: of the two places of a joint, on those three subjects before random cameras, the trunk and the
+/// joint before it being known, the likelier one was right in 87 to 96 % of the cases.
 pub const LIMBS: [Limb; 4] = {
     use Joint::*;
     let arm = [
@@ -154,6 +155,14 @@ const APART: f64 = 0.06;
 const CROSSING: f64 = 0.12;
 /// For so many seconds after views agreed on a joint, its motion tells how far away it is; then posture does.
 const REMEMBERED: f64 = 0.4;
+/// For so many seconds after views agreed on its shoulders and hips, a trunk tells how arms and legs are held.
+const TRUSTED: f64 = 1.0;
+const TRUNK: [Joint; 4] = [
+    Joint::LeftShoulder,
+    Joint::RightShoulder,
+    Joint::LeftHip,
+    Joint::RightHip,
+];
 /// Looks a second at somebody's posture that are independent of one another.
 const LOOKS: f64 = 10.0;
 /// A limb is held otherwise when `exp` of this speaks for it; one look says no more than that.
@@ -177,6 +186,11 @@ impl Posture {
     /// Takes the left joints of a part of the body for the right ones, and the other way round.
     pub fn exchange(&mut self, part: &[Joint]) {
         self.agreed.exchange(part);
+        for left in [0, 2] {
+            if part.contains(&LIMBS[left].joints[1]) {
+                self.doubts.swap(left, left + 1);
+            }
+        }
     }
 
     /// Holds arms and legs that one view sees as people do: where that has spoken for another place for long enough, or, of joints
@@ -190,7 +204,14 @@ impl Posture {
         is_new: impl Fn(Joint) -> bool,
     ) -> Vec<Joint> {
         let mut moved = Vec::new();
-        let Some(axes) = trunk(|joint| places[joint]) else {
+        // A trunk that one view alone sees may itself be the wrong one of two.
+        let is_sure = |joint: &Joint| {
+            let agreed = self.agreed[*joint].is_some_and(|at| time - at < TRUSTED);
+            agreed || cross(told.sights[*joint].iter())
+        };
+        let axes = trunk(|joint| places[joint]).filter(|_| TRUNK.iter().all(is_sure));
+        let Some(axes) = axes else {
+            self.doubts = Default::default();
             return moved;
         };
         for (n, limb) in LIMBS.iter().enumerate() {
@@ -198,7 +219,7 @@ impl Posture {
                 self.doubts[n] = 0.0;
                 continue;
             };
-            let speaks = gain.clamp(-CONVINCED, CONVINCED) * elapsed * LOOKS;
+            let speaks = gain.clamp(-CONVINCED, CONVINCED) * (elapsed * LOOKS).min(1.0);
             self.doubts[n] = (self.doubts[n] + speaks).max(0.0);
             let [_, middle, end] = limb.joints;
             let at_once = is_new(middle) && gain > 0.0;
@@ -206,12 +227,17 @@ impl Posture {
                 continue;
             }
             self.doubts[n] = 0.0;
-            let shift = places[end].map_or(DVec3::ZERO, |end| other[2] - end);
-            for joint in limb.carried() {
-                places[joint] = places[joint].map(|place| place + shift);
+            if places[middle].is_some_and(|middle| middle.distance(other[1]) > 1e-3) {
+                places[middle] = Some(other[1]);
+                moved.push(middle);
             }
-            places[middle] = Some(other[1]);
-            moved.extend(limb.carried().chain([middle]));
+            let shift = places[end].map_or(DVec3::ZERO, |end| other[2] - end);
+            if shift.length() > 1e-3 {
+                for joint in limb.carried() {
+                    places[joint] = places[joint].map(|place| place + shift);
+                    moved.push(joint);
+                }
+            }
         }
         moved
     }
@@ -245,7 +271,7 @@ impl Posture {
         let lower = BONES.iter().position(|bone| bone.ends == (middle, end));
         let lower = lengths.of(lower?);
         let limit = noise.outlier * noise.outlier;
-        let unseen = |joint: Joint, place: DVec3| {
+        let misfit = |joint: Joint, place: DVec3| {
             let sights = sights[joint].iter();
             let errors =
                 sights.map(|sight| sight.weight * noise.error_squared(sight, place).min(limit));
@@ -255,8 +281,8 @@ impl Posture {
             let off = (places[1].distance(places[2]) - lower.metres) / lower.sigma;
             limb.strangeness(places, axes)
                 + (0.5 * off * off).min(STRETCHED)
-                + unseen(middle, places[1])
-                + unseen(end, places[2])
+                + misfit(middle, places[1])
+                + misfit(end, places[2])
         };
         let others = limb.others(now, seen, is_known(end)).into_iter();
         let gains = others.map(|other| (other, cost(now) - cost(other)));
