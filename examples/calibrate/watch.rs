@@ -1,10 +1,11 @@
 //! Watches clips for the one person who walks about in them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use bevy_pose_capture::calibrate::people::Moment;
 use bevy_pose_capture::detect::{DetectSettings, Detector, Person2d};
-use bevy_pose_capture::inference::{Engine, Models, Task};
+use bevy_pose_capture::inference::{Engine, Model, Models, Task};
 use bevy_pose_capture::record::overlay::draw_pose;
 use bevy_pose_capture::record::take::{Take, TakeFrame};
 use bevy_pose_capture::source::{Frame, SourceSpec};
@@ -50,14 +51,21 @@ impl Networks {
     pub fn each_for_keypoints(&self) -> Result<Vec<Networks>, AnyError> {
         let models = self.open()?;
         let of_task = models.iter().filter(|m| m.card.task == Task::Keypoints);
-        let names: Vec<String> = of_task.map(|model| model.card.name.clone()).collect();
+        let mut names: Vec<String> = of_task.map(|model| model.card.name.clone()).collect();
+        // Of two with the same name the first is taken.
+        let mut known = BTreeSet::new();
+        names.retain(|name| known.insert(name.clone()));
         let is_preferred = |name: &&String| self.prefer.contains(name);
         let mut chosen: Vec<String> = names.iter().filter(is_preferred).cloned().collect();
         if chosen.is_empty() {
             #[cfg(feature = "embedded-models")]
             let is_embedded = |name: &String| {
+                let taken = models.iter().find(|model| model.card.name == *name);
                 let embedded = Models::embedded();
-                embedded.iter().any(|model| model.card.name == *name)
+                taken.is_some_and(|taken| {
+                    let file = |model: &Model| model.card.sha256.clone();
+                    embedded.iter().any(|model| file(model) == file(taken))
+                })
             };
             #[cfg(not(feature = "embedded-models"))]
             let is_embedded = |_: &String| false;

@@ -26,7 +26,7 @@ pub struct Room {
     pub views: Vec<View>,
     /// Median reprojection error, in pixels.
     pub error: f64,
-    /// The person, at each moment.
+    /// The person, at each moment that was given.
     pub people: Vec<JointMap<Option<DVec3>>>,
 }
 
