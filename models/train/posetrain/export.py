@@ -40,7 +40,7 @@ def halve(model):
 
 
 class Heatmaps(nn.Module):
-    """Heat maps as the decoder `heatmap` reads them: a peak's height is the chance that the joint is there."""
+    """Heat maps as the decoder `heatmap` reads them: a peak's height is the chance that a joint which can be seen is there."""
 
     def __init__(self, net):
         super().__init__()

@@ -71,7 +71,7 @@ def main():
         if image is None:
             return None
         people, size = label(image, teachers), image.shape[:2]
-        return path, size, people, draw(image, people)
+        return path, size, people, draw(image, people) if arguments.sheet else None
 
     images, tiles = [], []
     with ThreadPoolExecutor(arguments.threads) as pool:

@@ -1,4 +1,4 @@
-"""The loop in which both image networks are trained: AdamW, one cycle of the learning rate, a running average of the weights,
+"""The loop in which both image networks are trained: AdamW, cycles of the learning rate, a running average of the weights,
 and checkpoints from which it goes on."""
 import copy
 import queue

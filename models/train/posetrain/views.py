@@ -86,9 +86,9 @@ class Views:
         rng, t = self.rng, self.frames - 1 + windows
         clip = rng.choice(len(self.length), n, p=self.weight)
         stride = np.minimum(rng.choice(strides, n), np.maximum(1, self.length[clip] // t))
-        last = (rng.random(n) * self.length[clip]).astype(int)
-        if windows > 1:  # one window may begin before its clip does; many of them would be of somebody who stands still
-            last = np.minimum(np.maximum(last, stride * windows), self.length[clip] - 1)
+        # One window may begin before its clip does; many of them would be of somebody who stands still.
+        least = np.minimum(stride * (windows - 1), self.length[clip] - 1)
+        last = least + (rng.random(n) * (self.length[clip] - least)).astype(int)
         index = np.maximum(last[:, None] - stride[:, None] * np.arange(t)[::-1], 0)  # a clip's start repeats its first frame
         index = self.first[clip][:, None] + index
         world, known = self.joints[index], self.known[index[:, 0]]
