@@ -50,30 +50,29 @@ impl Networks {
     /// of the embedded ones. The one that is taken first elsewhere is the first.
     pub fn each_for_keypoints(&self) -> Result<Vec<Networks>, AnyError> {
         let models = self.open()?;
-        let of_task = models.iter().filter(|m| m.card.task == Task::Keypoints);
-        let mut names: Vec<String> = of_task.map(|model| model.card.name.clone()).collect();
+        #[cfg(feature = "embedded-models")]
+        let embedded = Models::embedded();
+        #[cfg(feature = "embedded-models")]
+        let is_embedded = |own: &Model| embedded.iter().any(|m| m.card.sha256 == own.card.sha256);
+        #[cfg(not(feature = "embedded-models"))]
+        let is_embedded = |_: &Model| false;
         // Of two with the same name the first is taken.
         let mut known = BTreeSet::new();
-        names.retain(|name| known.insert(name.clone()));
-        let is_preferred = |name: &&String| self.prefer.contains(name);
-        let mut chosen: Vec<String> = names.iter().filter(is_preferred).cloned().collect();
+        let of_task = models.iter().filter(|m| m.card.task == Task::Keypoints);
+        let there: Vec<&Model> = of_task
+            .filter(|model| known.insert(&model.card.name))
+            .collect();
+        let is_preferred = |model: &Model| self.prefer.contains(&model.card.name);
+        let names = |wanted: &dyn Fn(&Model) -> bool| -> Vec<String> {
+            let wanted = there.iter().filter(|model| wanted(model));
+            wanted.map(|model| model.card.name.clone()).collect()
+        };
+        let mut chosen = names(&is_preferred);
         if chosen.is_empty() {
-            #[cfg(feature = "embedded-models")]
-            let is_embedded = |name: &String| {
-                let taken = models.iter().find(|model| model.card.name == *name);
-                let embedded = Models::embedded();
-                taken.is_some_and(|taken| {
-                    let file = |model: &Model| model.card.sha256.clone();
-                    embedded.iter().any(|model| file(model) == file(taken))
-                })
-            };
-            #[cfg(not(feature = "embedded-models"))]
-            let is_embedded = |_: &String| false;
-            let brought = names.iter().filter(|name| !is_embedded(name));
-            chosen = brought.cloned().collect();
+            chosen = names(&|model| !is_embedded(model));
         }
         if chosen.is_empty() {
-            chosen.extend(names.into_iter().next());
+            chosen.extend(there.first().map(|model| model.card.name.clone()));
         }
         let with = |name: String| Networks {
             models: self.models.clone(),

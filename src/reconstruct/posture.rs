@@ -205,10 +205,7 @@ impl Posture {
     ) -> Vec<Joint> {
         let mut moved = Vec::new();
         // A trunk that one view alone sees may itself be the wrong one of two.
-        let is_sure = |joint: &Joint| {
-            let agreed = self.agreed[*joint].is_some_and(|at| time - at < TRUSTED);
-            agreed || cross(told.sights[*joint].iter())
-        };
+        let is_sure = |joint: &Joint| self.is_known(*joint, time, TRUSTED, told.sights);
         let axes = trunk(|joint| places[joint]).filter(|_| TRUNK.iter().all(is_sure));
         let Some(axes) = axes else {
             self.doubts = Default::default();
@@ -242,6 +239,18 @@ impl Posture {
         moved
     }
 
+    /// Whether views from different sides see a joint, or agreed on it in the last seconds.
+    fn is_known(
+        &self,
+        joint: Joint,
+        time: f64,
+        seconds: f64,
+        sights: &JointMap<Vec<Sight>>,
+    ) -> bool {
+        let agreed = self.agreed[joint].is_some_and(|at| time - at < seconds);
+        agreed || cross(sights[joint].iter())
+    }
+
     /// The likeliest other way to hold a limb, and how much likelier it is, as a logarithm; `None` where views from different
     /// sides, or its motion, tell how it is held.
     fn likelier(
@@ -259,10 +268,7 @@ impl Posture {
         } = told;
         let [root, middle, end] = limb.joints;
         let now = [places[root]?, places[middle]?, places[end]?];
-        let is_known = |joint: Joint| {
-            let agreed = self.agreed[joint].is_some_and(|at| time - at < REMEMBERED);
-            agreed || cross(sights[joint].iter())
-        };
+        let is_known = |joint: Joint| self.is_known(joint, time, REMEMBERED, sights);
         let alone = |joint: Joint| sights[joint].first().filter(|_| !is_known(joint));
         let seen = [alone(middle), alone(end)];
         if seen == [None, None] {

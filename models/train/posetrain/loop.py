@@ -31,6 +31,20 @@ def average(kept, net, decay):
             a.mul_(decay).add_(b, alpha=1 - decay) if a.dtype.is_floating_point else a.copy_(b)
 
 
+def platt(logit, right):
+    """Slope and shift of a score's logit that make it the chance of being right (Platt 1999); `right` is 0 or 1 for each."""
+    line = torch.tensor([1.0, 0.0], requires_grad=True)
+    optimiser = torch.optim.LBFGS([line], max_iter=100)
+
+    def step():
+        optimiser.zero_grad()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(line[0] * logit + line[1], right)
+        loss.backward()
+        return loss
+    optimiser.step(step)
+    return line.tolist()
+
+
 def stage(step, cycles):
     """The picture size and the share of the learning rate at a step, and the step at which that size ends; `None` past the end.
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from .loop import fit, pixels
+from .loop import fit, pixels, platt
 from .photos import Figures, Photos, affine, into_crop, recolour, warp
 from .vision import PersonNet, focal
 
@@ -126,16 +126,7 @@ def calibrate(net, recipe, pictures=480):
                     continue
                 logits.append(score[n, y, x].item()), right.append(float(len(best) > 0 and best.max() > 0.45))
     logit, right = torch.tensor(logits), torch.tensor(right)
-    line = torch.tensor([1.0, 0.0], requires_grad=True)
-    optimiser = torch.optim.LBFGS([line], max_iter=100)
-
-    def step():
-        optimiser.zero_grad()
-        loss = functional.binary_cross_entropy_with_logits(line[0] * logit + line[1], right)
-        loss.backward()
-        return loss
-    optimiser.step(step)
-    net.calibration = slope, shift = line.tolist()
+    net.calibration = slope, shift = platt(logit, right)
     chance = torch.sigmoid(slope * logit + shift)
     bins = [(chance >= low) & (chance < low + 0.2) for low in (0, .2, .4, .6, .8)]
     table = ", ".join(f"{chance[b].mean():.2f} is {right[b].mean():.2f} ({int(b.sum())})" for b in bins if b.any())
