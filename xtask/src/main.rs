@@ -50,11 +50,11 @@ enum Task {
     Mannequin,
 }
 
-/// Where the project is.
+/// Where the project is. Cargo says so to what it runs; where it was when this was compiled need not be there any more.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map_or_else(|| ".".into(), Path::to_path_buf)
+    let own = std::env::var_os("CARGO_MANIFEST_DIR");
+    let own = own.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    own.parent().map_or_else(|| ".".into(), Path::to_path_buf)
 }
 
 /// Runs a program in the project's folder; what it prints is shown.
