@@ -29,6 +29,8 @@ const SUREST: usize = 8;
 const SHRINK: f32 = 0.9;
 /// A box with this score is clearly somebody.
 const CLEAR: f32 = 0.65;
+/// So much of a clear box's longer side may limbs reach beyond it.
+const REACH: f32 = 0.2;
 /// Seconds after which somebody's looks are seen again.
 const LOOKS_PERIOD: f64 = 0.5;
 /// What is newly seen of looks counts so much.
@@ -215,9 +217,15 @@ impl Tracker {
                 if track.lost > 0 {
                     (track.bounds, track.next) = (boxes[found].bounds, None);
                 } else {
-                    // Joints that were unsure for a moment shrink the box and stay outside of it: the detector, which
-                    // sees all of the picture, widens it again.
-                    track.bounds = track.bounds.union(boxes[found].bounds);
+                    // Joints that were unsure for a moment shrink the box and stay outside of it, and joints that are taken for
+                    // something else hold it open: the detector, which sees all of the picture, widens it again, and, where
+                    // it is clear about somebody, narrows it.
+                    let seen = boxes[found].bounds;
+                    track.bounds = track.bounds.union(seen);
+                    if boxes[found].score >= CLEAR {
+                        let reach = seen.inflate(REACH * seen.size().max_element());
+                        track.bounds = track.bounds.intersect(reach);
+                    }
                 }
             }
         }
@@ -455,6 +463,26 @@ mod tests {
         tracker.meet(&[box_at(100.0)], 8);
         assert_eq!(tracker.tracks[0].region(), Look::Box(box_at(100.0).bounds));
         assert_eq!(tracker.tracks.len(), 1);
+    }
+
+    #[test]
+    fn a_box_that_a_wrong_joint_holds_open_is_narrowed_by_a_clear_detection() {
+        let mut tracker = Tracker::default();
+        frame(&mut tracker, &[box_at(100.0)], &[100.0], 0.0);
+        let seen = box_at(100.0);
+        let wide = seen.bounds.union_point(Vec2::new(110.0, 400.0));
+        let widest = |tracker: &mut Tracker, score: f32| {
+            tracker.tracks[0].bounds = wide;
+            tracker.meet(&[ScoredBox { score, ..seen }], 8);
+            tracker.tracks[0].bounds.height()
+        };
+        let height = seen.bounds.height();
+        assert_eq!(widest(&mut tracker, CLEAR - 0.1), wide.height());
+        let narrowed = widest(&mut tracker, CLEAR + 0.1);
+        assert!(
+            (height..=1.5 * height).contains(&narrowed),
+            "{narrowed} of {height}"
+        );
     }
 
     #[test]
