@@ -38,6 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))?;
     let words = Words {
         caption: "Following people through cameras: milliseconds a moment, one thread",
+        across: "cameras",
         measured: "median, ms",
     };
     by_cameras(&lines, &words, &file)?;

@@ -1,54 +1,55 @@
 //! Joints of people in labelled photos, found by the detector or looked for in given boxes.
 
+mod labels;
+mod report;
+mod score;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bevy::math::{Rect, Vec2};
+use bevy::math::Rect;
 use bevy_pose_capture::detect::keypoints::{Estimate, KeypointEstimator, Look};
 use bevy_pose_capture::detect::person::PersonDetector;
-use bevy_pose_capture::inference::{Engine, Model, ModelError, Models, Task};
+use bevy_pose_capture::inference::{ModelError, Task};
 use bevy_pose_capture::skeleton::{Joint, Pose2d};
 use bevy_pose_capture::source::images::read_picture;
 use clap::{Args, ValueEnum};
 use image::RgbImage;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::AnyError;
+use crate::networks::NetworkArguments;
+use crate::{AnyError, read_json};
+use labels::{LabelledPerson, Labels};
 
-/// What is run, and on what.
+/// Joints of people in photos.
+///
+/// With --labels, what was found is written for a scorer. Without, every keypoint network at hand is scored on the labelled photos of
+/// --data, in given boxes and in those that the person detector finds: a table, a plot of how far confidences can be believed, and a
+/// sheet to look at.
 #[derive(Args)]
 pub struct Arguments {
     /// Folder of the photos that the labels name.
-    #[arg(long)]
-    images: PathBuf,
+    #[arg(long, requires = "labels")]
+    images: Option<PathBuf>,
     /// JSON of photos and the people in them: `{"images": [{"file", "people": [{"box" or "joints_box": [x, y, w, h]}]}]}`.
-    #[arg(long)]
-    labels: PathBuf,
-    /// Where to look: in the labelled boxes, or where the detector finds somebody.
+    #[arg(long, requires = "images")]
+    labels: Option<PathBuf>,
+    /// With --labels, where to look: in the labelled boxes, or where the detector finds somebody.
     #[arg(long, value_enum, default_value_t = Boxes::Given)]
     boxes: Boxes,
-    /// The card of a model for its task, beside its .onnx file; may be said more than once.
-    #[arg(long)]
-    model: Vec<PathBuf>,
-    /// Folder of models to use before the embedded ones.
-    #[arg(long)]
-    models: Option<PathBuf>,
-    /// Take this model for its task, by the name on its card.
-    #[arg(long)]
-    prefer: Vec<String>,
+    /// Without --labels, the folder of the labelled photos: files of labels, and the photos that they name.
+    #[arg(long, default_value = "../shared/data/people_eval_only")]
+    data: PathBuf,
     /// Boxes that the detector is less sure of are left out.
     #[arg(long, default_value_t = 0.2)]
     least_score: f32,
-    /// Threads for the networks.
-    #[arg(long, default_value_t = 1)]
-    threads: usize,
-    /// Run on rten though ONNX Runtime is there.
+    #[command(flatten)]
+    networks: NetworkArguments,
+    /// With --labels, the JSON file with what was found; without, the folder for the table and the pictures (target/keypoints where it
+    /// is left out).
     #[arg(long)]
-    rten: bool,
-    /// The JSON file with what was found.
-    #[arg(long)]
-    out: PathBuf,
+    out: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -59,66 +60,51 @@ enum Boxes {
     Detected,
 }
 
-#[derive(Deserialize)]
-struct Labels {
-    images: Vec<LabelledImage>,
-}
-
-#[derive(Deserialize)]
-struct LabelledImage {
-    file: String,
-    people: Vec<LabelledPerson>,
-}
-
-#[derive(Deserialize)]
-struct LabelledPerson {
-    #[serde(rename = "box")]
-    bounds: Option<[f32; 4]>,
-    joints_box: Option<[f32; 4]>,
-}
-
-impl LabelledPerson {
-    /// Where to look. A box around the joints is grown by a tenth on each side, as people are larger than their joints.
-    fn look(&self) -> Option<Rect> {
-        let rect = |[x, y, width, height]: [f32; 4]| {
-            // Labels count pixels from their edge, we from their centre.
-            let corner = Vec2::new(x, y) - 0.5;
-            Rect::from_corners(corner, corner + Vec2::new(width, height))
-        };
-        self.bounds.map(rect).or_else(|| {
-            let tight = rect(self.joints_box?);
-            let margin = tight.size() * 0.1;
-            Some(Rect::from_corners(tight.min - margin, tight.max + margin))
-        })
-    }
-}
-
-#[derive(Serialize)]
-struct Found {
-    joint_names: Vec<&'static str>,
-    images: Vec<FoundImage>,
-}
-
-#[derive(Serialize)]
+/// What was found in a photo.
 struct FoundImage {
     file: String,
     people: Vec<FoundPerson>,
 }
 
-#[derive(Serialize)]
 struct FoundPerson {
+    pose: Pose2d,
+    score: f32,
+}
+
+/// What was found, for scorers.
+#[derive(Serialize)]
+struct FoundFile {
+    joint_names: Vec<&'static str>,
+    images: Vec<ListedImage>,
+}
+
+#[derive(Serialize)]
+struct ListedImage {
+    file: String,
+    people: Vec<ListedPerson>,
+}
+
+#[derive(Serialize)]
+struct ListedPerson {
     keypoints: Vec<Option<[f32; 3]>>,
     score: f32,
 }
 
-impl FoundPerson {
-    fn new(pose: &Pose2d, joints: &[Joint], score: f32) -> FoundPerson {
-        let keypoints = joints
-            .iter()
-            .map(|&joint| pose[joint].map(|p| [p.position.x, p.position.y, p.confidence.get()]));
-        FoundPerson {
-            keypoints: keypoints.collect(),
-            score,
+impl FoundImage {
+    fn listed(&self, joints: &[Joint]) -> ListedImage {
+        let person = |person: &FoundPerson| ListedPerson {
+            keypoints: joints
+                .iter()
+                .map(|&joint| {
+                    let point = person.pose[joint]?;
+                    Some([point.position.x, point.position.y, point.confidence.get()])
+                })
+                .collect(),
+            score: person.score,
+        };
+        ListedImage {
+            file: self.file.clone(),
+            people: self.people.iter().map(person).collect(),
         }
     }
 }
@@ -162,93 +148,110 @@ fn estimate(
     Ok(found.map(|found| found.pose).unwrap_or_default())
 }
 
-fn models(arguments: &Arguments) -> Result<Models, AnyError> {
-    let mut models = match &arguments.models {
-        Some(folder) => Models::from_folder(folder)?,
-        None => Models::embedded(),
-    };
-    for name in &arguments.prefer {
-        models.prefer(name)?;
-    }
-    for card in &arguments.model {
-        models.add_first(Model::open(card, None)?);
-    }
-    Ok(models)
+/// The networks that look.
+struct Networks<'a> {
+    keypoints: &'a mut KeypointEstimator,
+    detector: &'a mut PersonDetector,
 }
 
-/// Runs the networks over the photos and writes what they found.
-pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
-    let labels: Labels = read_json(&arguments.labels)?;
-    let models = models(arguments)?;
-    let engine = if arguments.rten {
-        Engine::rten("it was asked for")
-    } else {
-        Engine::find()
-    };
-    let mut keypoints =
-        KeypointEstimator::load(models.of(Task::Keypoints)?, &engine, arguments.threads)?;
-    let mut detector = PersonDetector::load(models.of(Task::Person)?, &engine, arguments.threads)?;
-    println!("engine: {}", engine.describe());
-    let bar = ProgressBar::new(labels.images.len() as u64).with_style(
-        ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} photos, {eta} left")?,
-    );
-    bar.set_message(keypoints.name().to_owned());
-    let (mut detecting, mut estimating) = (Spent::default(), Spent::default());
-    let mut images = Vec::with_capacity(labels.images.len());
-    for labelled in labels.images {
-        let image = read_picture(&arguments.images.join(&labelled.file))?;
-        let looks: Vec<(Rect, f32)> = match arguments.boxes {
-            Boxes::Given => {
-                let boxes = labelled.people.iter().filter_map(LabelledPerson::look);
-                boxes.map(|bounds| (bounds, 1.0)).collect()
-            }
-            Boxes::Detected => {
-                let boxes = detecting.on(|| detector.detect(&image, arguments.least_score))?;
-                boxes
-                    .iter()
-                    .map(|found| (found.bounds, found.score))
-                    .collect()
-            }
+/// What was found in the photos of a file, and how long it took.
+struct Looked {
+    images: Vec<FoundImage>,
+    detecting: Spent,
+    estimating: Spent,
+}
+
+impl Networks<'_> {
+    fn look(
+        &mut self,
+        labels: &Labels,
+        folder: &Path,
+        boxes: Boxes,
+        least_score: f32,
+    ) -> Result<Looked, AnyError> {
+        let bar = ProgressBar::new(labels.images.len() as u64).with_style(
+            ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} photos, {eta} left")?,
+        );
+        bar.set_message(self.keypoints.name().to_owned());
+        let mut looked = Looked {
+            images: Vec::with_capacity(labels.images.len()),
+            detecting: Spent::default(),
+            estimating: Spent::default(),
         };
-        let mut people = Vec::with_capacity(looks.len());
-        for (bounds, score) in looks {
-            let pose = estimating.on(|| estimate(&mut keypoints, &image, bounds))?;
-            people.push(FoundPerson::new(&pose, keypoints.joints(), score));
+        for labelled in &labels.images {
+            let image = read_picture(&folder.join(&labelled.file))?;
+            let looks: Vec<(Rect, f32)> = match boxes {
+                Boxes::Given => {
+                    let boxes = labelled.people.iter().filter_map(LabelledPerson::look);
+                    boxes.map(|bounds| (bounds, 1.0)).collect()
+                }
+                Boxes::Detected => {
+                    let detect = || self.detector.detect(&image, least_score);
+                    let boxes = looked.detecting.on(detect)?;
+                    let boxes = boxes.iter().map(|found| (found.bounds, found.score));
+                    boxes.collect()
+                }
+            };
+            let mut people = Vec::with_capacity(looks.len());
+            for (bounds, score) in looks {
+                let look = || estimate(self.keypoints, &image, bounds);
+                let pose = looked.estimating.on(look)?;
+                people.push(FoundPerson { pose, score });
+            }
+            looked.images.push(FoundImage {
+                file: labelled.file.clone(),
+                people,
+            });
+            bar.inc(1);
         }
-        images.push(FoundImage {
-            file: labelled.file,
-            people,
-        });
-        bar.inc(1);
+        bar.finish_and_clear();
+        Ok(looked)
     }
-    bar.finish();
-    if detecting.count > 0 {
-        println!("{}: {:.2} ms a photo", detector.name(), detecting.mean_ms());
-    }
-    println!(
-        "{}: {} people, {:.2} ms each",
-        keypoints.name(),
-        estimating.count,
-        estimating.mean_ms()
-    );
-    let found = Found {
-        // A joint that is named and never found counts as missed; one that is not named is derived from others.
-        joint_names: keypoints
-            .joints()
-            .iter()
-            .map(|joint| joint.name())
-            .collect(),
-        images,
-    };
-    std::fs::write(&arguments.out, serde_json::to_vec(&found)?)
-        .map_err(|error| format!("cannot write {}: {error}", arguments.out.display()))?;
-    println!("saved {}", arguments.out.display());
-    Ok(())
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, AnyError> {
-    let text =
-        std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let read = serde_json::from_slice(&text);
-    Ok(read.map_err(|error| format!("{} is not a file of labels: {error}", path.display()))?)
+/// Runs the networks over the photos, and writes what they found or scores it.
+pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
+    let (models, engine) = (arguments.networks.models()?, arguments.networks.engine());
+    let threads = arguments.networks.threads(1);
+    println!("engine: {}", engine.describe());
+    let mut detector = PersonDetector::load(models.of(Task::Person)?, &engine, threads)?;
+    let load = |model| KeypointEstimator::load(model, &engine, threads);
+    let (Some(labels), Some(images)) = (&arguments.labels, &arguments.images) else {
+        let all = models.iter();
+        let of_joints = all.filter(|model| model.card.task == Task::Keypoints);
+        let networks = of_joints.map(load).collect::<Result<Vec<_>, _>>()?;
+        return report::write(networks, detector, arguments);
+    };
+    let out = arguments.out.as_ref();
+    let out = out.ok_or("say --out FILE: where what is found is written")?;
+    let labels: Labels = read_json(labels, "labels")?;
+    let mut keypoints = load(models.of(Task::Keypoints)?)?;
+    let mut networks = Networks {
+        keypoints: &mut keypoints,
+        detector: &mut detector,
+    };
+    let looked = networks.look(&labels, images, arguments.boxes, arguments.least_score)?;
+    if looked.detecting.count > 0 {
+        println!(
+            "{}: {:.2} ms a photo",
+            detector.name(),
+            looked.detecting.mean_ms()
+        );
+    }
+    let (count, mean) = (looked.estimating.count, looked.estimating.mean_ms());
+    println!("{}: {count} people, {mean:.2} ms each", keypoints.name());
+    let joints = keypoints.joints();
+    let found = FoundFile {
+        // A joint that is named and never found counts as missed; one that is not named is derived from others.
+        joint_names: joints.iter().map(|joint| joint.name()).collect(),
+        images: looked
+            .images
+            .iter()
+            .map(|image| image.listed(joints))
+            .collect(),
+    };
+    std::fs::write(out, serde_json::to_vec(&found)?)
+        .map_err(|error| format!("cannot write {}: {error}", out.display()))?;
+    println!("saved {}", out.display());
+    Ok(())
 }

@@ -4,13 +4,17 @@
 mod chart;
 mod faults;
 mod keypoints;
+mod lift;
 mod multiview;
+#[path = "../support/networks.rs"]
+mod networks;
 mod rig;
 #[path = "../support/studio.rs"]
 mod studio;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -26,8 +30,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
-    /// Joints of people in photos.
     Keypoints(keypoints::Arguments),
+    Lift(lift::Arguments),
     /// People seen by several calibrated cameras, in space.
     Multiview(multiview::Arguments),
     /// People in a room of virtual webcams, by how many cameras there are.
@@ -39,6 +43,7 @@ enum What {
 fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Keypoints(arguments) => keypoints::run(&arguments),
+        What::Lift(arguments) => lift::run(&arguments),
         What::Multiview(arguments) => multiview::run(&arguments),
         What::Rig(arguments) => rig::run(&arguments),
         What::Faults(arguments) => faults::run(&arguments),
@@ -50,4 +55,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A JSON file of `what`.
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path, what: &str) -> Result<T, AnyError> {
+    let text =
+        std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let read = serde_json::from_slice(&text);
+    Ok(read.map_err(|error| format!("{} is not a file of {what}: {error}", path.display()))?)
 }

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::AnyError;
 use crate::chart::{Words, by_cameras};
+use crate::networks::NetworkArguments;
 use crate::studio::{People, Studio, walkers};
 
 /// Renders avatars that walk about before virtual webcams, and scores how well they are followed by one camera, by two, and so
@@ -61,15 +62,8 @@ pub struct EquipmentArguments {
     /// Avatars that they are, in turn: `.glb` or `.vrm` files.
     #[arg(long, num_args = 1..)]
     avatar: Vec<PathBuf>,
-    /// Folder of models to use before the embedded ones.
-    #[arg(long)]
-    models: Option<PathBuf>,
-    /// Take this model for its task, by the name on its card.
-    #[arg(long)]
-    prefer: Vec<String>,
-    /// Threads for the networks.
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
+    #[command(flatten)]
+    networks: NetworkArguments,
 }
 
 /// Size of the pictures, and how the lenses bend and the pixels shake.
@@ -193,18 +187,11 @@ pub struct Equipment {
 impl Equipment {
     /// Reads the networks.
     pub fn of(arguments: &EquipmentArguments) -> Result<Equipment, AnyError> {
-        let mut models = match &arguments.models {
-            Some(folder) => Models::from_folder(folder)?,
-            None => Models::embedded(),
-        };
-        for name in &arguments.prefer {
-            models.prefer(name)?;
-        }
         Ok(Equipment {
             avatars: crate::studio::avatars(&arguments.avatar)?,
-            models,
-            engine: Engine::find(),
-            threads: arguments.threads,
+            models: arguments.networks.models()?,
+            engine: arguments.networks.engine(),
+            threads: arguments.networks.threads(2),
         })
     }
 }
@@ -440,6 +427,7 @@ fn draw(rows: &[Row], file: &Path) -> Result<(), AnyError> {
     }
     let words = Words {
         caption: "Virtual webcams: error by number of cameras",
+        across: "cameras",
         measured: "mean error of joints, mm",
     };
     by_cameras(&lines, &words, file)

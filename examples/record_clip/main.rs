@@ -2,6 +2,8 @@
 //! `cargo run --example record_clip -- --input CLIP.mp4 --out DIR`; or several clips of one room, with their cameras:
 //! `--input A.mp4 B.mp4 --calibration cameras.toml`.
 
+#[path = "../support/networks.rs"]
+mod networks;
 mod room;
 
 use std::collections::HashMap;
@@ -21,6 +23,8 @@ use bevy_pose_capture::source::{CaptureEvent, Pace, SourceSpec, capture};
 use bevy_pose_capture::worker::{Received, WhenFull, Worker, mailbox};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+
+use networks::NetworkArguments;
 
 type AnyError = Box<dyn std::error::Error>;
 
@@ -43,9 +47,8 @@ struct Arguments {
     /// Folder for capture.glb, capture.take, keypoints.json and joints.json (of a room people.json) and the pictures; made where it is missing.
     #[arg(long)]
     out: PathBuf,
-    /// Folder of models to use before the embedded ones: .onnx files with cards, or well-known ones by name.
-    #[arg(long)]
-    models: Option<PathBuf>,
+    #[command(flatten)]
+    networks: NetworkArguments,
     /// The .glb or .vrm whose skin capture.glb gets; our mannequin where it is left out.
     #[arg(long)]
     avatar: Option<PathBuf>,
@@ -55,15 +58,6 @@ struct Arguments {
     /// Name of the camera in keypoints.json and joints.json; the clip's name where it is left out.
     #[arg(long)]
     camera: Option<String>,
-    /// Take this model for its task, by the name on its card.
-    #[arg(long)]
-    prefer: Vec<String>,
-    /// Run on rten though ONNX Runtime is there.
-    #[arg(long)]
-    rten: bool,
-    /// Threads for the image networks.
-    #[arg(long, default_value_t = 2)]
-    threads: usize,
     /// Do not draw pictures.
     #[arg(long)]
     no_pictures: bool,
@@ -109,21 +103,7 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
         // Known to be of use before minutes are spent on the clip.
         AvatarFile::open(avatar)?.rig(&bone_table)?;
     }
-    let mut models = match &arguments.models {
-        Some(folder) => Models::from_folder(folder)?,
-        #[cfg(feature = "embedded-models")]
-        None => Models::embedded(),
-        #[cfg(not(feature = "embedded-models"))]
-        None => return Err("built without embedded models: say --models DIR".into()),
-    };
-    for name in &arguments.prefer {
-        models.prefer(name)?;
-    }
-    let engine = if arguments.rten {
-        Engine::rten("it was asked for")
-    } else {
-        Engine::find()
-    };
+    let (models, engine) = (arguments.networks.models()?, arguments.networks.engine());
     println!("engine: {}", engine.describe());
     match (&arguments.calibration, arguments.input.as_slice()) {
         (Some(calibration), _) => room::run(arguments, calibration, &models, &engine),
@@ -143,7 +123,7 @@ fn single(
     let mut pipeline = Pipeline::new(
         models,
         engine,
-        arguments.threads,
+        arguments.networks.threads(2),
         None,
         PipelineSettings::default(),
     )?;

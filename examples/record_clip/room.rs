@@ -53,7 +53,7 @@ pub fn run(
     let mut room = RoomPipeline::new(
         models,
         engine,
-        arguments.threads,
+        arguments.networks.threads(2),
         views,
         DetectSettings::default(),
         MultiViewSettings::default(),
@@ -68,7 +68,7 @@ pub fn run(
         true => Some(SequenceRefiner::load(
             models.of(Task::Refine)?,
             engine,
-            arguments.threads,
+            arguments.networks.threads(2),
         )?),
         false => None,
     };

@@ -1,0 +1,371 @@
+//! `evaluate -- lift`: bodies in space from one view over time, scored on motions that no network was trained on.
+
+mod errors;
+mod plots;
+mod views;
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use bevy::math::{DVec2, Vec2};
+use bevy_pose_capture::camera::Intrinsics;
+use bevy_pose_capture::inference::Task;
+use bevy_pose_capture::lift::lifter::{Lifter, Window};
+use bevy_pose_capture::record::exchange::keypoint_named;
+use bevy_pose_capture::skeleton::{Confidence, Joint, Keypoint, Pose2d, Pose3d};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+
+use crate::networks::NetworkArguments;
+use crate::{AnyError, read_json};
+use errors::Tally;
+use views::{Motions, Noise, Seen, Shot};
+
+/// Bodies in space, from one view over time.
+///
+/// With --motions, people of mocap are seen by virtual webcams (0.5 to 2.5 m high, 1 to 8 m away, 40 to 100 degrees wide, rolled by up
+/// to 10) and the results are scored: exact joints, the noise of the embedded keypoint network, joints hidden; a table, a plot and a
+/// sheet of skeletons. With --keypoints, the joints of a file of `record_clip` are lifted for a scorer.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Motions to score on, written by `python -m posetrain.held`.
+    #[arg(
+        long,
+        conflicts_with = "keypoints",
+        required_unless_present = "keypoints"
+    )]
+    motions: Option<PathBuf>,
+    /// How a detector errs, as `python -m posetrain.errors` measured it; without it there is no row of noise.
+    #[arg(long, requires = "motions")]
+    errors: Option<PathBuf>,
+    /// Joints of people in one view, as `record_clip` writes them.
+    #[arg(long)]
+    keypoints: Option<PathBuf>,
+    /// With --motions, the folder for lift.md, lift.json and the pictures (target/lift where it is left out); with --keypoints, the
+    /// file of joints in space.
+    #[arg(long, required_unless_present = "motions")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    networks: NetworkArguments,
+}
+
+/// Lifts, and scores or writes.
+pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
+    let (models, engine) = (arguments.networks.models()?, arguments.networks.engine());
+    let mut lifter = Lifter::load(
+        models.of(Task::Lift)?,
+        &engine,
+        arguments.networks.threads(1),
+    )?;
+    println!("{} on {}", lifter.name(), engine.describe());
+    match (&arguments.motions, &arguments.keypoints, &arguments.out) {
+        (Some(motions), _, out) => {
+            let out = out.clone().unwrap_or_else(|| "target/lift".into());
+            score(&mut lifter, motions, arguments.errors.as_deref(), &out)
+        }
+        (None, Some(keypoints), Some(out)) => lift_file(&mut lifter, keypoints, out),
+        _ => Err("say --motions FILE, or --keypoints FILE and --out FILE".into()),
+    }
+}
+
+/// What is done to the joints before they are lifted.
+struct Condition {
+    name: String,
+    noise: Option<Noise>,
+    /// Share of the joints that are hidden, each for half a second at a time.
+    hidden: f64,
+}
+
+/// How well it went under one condition.
+#[derive(Serialize)]
+struct Row {
+    condition: String,
+    hidden: f64,
+    #[serde(skip)]
+    noisy: bool,
+    #[serde(flatten)]
+    tally: Tally,
+}
+
+fn score(
+    lifter: &mut Lifter,
+    file: &Path,
+    errors: Option<&Path>,
+    out: &Path,
+) -> Result<(), AnyError> {
+    let motions: Motions = read_json(file, "motions")?;
+    motions.check(file)?;
+    let plain = |name: &str, noise, hidden| Condition {
+        name: name.to_owned(),
+        noise,
+        hidden,
+    };
+    let mut conditions = vec![plain("exact joints", None, 0.0)];
+    if let Some(errors) = errors {
+        let noise: Noise = read_json(errors, "a detector's errors")?;
+        noise.check(errors)?;
+        conditions.push(plain("noise of the keypoint network", Some(noise), 0.0));
+    }
+    for percent in [10, 30, 50, 70, 90] {
+        let name = format!("{percent} % of the joints hidden");
+        conditions.push(plain(&name, None, f64::from(percent) / 100.0));
+    }
+    let bar = ProgressBar::new((conditions.len() * motions.clips.len()) as u64).with_style(
+        ProgressStyle::with_template("{bar:40} {pos}/{len} clips, {eta} left")?,
+    );
+    let (mut rows, mut sheet) = (Vec::new(), Vec::new());
+    for condition in conditions {
+        let mut tally = Tally::default();
+        for (number, clip) in motions.clips.iter().enumerate() {
+            let shot = Shot::of(clip, number as u64);
+            let found = lift_shot(lifter, &shot, &motions, &condition, number as u64)?;
+            tally.take(&clip.activity, &found);
+            // The middle frames of some clips are drawn, as they are found from exact joints.
+            if condition.hidden == 0.0 && condition.noise.is_none() && number % 7 == 0 {
+                sheet.extend(found.into_iter().flatten().nth(shot.frames.len() / 2));
+            }
+            bar.inc(1);
+        }
+        rows.push(Row {
+            condition: condition.name,
+            hidden: condition.hidden,
+            noisy: condition.noise.is_some(),
+            tally,
+        });
+    }
+    bar.finish_and_clear();
+    let table = table(&rows)?;
+    println!("{table}");
+    std::fs::create_dir_all(out)
+        .map_err(|error| format!("cannot make {}: {error}", out.display()))?;
+    let write = |name: &str, bytes: &[u8]| {
+        let path = out.join(name);
+        std::fs::write(&path, bytes)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))
+    };
+    write("lift.md", table.as_bytes())?;
+    write("lift.json", &serde_json::to_vec_pretty(&rows)?)?;
+    let hidden: Vec<(f64, f64, f64)> = rows
+        .iter()
+        .filter(|row| !row.noisy)
+        .map(|row| (row.hidden, row.tally.all.mpjpe(), row.tally.all.p_mpjpe()))
+        .collect();
+    plots::by_hidden(&hidden, &out.join("hidden.svg"))?;
+    plots::skeletons(&sheet, &out.join("skeletons.svg"))?;
+    println!(
+        "saved lift.md, lift.json, hidden.svg and skeletons.svg in {}",
+        out.display()
+    );
+    Ok(())
+}
+
+/// A frame as it is and as it was found, both in the camera frame.
+struct Pair {
+    truth: Pose3d,
+    found: Pose3d,
+}
+
+/// Lifts one clip, frame by frame; `None` where too little was seen.
+fn lift_shot(
+    lifter: &mut Lifter,
+    shot: &Shot,
+    motions: &Motions,
+    condition: &Condition,
+    seed: u64,
+) -> Result<Vec<Option<Pair>>, AnyError> {
+    let mut window = Window::default();
+    let seen = Seen::of(shot, condition.noise.as_ref(), condition.hidden, seed);
+    let mut pairs = Vec::with_capacity(shot.frames.len());
+    for (number, (pose, truth)) in seen.poses.iter().zip(&shot.frames).enumerate() {
+        let time = number as f64 / motions.rate;
+        let lifted = lifter.lift(&mut window, pose, &shot.camera, time)?;
+        pairs.push(lifted.map(|lifted| Pair {
+            truth: truth.clone(),
+            found: lifted.pose,
+        }));
+    }
+    Ok(pairs)
+}
+
+fn table(rows: &[Row]) -> Result<String, std::fmt::Error> {
+    let mut out = String::new();
+    writeln!(
+        out,
+        "| | MPJPE mm | N-MPJPE mm | P-MPJPE mm | velocity mm/frame | hips, % of their distance | frames |\n|---|---|---|---|---|---|---|"
+    )?;
+    for row in rows {
+        let all = &row.tally.all;
+        writeln!(
+            out,
+            "| {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {} of {} |",
+            row.condition,
+            all.mpjpe(),
+            all.n_mpjpe(),
+            all.p_mpjpe(),
+            all.velocity(),
+            all.root(),
+            all.frames,
+            all.frames + row.tally.lost
+        )?;
+    }
+    if let Some(exact) = rows.first() {
+        writeln!(
+            out,
+            "\n| exact joints | MPJPE mm | P-MPJPE mm |\n|---|---|---|"
+        )?;
+        for (activity, errors) in &exact.tally.activities {
+            writeln!(
+                out,
+                "| {activity} | {:.1} | {:.1} |",
+                errors.mpjpe(),
+                errors.p_mpjpe()
+            )?;
+        }
+        for (joint, error) in exact.tally.all.joints() {
+            writeln!(out, "| {} | {error:.1} | |", joint.name().replace('_', " "))?;
+        }
+    }
+    Ok(out)
+}
+
+/// Joints of people in one view.
+#[derive(Deserialize)]
+struct KeypointsFile {
+    camera: String,
+    width: u32,
+    height: u32,
+    #[serde(rename = "K")]
+    k: Option<[[f64; 3]; 3]>,
+    joint_names: Vec<String>,
+    frames: Vec<KeypointsFrame>,
+}
+
+#[derive(Deserialize)]
+struct KeypointsFrame {
+    frame: u64,
+    time: f64,
+    people: Vec<KeypointsPerson>,
+}
+
+#[derive(Deserialize)]
+struct KeypointsPerson {
+    id: u32,
+    keypoints: Vec<Option<[f32; 3]>>,
+}
+
+#[derive(Serialize)]
+struct JointsFile {
+    camera: String,
+    joint_names: Vec<&'static str>,
+    absolute: bool,
+    frames: Vec<JointsFrame>,
+}
+
+#[derive(Serialize)]
+struct JointsFrame {
+    frame: u64,
+    joints: Vec<Option<[f32; 3]>>,
+    root: [f32; 3],
+}
+
+impl KeypointsFile {
+    fn camera(&self) -> Intrinsics {
+        let mut camera = Intrinsics::assumed(self.width, self.height);
+        if let Some([[fx, _, cx], [_, fy, cy], _]) = self.k {
+            camera.focal = DVec2::new(fx, fy);
+            camera.principal = DVec2::new(cx, cy);
+        }
+        camera
+    }
+
+    /// The joints by name; `None` for points that are no joint of ours.
+    fn joints(&self, path: &Path) -> Result<Vec<Option<Joint>>, String> {
+        let names = self.joint_names.iter();
+        let joints: Vec<Option<Joint>> = names.map(|name| keypoint_named(name)).collect();
+        let people = || self.frames.iter().flat_map(|frame| &frame.people);
+        let path = path.display();
+        if let Some([[fx, _, _], [_, fy, _], _]) = self.k
+            && !(fx > 0.0 && fy > 0.0)
+        {
+            return Err(format!("the focal lengths in K of {path} are not above 0"));
+        }
+        if joints.iter().flatten().count() < 3 {
+            return Err(format!("{path} names no three joints that can be lifted"));
+        }
+        if people().any(|person| person.keypoints.len() != joints.len()) {
+            return Err(format!(
+                "each person of {path} needs a keypoint, or null, for each of its joint_names"
+            ));
+        }
+        Ok(joints)
+    }
+
+    /// Whoever is in most of the frames.
+    fn leading(&self) -> Option<u32> {
+        let ids = self.frames.iter().flat_map(|frame| &frame.people);
+        let mut counts = std::collections::BTreeMap::new();
+        for person in ids {
+            *counts.entry(person.id).or_insert(0_usize) += 1;
+        }
+        counts
+            .into_iter()
+            .max_by_key(|&(_, count)| count)
+            .map(|(id, _)| id)
+    }
+}
+
+impl KeypointsPerson {
+    fn pose(&self, joints: &[Option<Joint>]) -> Pose2d {
+        let mut pose = Pose2d::default();
+        for (&joint, point) in joints.iter().zip(&self.keypoints) {
+            if let (Some(joint), Some([x, y, sure])) = (joint, *point) {
+                pose[joint] = Some(Keypoint {
+                    position: Vec2::new(x, y),
+                    confidence: Confidence::new(sure),
+                });
+            }
+        }
+        pose
+    }
+}
+
+/// Lifts the person who is in most frames of a file.
+fn lift_file(lifter: &mut Lifter, path: &Path, out: &Path) -> Result<(), AnyError> {
+    let file: KeypointsFile = read_json(path, "keypoints")?;
+    let leading = file
+        .leading()
+        .ok_or_else(|| format!("nobody is in {}: there is nothing to lift", path.display()))?;
+    let (camera, mut window) = (file.camera(), Window::default());
+    let joints = file.joints(path)?;
+    let mut frames = Vec::new();
+    for frame in &file.frames {
+        let Some(person) = frame.people.iter().find(|person| person.id == leading) else {
+            continue;
+        };
+        let pose = person.pose(&joints);
+        if let Some(lifted) = lifter.lift(&mut window, &pose, &camera, frame.time)? {
+            let place =
+                |&joint: &Joint| Some((lifted.pose[joint]?.position - lifted.root).to_array());
+            frames.push(JointsFrame {
+                frame: frame.frame,
+                joints: Joint::ALL.iter().map(place).collect(),
+                root: lifted.root.to_array(),
+            });
+        }
+    }
+    println!(
+        "person {leading}: {} of {} frames",
+        frames.len(),
+        file.frames.len()
+    );
+    let written = JointsFile {
+        camera: file.camera,
+        joint_names: Joint::ALL.iter().map(|joint| joint.name()).collect(),
+        absolute: false,
+        frames,
+    };
+    std::fs::write(out, serde_json::to_vec(&written)?)
+        .map_err(|error| format!("cannot write {}: {error}", out.display()))?;
+    println!("saved {}", out.display());
+    Ok(())
+}
