@@ -70,7 +70,7 @@ def image_input(size, fit):
 
 
 def export(recipe, recipe_name, net, out):
-    net.eval()
+    net.cpu().eval()
     name = recipe["name"]
     card = {"name": name, "task": {"lifting": "lift", "refining": "refine"}.get(recipe["task"], recipe["task"]), "file": f"{name}.onnx"}
     if recipe["task"] == "lifting":
@@ -120,17 +120,20 @@ if __name__ == "__main__":
     import tomllib
 
     from .lifting import LiftNet
+    from .loop import DEVICE
 
     parser = argparse.ArgumentParser(description="Exports a checkpoint of a running or finished training.")
     parser.add_argument("recipe", type=Path), parser.add_argument("checkpoint", type=Path), parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
     recipe = tomllib.loads(arguments.recipe.read_text())
-    state = torch.load(arguments.checkpoint, weights_only=False)
+    state = torch.load(arguments.checkpoint, weights_only=False, map_location=DEVICE)
     if recipe["task"] == "lifting":
-        net = LiftNet(recipe["channels"], recipe["blocks"], recipe["dropout"])
+        net = LiftNet(recipe["channels"], recipe["blocks"])
     else:
         net = KeypointNet() if recipe["task"] == "keypoints" else PersonNet()
     net.load_state_dict(state.get("kept", state["net"]))
+    net = net.to(DEVICE)
     if recipe["task"] in ("person", "keypoints"):
         importlib.import_module(f"posetrain.train_{recipe['task']}").calibrate(net, recipe)
+    arguments.out.mkdir(parents=True, exist_ok=True)
     export(recipe, arguments.recipe.name, net, arguments.out)

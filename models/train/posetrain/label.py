@@ -32,7 +32,8 @@ def label(image, teachers):
         if tuple(box) in worth:
             marks = teachers.keypoints(rgb, box)
             if (marks[:17, 2] > 0).sum() >= 5:
-                person["keypoints"] = [[round(float(x), 2), round(float(y), 2), round(float(c), 3)] for x, y, c in marks]
+                person["keypoints"] = [[round(float(x), 2), round(float(y), 2), round(float(c), 3), round(float(s), 3)]
+                                       for x, y, c, s in marks]
         people.append(person)
     return people
 

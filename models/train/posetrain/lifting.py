@@ -1,29 +1,36 @@
 """The lifting network: 2D over time -> 3D of the last frame, with an uncertainty per joint.
 
 Dilated temporal convolutions of VideoPose3D (Pavllo et al. 2019, section 3): a convolution of kernel 3, then residual
-blocks of a dilated convolution and a 1x1 convolution; causal, with a receptive field of 3^(blocks+1) frames.
+blocks of a dilated convolution and a 1x1 convolution; causal, with a receptive field of 3^(blocks+1) frames. Two things are
+told to it rather than left to be learned: how limbs lie and how long they look, and that a joint lies on its ray.
 """
 import torch
 from torch import nn
 from torch.nn import functional
 
-from .views import FEATURES
+from .mocap import LIFT23
+from .views import FEATURES, SCALE
+
+JOINTS = len(LIFT23)
+BONES = [(LIFT23.index(a), LIFT23.index(b)) for a, b in [
+    ("nose", "left_ear"), ("nose", "right_ear"), ("nose", "left_shoulder"), ("nose", "right_shoulder"),
+    ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"), *((f"{side}_{a}", f"{side}_{b}") for side in ("left", "right")
+     for a, b in (("shoulder", "hip"), ("shoulder", "elbow"), ("elbow", "wrist"), ("wrist", "pinky"), ("wrist", "index"),
+                  ("hip", "knee"), ("knee", "ankle"), ("ankle", "heel"), ("ankle", "foot_index")))]]
 
 
 class LiftNet(nn.Module):
     """`(n, frames, FEATURES)` -> `(n, 23, 4)`: x, y, z in metres about mid hips, and the log of their Laplace scale."""
 
-    def __init__(self, channels=384, blocks=2, dropout=0.1, joints=23):
+    def __init__(self, channels=384, blocks=2):
         super().__init__()
-        self.joints = joints
         self.frames = 3 ** (blocks + 1)
-        self.expand = nn.Conv1d(FEATURES, channels, 3, bias=False)
+        self.expand = nn.Conv1d(FEATURES + 4 * len(BONES), channels, 3, bias=False)
         self.expand_norm = nn.BatchNorm1d(channels)
         self.wide = nn.ModuleList(nn.Conv1d(channels, channels, 3, bias=False) for _ in range(blocks))
         self.point = nn.ModuleList(nn.Conv1d(channels, channels, 1, bias=False) for _ in range(blocks))
         self.norms = nn.ModuleList(nn.BatchNorm1d(channels) for _ in range(2 * blocks))
-        self.dropout = nn.Dropout(dropout)
-        self.shrink = nn.Conv1d(channels, joints * 4, 1)
+        self.shrink = nn.Conv1d(channels, 4 * JOINTS + 3, 1)
 
     def forward(self, x):
         # One output frame: strides give the same sums as dilations at a third of the work (section 3.4 of the paper).
@@ -35,16 +42,39 @@ class LiftNet(nn.Module):
         step = lambda conv, x, apart: functional.conv1d(x, conv.weight, None, dilation=apart)
         return self.run(x, step, lambda x, apart: x[:, :, 2 * apart:])
 
-    def run(self, x, step, newest):
-        x = x.transpose(1, 2)
-        x = self.dropout(functional.relu(self.expand_norm(step(self.expand, x, 1))))
+    def run(self, sequence, step, newest):
+        x = self.with_bones(sequence).transpose(1, 2)
+        x = functional.relu(self.expand_norm(step(self.expand, x, 1)))
         for n, (wide, point) in enumerate(zip(self.wide, self.point)):
             apart = 3 ** (n + 1)
             kept = newest(x, apart)
-            x = self.dropout(functional.relu(self.norms[2 * n](step(wide, x, apart))))
-            x = kept + self.dropout(functional.relu(self.norms[2 * n + 1](point(x))))
-        x = self.shrink(x).transpose(1, 2)
-        return x.reshape(x.shape[0], -1, self.joints, 4)
+            x = functional.relu(self.norms[2 * n](step(wide, x, apart)))
+            x = kept + functional.relu(self.norms[2 * n + 1](point(x)))
+        return on_rays(self.shrink(x).transpose(1, 2).float(), sequence[:, self.frames - 1:])
+
+    @staticmethod
+    def with_bones(x):
+        """Features with those of bones appended: where each points and how long it looks, and whether both its ends are seen."""
+        body = x[..., :3 * JOINTS].unflatten(-1, (JOINTS, 3))
+        one, other = (body[..., list(ends), :] for ends in zip(*BONES))
+        both = ((one[..., 2:] > 0) & (other[..., 2:] > 0)).float()
+        across = 2 * (one[..., :2] - other[..., :2]) * both  # doubled: about as spread as the joints themselves
+        length = torch.sqrt((across ** 2).sum(-1, keepdim=True) + 1e-4) * both
+        return torch.cat([x, torch.cat([across, length, both], -1).flatten(-2)], -1)
+
+
+def on_rays(raw, frames):
+    """What the last layer tells, `(..., 4 * 23 + 3)`, as poses: a joint `z` behind the hips lies where its ray is at that depth.
+
+    A feature is `(x / z) / scale`, so a person who spans `size` metres stands `size / scale` away. `size` and the place of the hips
+    are told too, and how far each joint is off its ray, which is all there is for joints that are not seen.
+    """
+    off, log_scale = raw[..., :3 * JOINTS].unflatten(-1, (JOINTS, 3)), raw[..., 3 * JOINTS:4 * JOINTS, None]
+    size, hips = 0.5 * torch.exp(0.5 * raw[..., 4 * JOINTS, None, None]), raw[..., None, 4 * JOINTS + 1:]
+    rays = frames[..., :3 * JOINTS].unflatten(-1, (JOINTS, 3))[..., :2]
+    scale = SCALE * torch.exp(frames[..., -1, None, None])
+    depth = off[..., 2:]
+    return torch.cat([rays * (size + scale * depth) - hips + off[..., :2], depth, log_scale], -1)
 
 
 def laplace(output, target, known):

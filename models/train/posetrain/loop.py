@@ -8,6 +8,14 @@ import time
 import numpy as np
 import torch
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def halves():
+    """Arithmetic of 16 bits where it loses nothing: a training step takes little more than half the time on processors that have it
+    (AVX-512 BF16, AMX, GPUs), and longer on those that do not."""
+    return torch.autocast(DEVICE.type, torch.bfloat16)
+
 
 def prefetch(draw, ahead=4):
     """Runs `draw` on a thread of its own."""
@@ -22,7 +30,12 @@ def prefetch(draw, ahead=4):
 
 def pixels(images):
     """Pictures `(n, S, S, 3)` of bytes as a network takes them."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+    return torch.from_numpy(images).to(DEVICE).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+
+
+def tensor(array):
+    """An array of numbers where the network is."""
+    return torch.from_numpy(array).to(DEVICE)
 
 
 def average(kept, net, decay):
@@ -49,14 +62,14 @@ def stage(step, cycles):
     """The picture size and the share of the learning rate at a step, and the step at which that size ends; `None` past the end.
 
     Each cycle, a list of `[pixels, steps]`, is one short rise and one cosine down to a hundredth. A network that is trained further
-    gets a further cycle, which rises half as high.
+    gets a further cycle: the second rises half as high, the third a third.
     """
     start = 0
     for number, cycle in enumerate(cycles):
         length = sum(steps for _, steps in cycle)
         if step < start + length:
             done = (step - start) / length
-            share = 0.5 ** number * min(1.0, (step - start + 1) / 300) * (0.505 + 0.495 * np.cos(np.pi * done))
+            share = 1 / (number + 1) * min(1.0, (step - start + 1) / 300) * (0.505 + 0.495 * np.cos(np.pi * done))
             for size, steps in cycle:
                 if step < start + steps:
                     return size, share, start + steps
@@ -65,18 +78,18 @@ def stage(step, cycles):
     return None
 
 
-def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", every=200):
-    """Trains `net` through `recipe["cycles"]` (see `stage`) and returns the average of its weights.
+def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", every=200, step=0):
+    """Trains `net` from `step` through `recipe["cycles"]` (see `stage`) and returns the average of its weights.
 
     `batch(size)` draws, `loss_of(net, drawn)` gives the loss and the numbers to print, by name.
     """
-    net = net.to(memory_format=torch.channels_last)
+    net = net.to(DEVICE, memory_format=torch.channels_last)
     kept = copy.deepcopy(net)
     optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=0.02)
-    cycles, step = recipe["cycles"], 0
+    cycles = recipe["cycles"]
     steps = sum(length for cycle in cycles for _, length in cycle)
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=False)
+        state = torch.load(checkpoint, weights_only=False, map_location=DEVICE)
         net.load_state_dict(state["net"]), kept.load_state_dict(state["kept"])
         optimiser.load_state_dict(state["optimiser"])
         step = state["step"]
@@ -87,7 +100,8 @@ def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", e
         while step < until:
             for group in optimiser.param_groups:
                 group["lr"] = recipe["rate"] * stage(step, cycles)[1]
-            loss, shown = loss_of(net, draw())
+            with halves():
+                loss, shown = loss_of(net, draw())
             optimiser.zero_grad(), loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
             optimiser.step()

@@ -11,7 +11,8 @@ from .views import Views
 
 MIRROR25 = np.array(mirror_of(BODY25))
 LARGEST_SIDE = 512
-HELD_OUT = 20  # one photo of so many
+# One photo of so many, by their places in the label file: `posetrain.label` puts the same photos into the same order.
+HELD_OUT = 20
 
 
 class Photos:
@@ -30,7 +31,9 @@ class Photos:
                 image = cv2.resize(image, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
             people = []
             for person in entry["people"]:
-                marks = np.array(person.get("keypoints", np.zeros((0, 3))), np.float32)
+                marks = np.array(person.get("keypoints", np.zeros((0, 4))), np.float32)
+                if marks.shape[1] != 4:
+                    raise ValueError(f"{labels} was written by an older `posetrain.label`: label the photos again")
                 marks[:, :2] *= ratio
                 people.append((np.array(person["box"], np.float32) * ratio, person["score"], marks))
             self.images.append(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
@@ -44,17 +47,20 @@ class Photos:
 
 def recolour(image, rng):
     """Light, contrast, colour, blur and noise of cheap webcams; uint8 in and out."""
-    out = image.astype(np.float32)
     if rng.random() < 0.1:
-        out[:] = out.mean(-1, keepdims=True)
-    gain = np.exp(rng.normal(0, 0.25)) * np.exp(rng.normal(0, 0.08, 3)).astype(np.float32)
-    out = (out - 118) * np.float32(np.exp(rng.normal(0, 0.2))) + 118 + np.float32(rng.normal(0, 18))
-    out = np.clip(out * gain, 0, 255)
+        image = np.repeat(image.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
+    gain = np.exp(rng.normal(0, 0.25)) * np.exp(rng.normal(0, 0.08, 3))
+    levels = (np.arange(256) - 118) * np.exp(rng.normal(0, 0.2)) + 118 + rng.normal(0, 18)
+    out = cv2.LUT(image, np.clip(levels[:, None] * gain, 0, 255).astype(np.uint8)[None])
     if rng.random() < 0.2:
         out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.5, 1.6))
+    if rng.random() < 0.2:  # few pixels
+        few = max(int(len(out) * rng.uniform(0.3, 0.8)), 8)
+        out = cv2.resize(cv2.resize(out, (few, few), interpolation=cv2.INTER_AREA), out.shape[1::-1])
     if rng.random() < 0.2:
-        out += rng.normal(0, rng.uniform(2, 14), out.shape).astype(np.float32)
-    return np.clip(out, 0, 255).astype(np.uint8)
+        noise = rng.standard_normal(out.shape, np.float32) * np.float32(rng.uniform(2, 14))
+        out = np.clip(out + noise, 0, 255).astype(np.uint8)
+    return out
 
 
 def affine(centre, side, size, angle=0.0, aspect=1.0, mirror=False):
@@ -81,7 +87,7 @@ class Figures:
 
     def __init__(self, folder, seed=0):
         clips = [c for c in mocap.load(folder, "train", bodies=1, seed=seed) if c.known.all()]
-        self.views, self.rng = Views(clips, 1, False, seed), np.random.default_rng(seed)
+        self.views, self.rng = Views(clips, 1, seed=seed), np.random.default_rng(seed)
         self.index = {n: i for i, n in enumerate(mocap.LIFT23)}
 
     def draw(self, canvas, centre, height):

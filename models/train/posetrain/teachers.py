@@ -12,6 +12,7 @@ from .joints import BLAZEPOSE33, BODY25, COCO17, mirror_of
 
 MIRROR17 = mirror_of(COCO17)
 MIRROR33 = mirror_of(BLAZEPOSE33)
+GUESSED = 0.12  # a mean confidence below this is of joints that are not in the picture
 
 
 def session(path):
@@ -87,7 +88,8 @@ class Teachers:
         return np.c_[points[:33], confidence][order], points[33], points[34], presence
 
     def keypoints(self, rgb, box):
-        """`(25, 3)` points and confidences on which the teachers agree (confidence 0 where they do not)."""
+        """`(25, 4)`: points, confidences (0 where the teachers do not agree), and how far apart the looks put them, in parts of the
+        box's longer side; 1 where nothing is known."""
         x0, y0, x1, y1 = box[:4]
         centre, side = np.array([(x0 + x1) / 2, (y0 + y1) / 2]), max(x1 - x0, y1 - y0)
         # MoveNet knows upright people best: whoever lies or stands on their hands is turned until it is sure.
@@ -104,9 +106,11 @@ class Teachers:
         spread = np.sort(np.linalg.norm(runs[:, :, :2] - points, axis=-1), 0)[-2] / size
         confidence = runs[:, :, 2].mean(0)
         agreed = (spread < 0.06) & (confidence > 0.25)
-        out = np.zeros((25, 3))
+        out = np.zeros((25, 4))
+        out[:, 3] = 1
         out[:17, :2] = points
         out[:17, 2] = np.where(agreed, confidence, 0)
+        out[:17, 3] = np.where(confidence > GUESSED, spread, 1)
 
         _, hips, top, presence = self.blazepose_once(rgb, centre, side * 1.25, turn, False)
         if presence > 0.5:
@@ -130,5 +134,5 @@ class Teachers:
                 if out[c, 2] > 0 and apart < 0.06 and spread[b] < 0.06 and marks[:, b, 2].min() > 0.4:
                     # BlazePose's foot hangs on its own ankle: carry its offset to the ankle agreed on.
                     out[j, :2] = mean[b] + (out[c, :2] - mean[pb]) * 0.5
-                    out[j, 2] = marks[:, b, 2].mean()
+                    out[j, 2:] = marks[:, b, 2].mean(), spread[b]
         return out

@@ -5,20 +5,27 @@ import cv2
 import numpy as np
 import torch
 
-from .loop import fit, pixels, platt
+from .loop import fit, pixels, platt, tensor
 from .photos import MIRROR25, Figures, Photos, affine, into_crop, recolour, warp
+from .start import take_up
 from .vision import KeypointNet, cross_entropy, near
 
 STRIDE = 4
+GROWTH = 1.25  # a crop is so much larger than a person's box
+SHARP = 1.1  # cells: the spread of the bell around a joint that is known
+GUESS = 0.2  # joints whose places the teachers' looks spread over less than this part of the box are guessed at: hidden ones, mostly
+GUESS_WEIGHT = 0.4
 TORSO_ONLY = 11  # COCO's first eleven joints are of the head and the arms
 
 
 class Crops:
-    def __init__(self, recipe, seed):
+    """`held` draws from the photos that are kept from training, without drawn figures."""
+
+    def __init__(self, recipe, seed, held=False):
         self.rng = np.random.default_rng(seed)
-        self.photos = Photos(recipe["labels"], recipe["photos"])
-        self.figures = Figures(recipe["mocap"], seed)
-        self.share = recipe["figures"]
+        self.photos = Photos(recipe["labels"], recipe["photos"], held)
+        self.figures = None if held else Figures(recipe["mocap"], seed)
+        self.share = 0 if held else recipe["figures"]
         weights = np.array([recipe["weights"].get(self.photos.sets[i], 1.0) for i, _ in self.photos.labelled])
         self.upto = np.cumsum(weights) / weights.sum()
 
@@ -34,49 +41,73 @@ class Crops:
             canvas = cv2.GaussianBlur(canvas, (0, 0), 2)
         marks = self.figures.draw(canvas, np.array([144., 144.]), self.rng.uniform(150, 240))
         low, high = marks[:, :2].min(0), marks[:, :2].max(0)
-        return canvas, np.r_[low - 8, high + 8], marks, False
+        return canvas, np.r_[low - 8, high + 8], np.c_[marks, np.zeros(len(marks))], False
 
     def one(self, size):
         rng = self.rng
         image, box, marks, square = self.figure() if rng.random() < self.share else self.photo()
         known = marks[:, 2] > 0
+        weight = np.where(known, 1, np.where(marks[:, 3] < GUESS, GUESS_WEIGHT, 0))
         width, height = box[2] - box[0], box[3] - box[1]
+        apart = np.where(known, 0, marks[:, 3]) * max(width, height)
         centre = np.array([box[0] + width / 2, box[1] + height / 2])
         if rng.random() < 0.25 and known[:TORSO_ONLY].sum() > 4:  # a desk in front, or a webcam near by
             above = marks[:TORSO_ONLY][known[:TORSO_ONLY]]
             low, high = above[:, :2].min(0), above[:, :2].max(0)
             centre, width, height = (low + high) / 2, *(high - low)
-        side = max(width, height, 8) * 1.25 * np.exp(rng.normal(0, 0.16))
+        side = max(width, height, 8) * GROWTH * np.exp(rng.normal(0, 0.16))
         centre = centre + rng.normal(0, 0.06, 2) * side
-        angle = rng.uniform(-np.pi, np.pi) if rng.random() < 0.2 else rng.normal(0, 0.35)
+        angle = rng.uniform(-np.pi, np.pi) if rng.random() < 0.25 else rng.normal(0, 0.35)
         aspect = np.exp(rng.uniform(-0.4, 0.4)) if square else np.exp(rng.normal(0, 0.06))
         mirror = rng.random() < 0.5
         matrix = affine(centre, side, size, angle, aspect, mirror)
         fill = (114, 114, 114) if rng.random() < 0.7 else None
         crop = recolour(warp(image, matrix, size, fill), rng)
         points = into_crop(matrix, marks[:, :2])
+        apart = np.hypot(SHARP, apart * size / side / STRIDE)
         if mirror:
-            points, known = points[MIRROR25], known[MIRROR25]
-        if rng.random() < 0.3:  # something in the way
+            points, weight, apart = points[MIRROR25], weight[MIRROR25], apart[MIRROR25]
+        # What is put before somebody hides joints whose places are known all the same: the network learns where they must be.
+        if rng.random() < 0.25:
+            self.crowd(crop)
+        if rng.random() < 0.3:
             w, h = (rng.uniform(0.1, 0.35, 2) * size).astype(int)
             x, y = rng.integers(0, size - w), rng.integers(0, size - h)
             crop[y:y + h, x:x + w] = rng.integers(0, 255, 3) if rng.random() < 0.5 else crop[::-1, ::-1][y:y + h, x:x + w]
-        inside = ((points > -0.5) & (points < size - 0.5)).all(-1) & (image.shape[0] > 0)
-        return crop, points, known & inside, known
+        inside = ((points > -0.5) & (points < size - 0.5)).all(-1)
+        return crop, points, inside & (weight > 0), weight, apart
+
+    def crowd(self, crop):
+        """Puts a piece of somebody else beside, over or before the person in the crop, who stays in the middle of it."""
+        rng, size = self.rng, len(crop)
+        image, box, _, _ = self.photo()
+        side = max(box[2] - box[0], box[3] - box[1]) * rng.uniform(0.9, 1.6)
+        other = recolour(warp(image, affine((box[:2] + box[2:4]) / 2, side, size, mirror=rng.random() < 0.5), size, None), rng)
+        wide, high = (size * rng.uniform(0.25, 0.55)), (size * rng.uniform(0.4, 1.0))
+        turn = rng.uniform(-np.pi, np.pi)
+        x, y = size / 2 + size * rng.uniform(0.3, 0.5) * np.array([np.cos(turn), np.sin(turn)])
+        x0, x1 = (int(v) for v in np.clip((x - wide / 2, x + wide / 2), 0, size))
+        y0, y1 = (int(v) for v in np.clip((y - high / 2, y + high / 2), 0, size))
+        from_x, from_y = (size - x1 + x0) // 2, (size - y1 + y0) // 2
+        crop[y0:y1, x0:x1] = other[from_y:from_y + y1 - y0, from_x:from_x + x1 - x0]
+
+    def drawn(self, count, size):
+        return map(np.stack, zip(*(self.one(size) for _ in range(count))))
 
     def batch(self, count, size):
-        crops, points, shown, known = map(np.stack, zip(*(self.one(size) for _ in range(count))))
-        return crops, bells(points, shown, size), known.astype(np.float32)
+        crops, points, shown, weight, spread = self.drawn(count, size)
+        return crops, bells(points, shown, size, spread), weight.astype(np.float32)
 
 
-def bells(points, shown, size, spread=1.1):
-    """`(n, joints, cells, cells)`: a bell of sum 1 around each joint that is shown; `spread` in cells."""
+def bells(points, shown, size, spread):
+    """`(n, joints, cells, cells)`: a bell of sum 1 around each joint that is shown; `spread` `(n, joints)` in cells."""
     cells = np.arange(size // STRIDE)
     at = (points + 0.5) / STRIDE - 0.5  # crop pixels -> cells, centres of pixels and of cells being whole numbers
-    bell = lambda v: np.exp(-0.5 * ((cells[None, None] - v[..., None]) / spread) ** 2)
-    target = bell(at[..., 1])[..., None] * bell(at[..., 0])[..., None, :]
-    target /= target.sum((2, 3), keepdims=True).clip(1e-6)
-    return (target * shown[..., None, None]).astype(np.float32)
+
+    def bell(v):
+        height = np.exp(-0.5 * ((cells[None, None] - v[..., None]) / spread[..., None]) ** 2)
+        return (height / height.sum(-1, keepdims=True).clip(1e-6)).astype(np.float32)
+    return bell(at[..., 1])[..., None] * (bell(at[..., 0]) * shown[..., None].astype(np.float32))[..., None, :]
 
 
 class HeldOut:
@@ -86,40 +117,55 @@ class HeldOut:
         photos = Photos(recipe["labels"], recipe["photos"], held=True)
         self.people = [(photos.images[i], *photos.people[i][k]) for i, k in photos.labelled]
 
-    def look(self, net, size):
-        """For each labelled joint: how far off it was found, in parts of the box's longer side, and the logit of its chance."""
+    def apart(self, net, size):
+        """For each labelled joint: how far off it was found, in parts of the box's longer side."""
         net.eval()
-        apart, logit = [], []
+        apart = []
         for first in range(0, len(self.people), 32):
             crops, wanted = [], []
             for image, box, _, marks in self.people[first:first + 32]:
-                side = 1.25 * max(box[2] - box[0], box[3] - box[1])
+                side = GROWTH * max(box[2] - box[0], box[3] - box[1])
                 matrix = affine((box[:2] + box[2:4]) / 2, side, size)
                 crops.append(warp(image, matrix, size, (114, 114, 114)))
-                wanted.append(np.c_[(into_crop(matrix, marks[:, :2]) + 0.5) / size * 1.25, marks[:, 2]])
-            with torch.no_grad():
-                chance = near(net(pixels(np.stack(crops)))).clamp(1e-6, 1 - 1e-6)
-            cells, best = size // STRIDE, chance.flatten(2).argmax(-1).numpy()
-            found = (np.stack([best % cells, best // cells], -1) + 0.5) / cells * 1.25
+                wanted.append(np.c_[into_crop(matrix, marks[:, :2]), marks[:, 2]])
             wanted = np.stack(wanted)
-            labelled = wanted[..., 2] > 0
-            apart.append(np.linalg.norm(found - wanted[..., :2], axis=-1)[labelled])
-            logit.append(torch.logit(chance.flatten(2).amax(-1)).numpy()[labelled])
+            found, _ = found_in(net, np.stack(crops))
+            off = np.linalg.norm(found - wanted[..., :2], axis=-1) / size * GROWTH
+            apart.append(off[wanted[..., 2] > 0])
         net.train()
-        return np.concatenate(apart), np.concatenate(logit)
+        return np.concatenate(apart)
 
     def report(self, net, size):
-        apart, _ = self.look(net, size)
+        apart = self.apart(net, size)
         return f", held-out photos within 0.1: {(apart < 0.1).mean():.3f}, within 0.05: {(apart < 0.05).mean():.3f}"
 
 
-def calibrate(net, recipe):
-    """Gives the net the slope and shift of the logit that make it the chance of being within a tenth of the box (Platt scaling), of
-    joints that the teachers agree on: of those that are hidden it knows nothing."""
-    apart, logit = HeldOut(recipe).look(net, recipe["size"])
-    logit, right = torch.from_numpy(logit), torch.from_numpy((apart < 0.1).astype(np.float32))
+def found_in(net, crops):
+    """Where each joint is likeliest in crops `(n, S, S, 3)`, in their pixels `(n, 25, 2)`, and the logit of its chance `(n, 25)`."""
+    with torch.no_grad():
+        chance = near(net(pixels(crops))).clamp(1e-6, 1 - 1e-6)
+    best, cells = chance.flatten(2).argmax(-1).cpu().numpy(), chance.shape[-1]
+    at = (np.stack([best % cells, best // cells], -1) + 0.5) * STRIDE - 0.5
+    return at, torch.logit(chance.flatten(2).amax(-1)).cpu().numpy()
+
+
+def calibrate(net, recipe, batches=60):
+    """Gives the net the slope and shift of the logit that make it the chance of being within a tenth of the box (Platt scaling).
+
+    It is asked about photos kept from training, under the same distortions, and about joints that the teachers only guess at:
+    what users show it is harder than well-framed photos.
+    """
+    crops, size = Crops(recipe, 7, held=True), recipe["size"]
+    net.eval()
+    logits, rights = [], []
+    for _ in range(batches):
+        images, points, shown, _, _ = crops.drawn(32, size)
+        at, logit = found_in(net, images)
+        logits.append(logit[shown]), rights.append((np.linalg.norm(at - points, axis=-1) < 0.1 * size / GROWTH)[shown])
+    logit, right = torch.from_numpy(np.concatenate(logits)), torch.from_numpy(np.concatenate(rights).astype(np.float32))
     net.calibration = platt(logit, right)
-    net.metrics = [f"joints within a tenth of the box, on photos kept from training, as labelled by the teachers: {right.mean():.3f}"]
+    right = (HeldOut(recipe).apart(net, size) < 0.1).mean()
+    net.metrics = [f"joints within a tenth of the box, on photos kept from training, as labelled by the teachers: {right:.3f}"]
 
 
 def train(recipe, work):
@@ -128,12 +174,15 @@ def train(recipe, work):
     crops = Crops(recipe, 100)
 
     def loss_of(net, drawn):
-        images, target, known = drawn
-        loss = cross_entropy(net(pixels(images)), torch.from_numpy(target), torch.from_numpy(known))
+        images, target, weight = drawn
+        loss = cross_entropy(net(pixels(images)), tensor(target), tensor(weight))
         return loss, {"loss": loss.item()}
 
-    held = HeldOut(recipe)
-    net = fit(KeypointNet(), recipe, Path(work) / "keypoints.pt", lambda size: crops.batch(recipe["batch"], size), loss_of,
-              held.report, every=500)
+    held, net, step, checkpoint = HeldOut(recipe), KeypointNet(), 0, Path(work) / "keypoints.pt"
+    if (start := recipe.get("start")) and not checkpoint.exists():
+        take_up(net, start, torch.from_numpy(crops.batch(64, recipe["size"])[0]).permute(0, 3, 1, 2).float())
+        step = start["step"]
+    net = fit(net, recipe, checkpoint, lambda size: crops.batch(recipe["batch"], size), loss_of, held.report,
+              every=500, step=step)
     calibrate(net, recipe)
     return net

@@ -1,4 +1,5 @@
 """Trains a lifting network from a recipe, resumably."""
+import json
 import time
 from pathlib import Path
 
@@ -7,19 +8,19 @@ import torch
 
 from . import mocap
 from .lifting import LiftNet, laplace
-from .loop import prefetch
+from .loop import DEVICE, halves, prefetch, tensor
 from .views import Views
 
 
-def score(net, clips, noise=False, seed=5, batches=6):
+def score(net, clips, errors=None, seed=5, batches=6):
     """`(MPJPE, P-MPJPE)` in mm on random views of clips; limbs only, as skeletons differ elsewhere."""
-    views, limbs = Views(clips, net.frames, noise, seed), list(range(3, 15))
+    views, limbs = Views(clips, net.frames, errors, seed), list(range(3, 15))
     net.eval()
     plain, aligned = [], []
     with torch.no_grad():
         for _ in range(batches):
             x, target, _ = views.batch(512, strides=(1,))
-            got = net(torch.from_numpy(x))[..., :3].numpy()[:, limbs]
+            got = net(tensor(x))[..., :3].cpu().numpy()[:, limbs]
             want = target[:, 0, limbs]
             plain.append(np.linalg.norm(got - want, axis=-1).mean())
             a, b = got - got.mean(1, keepdims=True), want - want.mean(1, keepdims=True)
@@ -47,29 +48,32 @@ def train(recipe, work):
     folder = Path(recipe["data"])
     clips = mocap.load(folder, "train", bodies=recipe["bodies"])
     held = mocap.load(folder, "subjects")
-    net = LiftNet(recipe["channels"], recipe["blocks"], recipe["dropout"])
+    errors = json.loads(Path(recipe["errors"]).read_text())
+    net = LiftNet(recipe["channels"], recipe["blocks"]).to(DEVICE)
     optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=1e-4)
     phases, checkpoint, first = recipe["phases"], Path(work) / "lifting.pt", 0
     steps = sum(phases)
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=False)
+        state = torch.load(checkpoint, weights_only=False, map_location=DEVICE)
         net.load_state_dict(state["net"]), optimiser.load_state_dict(state["optimiser"])
         first = state["step"]
-    views = Views(clips, net.frames, True, seed=first)
+    views = Views(clips, net.frames, errors, seed=first)
     draw, began, running = prefetch(lambda: views.batch(recipe["batch"], recipe["windows"])), time.time(), []
     for step in range(first, steps):
         for group in optimiser.param_groups:
             group["lr"] = recipe["rate"] * rate_at(step, phases)
         x, target, known = draw()
-        loss, error = laplace(net.every(torch.from_numpy(x)), torch.from_numpy(target), torch.from_numpy(known))
+        with halves():
+            found = net.every(tensor(x))
+        loss, error = laplace(found, tensor(target), tensor(known))
         optimiser.zero_grad(), loss.backward(), optimiser.step()
         running.append(error.item())
-        if (step + 1) % 200 == 0 or step + 1 == steps:
+        if (step + 1) % 1000 == 0 or step + 1 == steps:
             partial = checkpoint.with_suffix(".part")
             torch.save({"net": net.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}, partial)
             partial.replace(checkpoint)
             plain, aligned = score(net, held)
-            noisy, _ = score(net, held, noise=True)
+            noisy, _ = score(net, held, errors)
             print(f"step {step + 1}/{steps} train {1000 * np.mean(running):.1f} mm; held-out subjects {plain:.1f} / "
                   f"P {aligned:.1f} mm, with modelled noise {noisy:.1f}; {time.time() - began:.0f} s", flush=True)
             running = []

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from .loop import fit, pixels, platt
+from .loop import fit, pixels, platt, tensor
 from .photos import Figures, Photos, affine, into_crop, recolour, warp
 from .vision import PersonNet, focal
 
@@ -88,7 +88,7 @@ class Scenes:
 def boxes_of(output):
     """`(n, 4, c, c)` corners in cells."""
     cells = output.shape[-1]
-    grid = torch.arange(cells, dtype=torch.float32)
+    grid = torch.arange(cells, dtype=torch.float32, device=output.device)
     x, y = output[:, 0] + grid, output[:, 1] + grid[:, None]
     w, h = torch.exp(output[:, 2].clamp(-3, 5)) / 2, torch.exp(output[:, 3].clamp(-3, 5)) / 2
     return torch.stack([x - w, y - h, x + w, y + h], 1)
@@ -116,7 +116,7 @@ def calibrate(net, recipe, pictures=480):
     with torch.no_grad():
         for _ in range(pictures // 24):
             drawn, lists = zip(*(scenes.one(size) for _ in range(24)))
-            output = net(pixels(np.stack(drawn)))
+            output = net(pixels(np.stack(drawn))).cpu()
             score, boxes = output[:, 4], boxes_of(output[:, :4]) * STRIDE
             peaks = (functional.max_pool2d(score, 3, 1, 1) == score) & (score > -4)
             for n, y, x in peaks.nonzero().tolist():
@@ -141,11 +141,10 @@ def train(recipe, work):
 
     def loss_of(net, drawn):
         pictures, target, weight, box, inside = drawn
-        output = net(pixels(pictures))
-        inside = torch.from_numpy(inside)
-        overlap = giou(boxes_of(output[:, :4]), torch.from_numpy(box))
+        output, inside = net(pixels(pictures)).float(), tensor(inside)
+        overlap = giou(boxes_of(output[:, :4]), tensor(box))
         located = ((1 - overlap) * inside).sum() / inside.sum().clamp(min=1)
-        found = focal(output[:, 4], torch.from_numpy(target), torch.from_numpy(weight))
+        found = focal(output[:, 4], tensor(target), tensor(weight))
         return found + 2 * located, {"found": found.item(), "located": located.item()}
 
     net = fit(PersonNet(), recipe, Path(work) / "person.pt", lambda size: scenes.batch(recipe["batch"], size), loss_of)

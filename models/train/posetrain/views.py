@@ -17,6 +17,9 @@ FEET = [15, 16, 17, 18]
 HANDS = [19, 20, 21, 22]
 LEGS = list(range(9, 19))
 FEATURES = 23 * 3 + 5
+SCALE = 0.12  # a usual one: a person of 0.5 m about their centre, 4 m away
+SEEN = 0.2  # `src/lift/window.rs` leaves joints out that are less sure
+RAYLEIGH_MEDIAN = 1.177  # of the length of a vector of two unit normals
 FIRST_STEP = 1 / 30  # seconds; the first frame of a person has none before it
 
 
@@ -53,7 +56,7 @@ def normalise(rays, seen, confidence, seconds):
     moved = -was / scale[..., None] * rate[..., None]
     body = np.concatenate([flat / scale[:, :, None, None], confidence[..., None]], -1) * weight[..., None]
     extra = np.stack([np.clip(moved[..., 0], -1, 1), np.clip(moved[..., 1], -1, 1), np.clip(grown * rate, -1, 1),
-                      seconds * 10, np.clip(np.log(scale / 0.12), -2, 2)], -1)
+                      seconds * 10, np.clip(np.log(scale / SCALE), -2, 2)], -1)
     return np.concatenate([body.reshape(*body.shape[:2], -1), extra], -1).astype(np.float32), turn
 
 
@@ -67,10 +70,12 @@ def begin_late(features, first):
 
 
 class Views:
-    """Draws batches of sequences: windows of `frames` frames, several of which overlap in each."""
+    """Draws batches of sequences: windows of `frames` frames, several of which overlap in each.
 
-    def __init__(self, clips, frames=27, noise=True, seed=0):
-        self.rng, self.frames, self.noise = np.random.default_rng(seed), frames, noise
+    `errors` is how a detector errs (see `posetrain.errors`); without it joints are exact."""
+
+    def __init__(self, clips, frames=27, errors=None, seed=0):
+        self.rng, self.frames, self.errors = np.random.default_rng(seed), frames, errors
         self.joints = np.concatenate([c.joints for c in clips])
         self.known = np.repeat(np.stack([c.known for c in clips]), [len(c.joints) for c in clips], 0)
         self.first = np.cumsum([0] + [len(c.joints) for c in clips])[:-1]
@@ -106,8 +111,8 @@ class Views:
         seconds = np.broadcast_to((stride / RATE)[:, None], (n, t)).astype(np.float32)
         seen = np.broadcast_to(known[:, None], world.shape[:3]).copy()
         confidence = np.ones(world.shape[:3], np.float32)
-        if self.noise:
-            rays, seen, confidence = self.degrade(rays, seen, confidence)
+        if self.errors:
+            rays, seen, confidence = self.degrade(rays, seen)
         features, turn = normalise(rays, seen, confidence, seconds)
         first = np.where(rng.random(n) < 0.15, rng.integers(0, t, n), 0)
         target = target @ turn[:, self.frames - 1:].transpose(0, 1, 3, 2)
@@ -140,20 +145,32 @@ class Views:
         camera = (world - eye[:, None, None]) @ axes.transpose(0, 2, 1)[:, None]
         return camera
 
-    def degrade(self, rays, seen, confidence):
-        """What detectors do: jitter, drift, swapped sides, joints and groups of joints missing for a while."""
-        rng, (n, t) = self.rng, rays.shape[:2]
-        spread = np.sqrt(rays.var(2).sum(-1)).mean(1)
-        level = np.exp(rng.normal(np.log(0.03), 0.6, n)) * spread
-        level[rng.random(n) < 0.1] = 0
-        normal = lambda shape: rng.standard_normal(shape, np.float32)
-        level = level.astype(np.float32)
-        jitter = normal(rays.shape)
-        drift = np.repeat(normal((n, t // 9 + 1, *rays.shape[2:])), 9, 1)[:, :t]
-        bias = normal((n, 1, *rays.shape[2:]))
-        far = np.where(rng.random(rays.shape[:3], np.float32) < 0.012, np.float32(6), np.float32(1))[..., None]
-        rays = rays + (0.6 * jitter * far + 0.6 * drift + 0.6 * bias) * level[:, None, None, None]
-        confidence = np.clip(1 - 0.45 * np.abs(normal(confidence.shape)) - 0.25 * (far[..., 0] > 1), 0.05, 1)
+    def degrade(self, rays, seen):
+        """What detectors do, as `posetrain.errors` measured it: the less sure, the further off; sides swapped, joints and groups of
+        joints missing for a while. Gives the rays, which joints are seen, and their confidences."""
+        rng, (n, t), model = self.rng, rays.shape[:2], self.errors
+        normal = lambda *shape: rng.standard_normal(shape, np.float32)
+
+        def wander():  # partly the same all along, partly for a moment, partly new in each frame
+            slow, some, fast = normal(n, 1, 23), np.repeat(normal(n, t // 9 + 1, 23), 9, 1)[:, :t], normal(n, t, 23)
+            return np.sqrt(1 / 3, dtype=np.float32) * (slow + some + fast)
+
+        logit = np.float32(model["joints"]) + np.float32(model["person"]) * normal(n, 1, 1) + np.float32(model["rest"]) * wander()
+        confidence = np.clip(1 / (1 + np.exp(-logit)), 0.01, 0.995)
+        shift, slope = model["median"]
+        median = np.exp(np.float32(shift) + np.float32(slope) * logit + np.float32(model["tail"]) * wander())
+        # Other detectors are better than ours, or tell nothing by their confidence; now and then a mocap file plays the detector.
+        skill = np.exp(rng.normal(-1.2, 0.7, n)).astype(np.float32)
+        skill[rng.random(n) < 0.1] = 0
+        vague = rng.random(n) < 0.2
+        confidence[vague] = np.clip(1 - 0.4 * np.abs(normal(*confidence[vague].shape)), 0.05, 1)
+        confidence[skill == 0] = 1
+        weight = seen[..., None] / np.maximum(seen.sum(-1), 1)[..., None, None]
+        middle = (rays * weight).sum(2, keepdims=True)
+        spread = np.sqrt((weight * (rays - middle) ** 2).sum((2, 3))).mean(1)
+        radius = (skill * spread)[:, None, None] * np.minimum(median, 3) / RAYLEIGH_MEDIAN
+        rays = rays + radius[..., None] * np.stack([wander(), wander()], -1)
+        seen = seen & (confidence >= SEEN)
 
         # The whole body, the legs or the arms swapped, for a stretch of frames or now and then.
         for part, chance in ((np.arange(23), 0.05), (np.array(LEGS), 0.04), (np.array([3, 4, 5, 6, 7, 8, 19, 20, 21, 22]), 0.02)):
@@ -165,6 +182,7 @@ class Views:
             mapped[part] = MIRROR[part]
             rays = np.where(during[..., None, None], rays[:, :, mapped], rays)
             seen = np.where(during[..., None], seen[:, :, mapped], seen)
+            confidence = np.where(during[..., None], confidence[:, :, mapped], confidence)
 
         for part, chance in ((FACE, 0.15), (FEET, 0.3), (HANDS, 0.3)):  # detectors without these joints
             seen[np.ix_(rng.random(n) < chance, np.arange(t), part)] = False

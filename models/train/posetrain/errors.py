@@ -1,0 +1,75 @@
+"""How the keypoint network errs, measured on photos kept from training: `python -m posetrain.errors RECIPE.toml CARD.onnx OUT.json`.
+
+The lifting recipes draw their noise from the file. It tells, in parts of the spread of a person's joints (their root mean square
+distance from their centre):
+
+- `median`, `[a, b]`: the median error of a joint found with confidence c is exp(a + b logit c);
+- `tail`: the standard deviation of the error's logarithm about that. Those who draw from it multiply it by normals along both axes,
+  whose length spreads too: sure joints get a longer tail than was measured, unsure ones, whose errors are often whole limbs, do not;
+- `joints`: the mean logit of each joint of `LIFT23`; `person`, `rest`: how far the logits of a person, and of a joint of a person, are
+  from their means (standard deviations).
+"""
+import argparse
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+
+from .joints import BODY25, mirror_of
+from .mocap import LIFT23
+from .photos import affine, into_crop, warp
+from .teachers import session
+from .train_keypoints import GROWTH, GUESS, HeldOut
+
+LEAST = 0.05  # confidences below this are of joints that nobody asks about
+
+
+def found(photos, network, size):
+    """Errors `(people, 25)` in parts of each person's spread, confidences, and which of the joints the teachers know or guess."""
+    error, confidence, told = [], [], []
+    for image, box, _, marks in photos:
+        matrix = affine((box[:2] + box[2:4]) / 2, GROWTH * max(box[2] - box[0], box[3] - box[1]), size)
+        crop = warp(image, matrix, size, (114, 114, 114)).transpose(2, 0, 1)[None].astype(np.float32)
+        maps = network.run(None, {"image": crop})[0][0]
+        cells = maps.shape[-1]
+        best = maps.reshape(len(BODY25), -1).argmax(-1)
+        at = (np.stack([best % cells, best // cells], -1) + 0.5) * (size / cells) - 0.5
+        wanted = into_crop(matrix, marks[:, :2])
+        agreed = marks[:, 2] > 0
+        spread = np.sqrt(wanted[agreed].var(0).sum())
+        error.append(np.linalg.norm(at - wanted, axis=-1) / spread)
+        confidence.append(maps.reshape(len(BODY25), -1).max(-1))
+        told.append(agreed | (marks[:, 3] < GUESS))
+    return np.stack(error), np.stack(confidence).clip(1e-3, 1 - 1e-3), np.stack(told)
+
+
+def fit(error, confidence, told):
+    logit = np.log(confidence / (1 - confidence))
+    use = told & (confidence > LEAST)
+    slope, shift = np.polyfit(logit[use], np.log(error[use].clip(1e-3)), 1)
+    apart = np.log(error[use].clip(1e-3)) - shift - slope * logit[use]
+    of_joint = np.array([logit[use[:, j], j].mean() for j in range(len(BODY25))])
+    of_joint = (of_joint + of_joint[mirror_of(BODY25)]) / 2
+    rest = np.where(use, logit - of_joint, np.nan)
+    person = np.nanmean(rest, 1, keepdims=True)
+    return {"median": [shift, slope], "tail": apart.std(), "joints": [of_joint[BODY25.index(name)] for name in LIFT23],
+            "person": np.nanstd(person), "rest": np.nanstd(rest - person)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("network", type=Path)
+    parser.add_argument("out", type=Path)
+    arguments = parser.parse_args()
+    recipe = tomllib.loads(arguments.recipe.read_text())
+    people = HeldOut(recipe).people
+    model = fit(*found(people, session(arguments.network), recipe["size"]))
+    rounded = {name: np.round(np.float64(value), 3).tolist() for name, value in model.items()}
+    arguments.out.write_text(json.dumps(rounded) + "\n")
+    print(f"{len(people)} people: {json.dumps(rounded)}")
+
+
+if __name__ == "__main__":
+    main()
