@@ -2,6 +2,8 @@
 //! `cargo run --example calibrate -- people --input A.mp4 B.mp4 --stature 1.75 --out cameras.toml`.
 
 mod lens;
+#[path = "../support/models.rs"]
+mod models;
 mod room;
 mod screen;
 mod watch;

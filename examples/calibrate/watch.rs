@@ -13,7 +13,7 @@ use bevy_pose_capture::source::{Frame, SourceSpec};
 use image::RgbImage;
 
 use super::screen::Screen;
-use super::{AnyError, open};
+use super::{AnyError, models, open};
 
 /// Which networks look.
 #[derive(clap::Args)]
@@ -33,17 +33,7 @@ pub struct Networks {
 impl Networks {
     /// The models at hand, the preferred ones first.
     fn open(&self) -> Result<Models, AnyError> {
-        let mut models = match &self.models {
-            Some(folder) => Models::from_folder(folder)?,
-            #[cfg(feature = "embedded-models")]
-            None => Models::embedded(),
-            #[cfg(not(feature = "embedded-models"))]
-            None => return Err("built without embedded models: say --models DIR".into()),
-        };
-        for name in &self.prefer {
-            models.prefer(name)?;
-        }
-        Ok(models)
+        models::open(self.models.as_deref(), &self.prefer)
     }
 
     /// These networks, once with each one for keypoints that there is: of those that are preferred, else of the folder, else

@@ -11,7 +11,7 @@ use bevy::math::{DVec2, Vec2};
 use bevy_pose_capture::camera::Intrinsics;
 use bevy_pose_capture::inference::Task;
 use bevy_pose_capture::lift::lifter::{Lifter, Window};
-use bevy_pose_capture::record::exchange::keypoint_named;
+use bevy_pose_capture::record::exchange::{JointsFile, keypoint_named};
 use bevy_pose_capture::skeleton::{Confidence, Joint, Keypoint, Pose2d, Pose3d};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::networks::NetworkArguments;
 use crate::{AnyError, read_json};
 use errors::Tally;
-use views::{Motions, Noise, Seen, Shot};
+use views::{Clip, Motions, Noise, Seen, Shot};
 
 /// Bodies in space, from one view over time.
 ///
@@ -113,15 +113,18 @@ fn score(
     let bar = ProgressBar::new((conditions.len() * motions.clips.len()) as u64).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} clips, {eta} left")?,
     );
+    let clips = (0..).zip(&motions.clips);
+    let shots: Vec<(u64, &Clip, Shot)> = clips
+        .map(|(seed, clip)| (seed, clip, Shot::of(clip, seed)))
+        .collect();
     let (mut rows, mut sheet) = (Vec::new(), Vec::new());
     for condition in conditions {
         let mut tally = Tally::default();
-        for (number, clip) in motions.clips.iter().enumerate() {
-            let shot = Shot::of(clip, number as u64);
-            let found = lift_shot(lifter, &shot, &motions, &condition, number as u64)?;
+        for (seed, clip, shot) in &shots {
+            let found = lift_shot(lifter, shot, motions.rate, &condition, *seed)?;
             tally.take(&clip.activity, &found);
             // The middle frames of some clips are drawn, as they are found from exact joints.
-            if condition.hidden == 0.0 && condition.noise.is_none() && number % 7 == 0 {
+            if condition.hidden == 0.0 && condition.noise.is_none() && seed % 7 == 0 {
                 sheet.extend(found.into_iter().flatten().nth(shot.frames.len() / 2));
             }
             bar.inc(1);
@@ -169,7 +172,7 @@ struct Pair {
 fn lift_shot(
     lifter: &mut Lifter,
     shot: &Shot,
-    motions: &Motions,
+    rate: f64,
     condition: &Condition,
     seed: u64,
 ) -> Result<Vec<Option<Pair>>, AnyError> {
@@ -177,7 +180,7 @@ fn lift_shot(
     let seen = Seen::of(shot, condition.noise.as_ref(), condition.hidden, seed);
     let mut pairs = Vec::with_capacity(shot.frames.len());
     for (number, (pose, truth)) in seen.poses.iter().zip(&shot.frames).enumerate() {
-        let time = number as f64 / motions.rate;
+        let time = number as f64 / rate;
         let lifted = lifter.lift(&mut window, pose, &shot.camera, time)?;
         pairs.push(lifted.map(|lifted| Pair {
             truth: truth.clone(),
@@ -253,21 +256,6 @@ struct KeypointsPerson {
     keypoints: Vec<Option<[f32; 3]>>,
 }
 
-#[derive(Serialize)]
-struct JointsFile {
-    camera: String,
-    joint_names: Vec<&'static str>,
-    absolute: bool,
-    frames: Vec<JointsFrame>,
-}
-
-#[derive(Serialize)]
-struct JointsFrame {
-    frame: u64,
-    joints: Vec<Option<[f32; 3]>>,
-    root: [f32; 3],
-}
-
 impl KeypointsFile {
     fn camera(&self) -> Intrinsics {
         let mut camera = Intrinsics::assumed(self.width, self.height);
@@ -337,33 +325,21 @@ fn lift_file(lifter: &mut Lifter, path: &Path, out: &Path) -> Result<(), AnyErro
         .ok_or_else(|| format!("nobody is in {}: there is nothing to lift", path.display()))?;
     let (camera, mut window) = (file.camera(), Window::default());
     let joints = file.joints(path)?;
-    let mut frames = Vec::new();
+    let (mut written, mut lifted_frames) = (JointsFile::new(&file.camera), 0);
     for frame in &file.frames {
         let Some(person) = frame.people.iter().find(|person| person.id == leading) else {
             continue;
         };
         let pose = person.pose(&joints);
         if let Some(lifted) = lifter.lift(&mut window, &pose, &camera, frame.time)? {
-            let place =
-                |&joint: &Joint| Some((lifted.pose[joint]?.position - lifted.root).to_array());
-            frames.push(JointsFrame {
-                frame: frame.frame,
-                joints: Joint::ALL.iter().map(place).collect(),
-                root: lifted.root.to_array(),
-            });
+            written.push_lifted(frame.frame, &lifted);
+            lifted_frames += 1;
         }
     }
     println!(
-        "person {leading}: {} of {} frames",
-        frames.len(),
+        "person {leading}: {lifted_frames} of {} frames",
         file.frames.len()
     );
-    let written = JointsFile {
-        camera: file.camera,
-        joint_names: Joint::ALL.iter().map(|joint| joint.name()).collect(),
-        absolute: false,
-        frames,
-    };
     std::fs::write(out, serde_json::to_vec(&written)?)
         .map_err(|error| format!("cannot write {}: {error}", out.display()))?;
     println!("saved {}", out.display());

@@ -5,6 +5,8 @@ mod chart;
 mod faults;
 mod keypoints;
 mod lift;
+#[path = "../support/models.rs"]
+mod models;
 mod multiview;
 #[path = "../support/networks.rs"]
 mod networks;

@@ -2,6 +2,8 @@
 //! `cargo run --example record_clip -- --input CLIP.mp4 --out DIR`; or several clips of one room, with their cameras:
 //! `--input A.mp4 B.mp4 --calibration cameras.toml`.
 
+#[path = "../support/models.rs"]
+mod models;
 #[path = "../support/networks.rs"]
 mod networks;
 mod room;

@@ -63,6 +63,7 @@ pub fn lines_over(
         .configure_mesh()
         .disable_x_mesh()
         .light_line_style(WHITE)
+        .x_label_formatter(&|x| format!("{x:.1}").trim_end_matches(".0").to_owned())
         .x_desc(words.across)
         .y_desc(words.measured)
         .draw()?;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use bevy_pose_capture::inference::{Engine, Model, Models};
 use clap::Args;
 
+use crate::models;
+
 /// Which networks run, and on what.
 #[derive(Args, Clone, Debug)]
 pub struct NetworkArguments {
@@ -31,16 +33,7 @@ impl NetworkArguments {
     /// # Errors
     /// Where a file cannot be read, or no model has a name that is preferred.
     pub fn models(&self) -> Result<Models, Box<dyn std::error::Error>> {
-        let mut models = match &self.models {
-            Some(folder) => Models::from_folder(folder)?,
-            #[cfg(feature = "embedded-models")]
-            None => Models::embedded(),
-            #[cfg(not(feature = "embedded-models"))]
-            None => return Err("built without embedded models: say --models DIR".into()),
-        };
-        for name in &self.prefer {
-            models.prefer(name)?;
-        }
+        let mut models = models::open(self.models.as_deref(), &self.prefer)?;
         for card in &self.model {
             models.add_first(Model::open(card, None)?);
         }

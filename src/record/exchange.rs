@@ -6,6 +6,7 @@
 use bevy::math::DMat3;
 use serde::Serialize;
 
+use crate::lift::lifter::Lifted;
 use crate::multiview::RoomPerson;
 use crate::pipeline::Capture;
 use crate::room::RoomCapture;
@@ -148,15 +149,20 @@ impl JointsFile {
         let mut people = capture.people.iter();
         let person = people.find(|person| ids.contains(&person.seen.id));
         if let Some(lifted) = person.and_then(|person| person.lifted.as_ref()) {
-            self.frames.push(JointsFrame {
-                frame: capture.frame.number,
-                joints: Joint::ALL
-                    .iter()
-                    .map(|&j| lifted.pose[j].map(|p| p.position.to_array()))
-                    .collect(),
-                root: lifted.root.to_array(),
-            });
+            self.push_lifted(capture.frame.number, lifted);
         }
+    }
+
+    /// Adds the person as they are in a frame.
+    pub fn push_lifted(&mut self, frame: u64, lifted: &Lifted) {
+        self.frames.push(JointsFrame {
+            frame,
+            joints: Joint::ALL
+                .iter()
+                .map(|&j| lifted.pose[j].map(|p| p.position.to_array()))
+                .collect(),
+            root: lifted.root.to_array(),
+        });
     }
 }
 

@@ -18,28 +18,22 @@ import numpy as np
 
 from .joints import BODY25, mirror_of
 from .mocap import LIFT23
-from .photos import affine, into_crop, warp
 from .teachers import session
-from .train_keypoints import GROWTH, GUESS, HeldOut
+from .train_keypoints import GUESS, HeldOut, peaks
 
 LEAST = 0.05  # confidences below this are of joints that nobody asks about
 
 
-def found(photos, network, size):
+def found(held, network, size):
     """Errors `(people, 25)` in parts of each person's spread, confidences, and which of the joints the teachers know or guess."""
     error, confidence, told = [], [], []
-    for image, box, _, marks in photos:
-        matrix = affine((box[:2] + box[2:4]) / 2, GROWTH * max(box[2] - box[0], box[3] - box[1]), size)
-        crop = warp(image, matrix, size, (114, 114, 114)).transpose(2, 0, 1)[None].astype(np.float32)
-        maps = network.run(None, {"image": crop})[0][0]
-        cells = maps.shape[-1]
-        best = maps.reshape(len(BODY25), -1).argmax(-1)
-        at = (np.stack([best % cells, best // cells], -1) + 0.5) * (size / cells) - 0.5
-        wanted = into_crop(matrix, marks[:, :2])
+    for crop, wanted, marks in held.crops(size):
+        maps = network.run(None, {"image": crop.transpose(2, 0, 1)[None].astype(np.float32)})[0][0]
+        at, height = peaks(maps, size)
         agreed = marks[:, 2] > 0
         spread = np.sqrt(wanted[agreed].var(0).sum())
         error.append(np.linalg.norm(at - wanted, axis=-1) / spread)
-        confidence.append(maps.reshape(len(BODY25), -1).max(-1))
+        confidence.append(height)
         told.append(agreed | (marks[:, 3] < GUESS))
     return np.stack(error), np.stack(confidence).clip(1e-3, 1 - 1e-3), np.stack(told)
 
@@ -64,11 +58,11 @@ def main():
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
     recipe = tomllib.loads(arguments.recipe.read_text())
-    people = HeldOut(recipe).people
-    model = fit(*found(people, session(arguments.network), recipe["size"]))
+    held = HeldOut(recipe)
+    model = fit(*found(held, session(arguments.network), recipe["size"]))
     rounded = {name: np.round(np.float64(value), 3).tolist() for name, value in model.items()}
     arguments.out.write_text(json.dumps(rounded) + "\n")
-    print(f"{len(people)} people: {json.dumps(rounded)}")
+    print(f"{len(held.people)} people: {json.dumps(rounded)}")
 
 
 if __name__ == "__main__":

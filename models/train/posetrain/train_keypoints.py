@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import torch
 
-from .loop import fit, pixels, platt, tensor
+from .loop import DEVICE, fit, pixels, platt, tensor
 from .photos import MIRROR25, Figures, Photos, affine, into_crop, recolour, warp
 from .start import take_up
 from .vision import KeypointNet, cross_entropy, near
@@ -117,36 +117,39 @@ class HeldOut:
         photos = Photos(recipe["labels"], recipe["photos"], held=True)
         self.people = [(photos.images[i], *photos.people[i][k]) for i, k in photos.labelled]
 
+    def crops(self, size):
+        """Of each person the crop, where their joints are in it, and their marks."""
+        for image, box, _, marks in self.people:
+            side = GROWTH * max(box[2] - box[0], box[3] - box[1])
+            matrix = affine((box[:2] + box[2:4]) / 2, side, size)
+            yield warp(image, matrix, size, (114, 114, 114)), into_crop(matrix, marks[:, :2]), marks
+
     def apart(self, net, size):
         """For each labelled joint: how far off it was found, in parts of the box's longer side."""
         net.eval()
-        apart = []
-        for first in range(0, len(self.people), 32):
-            crops, wanted = [], []
-            for image, box, _, marks in self.people[first:first + 32]:
-                side = GROWTH * max(box[2] - box[0], box[3] - box[1])
-                matrix = affine((box[:2] + box[2:4]) / 2, side, size)
-                crops.append(warp(image, matrix, size, (114, 114, 114)))
-                wanted.append(np.c_[into_crop(matrix, marks[:, :2]), marks[:, 2]])
-            wanted = np.stack(wanted)
-            found, _ = found_in(net, np.stack(crops))
-            off = np.linalg.norm(found - wanted[..., :2], axis=-1) / size * GROWTH
-            apart.append(off[wanted[..., 2] > 0])
+        crops, wanted, marks = map(np.stack, zip(*self.crops(size)))
+        found = np.concatenate([found_in(net, crops[first:first + 32])[0] for first in range(0, len(crops), 32)])
         net.train()
-        return np.concatenate(apart)
+        return (np.linalg.norm(found - wanted, axis=-1) / size * GROWTH)[marks[..., 2] > 0]
 
     def report(self, net, size):
         apart = self.apart(net, size)
         return f", held-out photos within 0.1: {(apart < 0.1).mean():.3f}, within 0.05: {(apart < 0.05).mean():.3f}"
 
 
+def peaks(maps, size):
+    """Where maps `(..., cells, cells)` are highest, in the pixels of their crop of `size` pixels `(..., 2)`, and how high they are."""
+    cells, flat = maps.shape[-1], maps.reshape(*maps.shape[:-2], -1)
+    best = flat.argmax(-1)
+    return (np.stack([best % cells, best // cells], -1) + 0.5) * (size / cells) - 0.5, flat.max(-1)
+
+
 def found_in(net, crops):
     """Where each joint is likeliest in crops `(n, S, S, 3)`, in their pixels `(n, 25, 2)`, and the logit of its chance `(n, 25)`."""
     with torch.no_grad():
-        chance = near(net(pixels(crops))).clamp(1e-6, 1 - 1e-6)
-    best, cells = chance.flatten(2).argmax(-1).cpu().numpy(), chance.shape[-1]
-    at = (np.stack([best % cells, best // cells], -1) + 0.5) * STRIDE - 0.5
-    return at, torch.logit(chance.flatten(2).amax(-1)).cpu().numpy()
+        chance = near(net(pixels(crops))).clamp(1e-6, 1 - 1e-6).cpu().numpy()
+    at, height = peaks(chance, crops.shape[1])
+    return at, np.log(height / (1 - height))
 
 
 def calibrate(net, recipe, batches=60):
@@ -178,9 +181,9 @@ def train(recipe, work):
         loss = cross_entropy(net(pixels(images)), tensor(target), tensor(weight))
         return loss, {"loss": loss.item()}
 
-    held, net, step, checkpoint = HeldOut(recipe), KeypointNet(), 0, Path(work) / "keypoints.pt"
+    held, net, step, checkpoint = HeldOut(recipe), KeypointNet().to(DEVICE), 0, Path(work) / "keypoints.pt"
     if (start := recipe.get("start")) and not checkpoint.exists():
-        take_up(net, start, torch.from_numpy(crops.batch(64, recipe["size"])[0]).permute(0, 3, 1, 2).float())
+        take_up(net, start, pixels(crops.batch(64, recipe["size"])[0]))
         step = start["step"]
     net = fit(net, recipe, checkpoint, lambda size: crops.batch(recipe["batch"], size), loss_of, held.report,
               every=500, step=step)
