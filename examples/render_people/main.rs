@@ -1,0 +1,452 @@
+//! Renders people to train on: dressed bodies in the poses of a file, on transparent ground, with the places of their joints.
+//!
+//! `cargo run --example render_people -- --poses poses.json --photos PHOTOS --out DIR` (see `posetrain.poses`).
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod body;
+mod looks;
+
+use std::f32::consts::TAU;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc::{Sender, channel};
+
+use bevy::camera::RenderTarget;
+use bevy::core_pipeline::tonemapping::Tonemapping;
+use bevy::prelude::*;
+use bevy::render::render_resource::TextureFormat;
+use bevy::render::view::screenshot::{Screenshot, ScreenshotCaptured};
+use bevy_pose_capture::skeleton::{Joint, JointMap, JointSet};
+use bevy_pose_capture::source::synthetic::Random;
+use clap::Parser;
+use image::{RgbImage, RgbaImage};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use body::{Body, Piece, Places};
+use looks::{Looks, Material};
+
+type AnyError = Box<dyn std::error::Error>;
+
+/// Renders people to train on: dressed bodies in the poses of a file, on transparent ground, with the places of their joints.
+///
+/// Everybody has a build, clothes, hair, a light and a lens of their own. Each picture is a square with one person, saved as
+/// `00000.png`, and so on; `people.json` tells where their 25 joints are, in pixels, and which are hidden; `sheet.png` shows some.
+#[derive(Parser)]
+struct Arguments {
+    /// Poses: JSON of `joint_names` and `poses` of joints in metres, y up; written by `python -m posetrain.poses`.
+    #[arg(long)]
+    poses: PathBuf,
+    /// A folder of photographs, from which some clothes get their patterns.
+    #[arg(long)]
+    photos: Option<PathBuf>,
+    /// Side of the pictures, in pixels.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(32..=1024))]
+    size: u32,
+    /// Render so many of the poses.
+    #[arg(long)]
+    most: Option<usize>,
+    /// Other people, other views.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The folder.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(serde::Deserialize)]
+struct Poses {
+    joint_names: Vec<Joint>,
+    poses: Vec<Vec<[f32; 3]>>,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("render_people: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Photographs that are kept for patterns.
+const PATTERNS: usize = 300;
+
+fn photographs(folder: Option<&Path>) -> Result<Vec<RgbImage>, AnyError> {
+    let Some(folder) = folder else {
+        return Ok(Vec::new());
+    };
+    let mut folders = vec![folder.to_owned()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        let inside = std::fs::read_dir(&folder)
+            .map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
+        for entry in inside {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path
+                .extension()
+                .is_some_and(|name| ["jpg", "png", "webp"].iter().any(|known| name == *known))
+            {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    let apart = files.len().div_ceil(PATTERNS).max(1);
+    let opened = files
+        .iter()
+        .step_by(apart)
+        .filter_map(|file| image::open(file).ok());
+    Ok(opened.map(|image| image.to_rgb8()).collect())
+}
+
+/// An app without a window, with a light and a camera.
+struct Booth {
+    app: App,
+    camera: Entity,
+    light: Entity,
+    target: Handle<Image>,
+    pieces: Vec<Entity>,
+    sender: Sender<(usize, RgbaImage)>,
+}
+
+impl Booth {
+    fn open(size: u32, sender: Sender<(usize, RgbaImage)>) -> Result<Booth, String> {
+        let mut app = App::new();
+        app.add_plugins(support::headless_plugins()?);
+        support::finish(&mut app);
+        let world = app.world_mut();
+        let image = Image::new_target_texture(size, size, TextureFormat::Rgba8UnormSrgb, None);
+        let target = world.resource_mut::<Assets<Image>>().add(image);
+        let camera = (
+            Camera3d::default(),
+            Camera {
+                clear_color: ClearColorConfig::Custom(Color::NONE),
+                ..default()
+            },
+            Tonemapping::None,
+            Msaa::Sample4,
+            RenderTarget::Image(target.clone().into()),
+            AmbientLight::default(),
+        );
+        let light = DirectionalLight {
+            shadow_maps_enabled: true,
+            ..default()
+        };
+        Ok(Booth {
+            camera: world.spawn(camera).id(),
+            light: world.spawn((light, Transform::default())).id(),
+            target,
+            pieces: Vec::new(),
+            sender,
+            app,
+        })
+    }
+
+    /// Puts somebody before the camera.
+    fn enter(&mut self, pieces: Vec<Piece>, photos: &[RgbImage], random: &mut Random) {
+        let world = self.app.world_mut();
+        for entity in self.pieces.drain(..) {
+            world.despawn(entity);
+        }
+        let worn: Vec<Handle<StandardMaterial>> = Material::ALL
+            .iter()
+            .map(|&material| {
+                let texture = looks::texture(material, photos, random);
+                let texture = world.resource_mut::<Assets<Image>>().add(texture);
+                let surface = StandardMaterial {
+                    base_color_texture: Some(texture),
+                    perceptual_roughness: if material == Material::Skin {
+                        0.6
+                    } else {
+                        0.85
+                    },
+                    reflectance: 0.3,
+                    double_sided: true,
+                    cull_mode: None,
+                    ..default()
+                };
+                world
+                    .resource_mut::<Assets<StandardMaterial>>()
+                    .add(surface)
+            })
+            .collect();
+        for piece in pieces {
+            let mesh = world.resource_mut::<Assets<Mesh>>().add(piece.mesh);
+            let material = worn[piece.material as usize].clone();
+            self.pieces
+                .push(world.spawn((Mesh3d(mesh), MeshMaterial3d(material))).id());
+        }
+    }
+
+    /// Lights and photographs whoever is there; the picture is sent some moments later.
+    fn shoot(&mut self, number: usize, shot: &Shot, random: &mut Random) {
+        let world = self.app.world_mut();
+        let mut within = |least: f64, most: f64| (least + (most - least) * random.uniform()) as f32;
+        let sun = Vec3::from_array([within(-1.0, 1.0), within(0.1, 1.5), within(-1.0, 1.0)]);
+        let warm = within(-0.15, 0.15);
+        if let Some(mut light) = world.get_mut::<DirectionalLight>(self.light) {
+            light.illuminance = within(1_000.0, 9_000.0);
+            light.color = Color::srgb(0.95 + warm, 0.95, 0.95 - warm);
+        }
+        world
+            .entity_mut(self.light)
+            .insert(Transform::from_translation(sun).looking_at(Vec3::ZERO, Vec3::Y));
+        let ambient = AmbientLight {
+            brightness: within(150.0, 1_300.0),
+            ..default()
+        };
+        let lens = PerspectiveProjection {
+            fov: shot.field_of_view,
+            ..default()
+        };
+        world
+            .entity_mut(self.camera)
+            .insert((shot.stands, Projection::Perspective(lens), ambient));
+        let sender = self.sender.clone();
+        world.spawn(Screenshot::image(self.target.clone())).observe(
+            move |captured: On<ScreenshotCaptured>| {
+                if let Ok(picture) = captured.image.clone().try_into_dynamic() {
+                    // Nobody listens once the program ends.
+                    let _ = sender.send((number, picture.to_rgba8()));
+                }
+            },
+        );
+        self.app.update();
+    }
+
+    /// Lets what was photographed come out.
+    fn wait(&mut self) {
+        (0..4).for_each(|_| self.app.update());
+    }
+}
+
+/// Where a camera stands and how wide its lens is.
+struct Shot {
+    stands: Transform,
+    field_of_view: f32,
+}
+
+/// Part of a picture that somebody fills.
+const FILLED: f32 = 0.84;
+
+impl Shot {
+    /// From anywhere, so that all of somebody is in the picture.
+    fn random(joints: &Places, random: &mut Random) -> Shot {
+        let mut within = |least: f64, most: f64| (least + (most - least) * random.uniform()) as f32;
+        let (low, high) = joints.present().fold(
+            (Vec3::INFINITY, Vec3::NEG_INFINITY),
+            |(low, high), (_, &place)| (low.min(place), high.max(place)),
+        );
+        let middle = low.midpoint(high);
+        let yaw = within(0.0, f64::from(TAU));
+        let distance = within(1.6, 6.0);
+        let height = if within(0.0, 1.0) < 0.85 {
+            within(0.4, 2.4) - middle.y
+        } else {
+            within(-1.0, 3.0)
+        };
+        let eye = middle + Vec3::new(yaw.sin() * distance, height, yaw.cos() * distance);
+        let stands = Transform::from_translation(eye).looking_at(middle, Vec3::Y);
+        let mut reach: f32 = 0.05;
+        for (_, &place) in joints.present() {
+            let seen = stands.to_matrix().inverse().transform_point3(place);
+            let depth = (-seen.z).max(0.3);
+            // Heads and hands go on beyond their joints.
+            reach = reach.max((seen.x.abs().max(seen.y.abs()) + 0.1) / depth);
+        }
+        Shot {
+            stands,
+            field_of_view: (2.0 * (reach / FILLED).atan()).min(2.6),
+        }
+    }
+
+    /// Where a place is in a picture of `size` pixels.
+    fn pixel(&self, place: Vec3, size: u32) -> Vec2 {
+        let seen = self.stands.to_matrix().inverse().transform_point3(place);
+        let tan = (self.field_of_view * 0.5).tan();
+        let flat = Vec2::new(seen.x, -seen.y) / (-seen.z * tan);
+        (flat + 1.0) * 0.5 * size as f32 - 0.5
+    }
+}
+
+/// Some people stand on their hands, lie or fly, which mocap seldom shows.
+const TURNED: f64 = 0.2;
+
+fn pose(names: &[Joint], places: &[[f32; 3]], random: &mut Random) -> Places {
+    let mut joints = JointMap::default();
+    let turned = random.uniform() < TURNED;
+    let mut angle = || (random.uniform() as f32 - 0.5) * TAU;
+    let turn = if turned {
+        Quat::from_euler(EulerRot::YXZ, angle(), angle() * 0.5, angle())
+    } else {
+        Quat::IDENTITY
+    };
+    let about = Vec3::Y;
+    for (&joint, &place) in names.iter().zip(places) {
+        joints[joint] = Some(turn * (Vec3::from_array(place) - about) + about);
+    }
+    joints
+}
+
+fn run(arguments: &Arguments) -> Result<(), AnyError> {
+    let read = std::fs::read(&arguments.poses)
+        .map_err(|error| format!("cannot read {}: {error}", arguments.poses.display()))?;
+    let poses: Poses = serde_json::from_slice(&read).map_err(|error| {
+        format!(
+            "{} is not a file of poses: {error}; `python -m posetrain.poses` writes one",
+            arguments.poses.display()
+        )
+    })?;
+    let photos = photographs(arguments.photos.as_deref())?;
+    std::fs::create_dir_all(&arguments.out)
+        .map_err(|error| format!("cannot make {}: {error}", arguments.out.display()))?;
+    let (sender, pictures) = channel();
+    let mut booth = Booth::open(arguments.size, sender)?;
+    let count = poses.poses.len().min(arguments.most.unwrap_or(usize::MAX));
+    let bar = ProgressBar::new(count as u64).with_style(ProgressStyle::with_template(
+        "rendering {bar:40} {pos}/{len} people, {eta} left",
+    )?);
+    let (mut people, mut sheet) = (Vec::new(), Sheet::new(arguments.size));
+    let mut save = |people: &[Labelled]| -> Result<(), AnyError> {
+        for (number, picture) in pictures.try_iter() {
+            picture.save(arguments.out.join(&people[number].file))?;
+            sheet.add(number, &picture, &people[number]);
+        }
+        Ok(())
+    };
+    for (number, places) in poses.poses.iter().take(count).enumerate() {
+        let mut random = Random::new(arguments.seed.wrapping_mul(1_000_003) + number as u64);
+        let joints = pose(&poses.joint_names, places, &mut random);
+        let looks = Looks::random(&mut random);
+        let mut body = Body::new(joints, &looks)
+            .ok_or_else(|| format!("pose {number} lacks a joint of a body"))?;
+        let shot = Shot::random(body.joints(), &mut random);
+        people.push(Labelled::new(number, &body, &shot, arguments.size));
+        booth.enter(body.take_pieces(), &photos, &mut random);
+        if number == 0 {
+            // The renderer gets its pipelines ready.
+            booth.wait();
+        }
+        booth.shoot(number, &shot, &mut random);
+        save(&people)?;
+        bar.inc(1);
+    }
+    booth.wait();
+    save(&people)?;
+    bar.finish_and_clear();
+    let names: Vec<&str> = JointSet::Body25
+        .joints()
+        .iter()
+        .map(|joint| joint.name())
+        .collect();
+    let labels =
+        serde_json::json!({ "joint_names": names, "size": arguments.size, "people": people });
+    std::fs::write(arguments.out.join("people.json"), labels.to_string())?;
+    sheet.image.save(arguments.out.join("sheet.png"))?;
+    println!("{} people are in {}", people.len(), arguments.out.display());
+    Ok(())
+}
+
+/// Somebody in a picture.
+#[derive(serde::Serialize)]
+struct Labelled {
+    file: String,
+    /// x and y in pixels, and whether it can be seen (1) or not (0).
+    joints: Vec<[f32; 3]>,
+}
+
+impl Labelled {
+    fn new(number: usize, body: &Body, shot: &Shot, size: u32) -> Labelled {
+        let mark = |&joint: &Joint| {
+            let place = body.joints()[joint].unwrap_or_default();
+            let pixel = shot.pixel(place, size);
+            let seen = body.is_seen(joint, shot.stands.translation);
+            [pixel.x, pixel.y, f32::from(u8::from(seen))]
+        };
+        Labelled {
+            file: format!("{number:05}.png"),
+            joints: JointSet::Body25.joints().iter().map(mark).collect(),
+        }
+    }
+}
+
+/// Some of the people, with their joints: green ones can be seen, red ones cannot.
+struct Sheet {
+    image: RgbImage,
+    side: u32,
+}
+
+impl Sheet {
+    const ACROSS: u32 = 6;
+
+    fn new(side: u32) -> Sheet {
+        let image =
+            RgbImage::from_pixel(Self::ACROSS * side, 4 * side, image::Rgb([128, 136, 144]));
+        Sheet { image, side }
+    }
+
+    fn add(&mut self, number: usize, picture: &RgbaImage, labels: &Labelled) {
+        let (column, row) = (number as u32 % Self::ACROSS, number as u32 / Self::ACROSS);
+        let (left, top) = (column * self.side, row * self.side);
+        if top >= self.image.height() {
+            return;
+        }
+        for (x, y, pixel) in picture.enumerate_pixels() {
+            let under = self.image.get_pixel_mut(left + x, top + y);
+            let share = f32::from(pixel.0[3]) / 255.0;
+            for (below, above) in under.0.iter_mut().zip(pixel.0) {
+                *below = (f32::from(above) + f32::from(*below) * (1.0 - share)).min(255.0) as u8;
+            }
+        }
+        for &[x, y, seen] in &labels.joints {
+            let colour = if seen > 0.5 {
+                [40, 220, 60]
+            } else {
+                [240, 40, 30]
+            };
+            for (dx, dy) in [(0, 0), (1, 0), (0, 1), (-1, 0), (0, -1)] {
+                let (x, y) = (x.round() as i64 + dx, y.round() as i64 + dy);
+                if (0..i64::from(self.side)).contains(&x) && (0..i64::from(self.side)).contains(&y)
+                {
+                    self.image
+                        .put_pixel(left + x as u32, top + y as u32, image::Rgb(colour));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_joints_are_in_the_picture_where_the_camera_projects_them() {
+        let joints = body::tests::standing();
+        for seed in 0..40 {
+            let shot = Shot::random(&joints, &mut Random::new(seed));
+            let lens = PerspectiveProjection {
+                fov: shot.field_of_view,
+                aspect_ratio: 1.0,
+                ..default()
+            };
+            let clip_from_world = bevy::camera::CameraProjection::get_clip_from_view(&lens)
+                * shot.stands.to_matrix().inverse();
+            for (_, &place) in joints.present() {
+                let told = shot.pixel(place, 256);
+                let projected =
+                    clip_from_world.project_point3(place).truncate() * Vec2::new(1.0, -1.0);
+                assert!(told.distance((projected + 1.0) * 128.0 - 0.5) < 0.01);
+                assert!(
+                    (told - 127.5).abs().max_element() < 128.0 * FILLED + 0.01,
+                    "{told}"
+                );
+            }
+        }
+    }
+}
