@@ -91,6 +91,8 @@ pub struct Looks {
     pub fall: f32,
     /// What is on the head.
     pub hair: Hair,
+    /// Whether a hat has its brim in front only.
+    pub cap: bool,
     /// A beard.
     pub beard: bool,
     /// Dark glasses.
@@ -126,12 +128,13 @@ impl Looks {
             () if chance(0.3) => Hair::Bun,
             () => Hair::Hat,
         };
-        let (bust, beard, glasses, gloves, fist) = (
+        let (bust, beard, glasses, gloves, fist, cap) = (
             chance(0.4),
             chance(0.12),
             chance(0.1),
             chance(0.05),
             chance(0.4),
+            chance(0.6),
         );
         let hem = chance(0.5);
         let mut within = |least: f64, most: f64| (least + (most - least) * random.uniform()) as f32;
@@ -163,7 +166,8 @@ impl Looks {
             },
             fall: within(-0.05, 0.3),
             hair,
-            beard: beard && bust,
+            beard: beard && !bust,
+            cap,
             glasses,
             gloves,
             jaw,

@@ -38,7 +38,7 @@ struct Arguments {
     /// Poses: JSON of `joint_names` and `poses` of joints in metres, y up; written by `python -m posetrain.poses`.
     #[arg(long)]
     poses: PathBuf,
-    /// A folder of photographs, from which some clothes get their patterns.
+    /// The folder of the photographs that the file of poses names: some clothes get their patterns from them.
     #[arg(long)]
     photos: Option<PathBuf>,
     /// Side of the pictures, in pixels.
@@ -50,7 +50,7 @@ struct Arguments {
     /// Other people, other views.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The folder.
+    /// Where pictures, `people.json` and `sheet.png` go.
     #[arg(long)]
     out: PathBuf,
 }
@@ -59,6 +59,36 @@ struct Arguments {
 struct Poses {
     joint_names: Vec<Joint>,
     poses: Vec<Vec<[f32; 3]>>,
+    /// Photographs that networks are trained on.
+    #[serde(default)]
+    photos: Vec<String>,
+}
+
+impl Poses {
+    fn read(file: &Path) -> Result<Poses, String> {
+        let name = file.display();
+        let read = std::fs::read(file).map_err(|error| format!("cannot read {name}: {error}"))?;
+        let wrong = |error: String| {
+            format!(
+                "{name} is not a file of poses: {error}; `python -m posetrain.poses` writes one"
+            )
+        };
+        let poses: Poses =
+            serde_json::from_slice(&read).map_err(|error| wrong(error.to_string()))?;
+        if poses.poses.is_empty() {
+            return Err(wrong("it has none".into()));
+        }
+        let joints = poses.joint_names.len();
+        let whole = |pose: &Vec<[f32; 3]>| {
+            pose.len() == joints && pose.iter().flatten().all(|number| number.is_finite())
+        };
+        match poses.poses.iter().position(|pose| !whole(pose)) {
+            Some(number) => Err(wrong(format!(
+                "pose {number} does not have {joints} places"
+            ))),
+            None => Ok(poses),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -74,34 +104,19 @@ fn main() -> ExitCode {
 /// Photographs that are kept for patterns.
 const PATTERNS: usize = 300;
 
-fn photographs(folder: Option<&Path>) -> Result<Vec<RgbImage>, AnyError> {
+/// Some of the photographs that a file of poses names.
+fn photographs(folder: Option<&Path>, names: &[String]) -> Result<Vec<RgbImage>, AnyError> {
     let Some(folder) = folder else {
         return Ok(Vec::new());
     };
-    let mut folders = vec![folder.to_owned()];
-    let mut files = Vec::new();
-    while let Some(folder) = folders.pop() {
-        let inside = std::fs::read_dir(&folder)
-            .map_err(|error| format!("cannot list {}: {error}", folder.display()))?;
-        for entry in inside {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path
-                .extension()
-                .is_some_and(|name| ["jpg", "png", "webp"].iter().any(|known| name == *known))
-            {
-                files.push(path);
-            }
-        }
-    }
-    files.sort();
-    let apart = files.len().div_ceil(PATTERNS).max(1);
-    let opened = files
-        .iter()
-        .step_by(apart)
-        .filter_map(|file| image::open(file).ok());
-    Ok(opened.map(|image| image.to_rgb8()).collect())
+    let apart = names.len().div_ceil(PATTERNS).max(1);
+    let open = |name: &String| {
+        let path = folder.join(name);
+        let opened = image::open(&path);
+        let opened = opened.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        Ok(opened.to_rgb8())
+    };
+    names.iter().step_by(apart).map(open).collect()
 }
 
 /// An app without a window, with a light and a camera.
@@ -218,11 +233,6 @@ impl Booth {
         );
         self.app.update();
     }
-
-    /// Lets what was photographed come out.
-    fn wait(&mut self) {
-        (0..4).for_each(|_| self.app.update());
-    }
 }
 
 /// Where a camera stands and how wide its lens is.
@@ -293,16 +303,12 @@ fn pose(names: &[Joint], places: &[[f32; 3]], random: &mut Random) -> Places {
     joints
 }
 
+/// Updates of the app in which a picture that was taken must come out.
+const PATIENCE: usize = 20;
+
 fn run(arguments: &Arguments) -> Result<(), AnyError> {
-    let read = std::fs::read(&arguments.poses)
-        .map_err(|error| format!("cannot read {}: {error}", arguments.poses.display()))?;
-    let poses: Poses = serde_json::from_slice(&read).map_err(|error| {
-        format!(
-            "{} is not a file of poses: {error}; `python -m posetrain.poses` writes one",
-            arguments.poses.display()
-        )
-    })?;
-    let photos = photographs(arguments.photos.as_deref())?;
+    let poses = Poses::read(&arguments.poses)?;
+    let photos = photographs(arguments.photos.as_deref(), &poses.photos)?;
     std::fs::create_dir_all(&arguments.out)
         .map_err(|error| format!("cannot make {}: {error}", arguments.out.display()))?;
     let (sender, pictures) = channel();
@@ -312,44 +318,83 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
         "rendering {bar:40} {pos}/{len} people, {eta} left",
     )?);
     let (mut people, mut sheet) = (Vec::new(), Sheet::new(arguments.size));
-    let mut save = |people: &[Labelled]| -> Result<(), AnyError> {
+    let mut saved = 0;
+    let mut save = |people: &[Labelled]| -> Result<usize, AnyError> {
         for (number, picture) in pictures.try_iter() {
-            picture.save(arguments.out.join(&people[number].file))?;
+            let picture = straight(picture);
+            if picture.pixels().all(|pixel| pixel.0[3] == 0) {
+                return Err(format!("the renderer shows nobody in picture {number}").into());
+            }
+            write(&arguments.out.join(&people[number].file), |path| {
+                Ok(picture.save(path)?)
+            })?;
             sheet.add(number, &picture, &people[number]);
+            saved += 1;
         }
-        Ok(())
+        Ok(saved)
     };
     for (number, places) in poses.poses.iter().take(count).enumerate() {
-        let mut random = Random::new(arguments.seed.wrapping_mul(1_000_003) + number as u64);
+        let seed = arguments.seed.wrapping_mul(1_000_003);
+        let mut random = Random::new(seed.wrapping_add(number as u64));
         let joints = pose(&poses.joint_names, places, &mut random);
         let looks = Looks::random(&mut random);
-        let mut body = Body::new(joints, &looks)
-            .ok_or_else(|| format!("pose {number} lacks a joint of a body"))?;
+        let lacks = || {
+            format!(
+                "{}: a joint of a body is not among its joint_names",
+                arguments.poses.display()
+            )
+        };
+        let mut body = Body::new(joints, &looks).ok_or_else(lacks)?;
         let shot = Shot::random(body.joints(), &mut random);
-        people.push(Labelled::new(number, &body, &shot, arguments.size));
+        people.push(Labelled::new(number, &body, &shot, arguments.size).ok_or_else(lacks)?);
         booth.enter(body.take_pieces(), &photos, &mut random);
         if number == 0 {
             // The renderer gets its pipelines ready.
-            booth.wait();
+            (0..4).for_each(|_| booth.app.update());
         }
         booth.shoot(number, &shot, &mut random);
         save(&people)?;
         bar.inc(1);
     }
-    booth.wait();
-    save(&people)?;
+    for _ in 0..PATIENCE {
+        if save(&people)? == count {
+            break;
+        }
+        booth.app.update();
+    }
     bar.finish_and_clear();
-    let names: Vec<&str> = JointSet::Body25
-        .joints()
-        .iter()
-        .map(|joint| joint.name())
-        .collect();
+    if save(&people)? < count {
+        return Err("the renderer did not give every picture".into());
+    }
+    let joints = JointSet::Body25.joints().iter();
+    let names: Vec<&str> = joints.map(|joint| joint.name()).collect();
     let labels =
         serde_json::json!({ "joint_names": names, "size": arguments.size, "people": people });
-    std::fs::write(arguments.out.join("people.json"), labels.to_string())?;
-    sheet.image.save(arguments.out.join("sheet.png"))?;
+    write(&arguments.out.join("people.json"), |path| {
+        Ok(std::fs::write(path, labels.to_string())?)
+    })?;
+    write(&arguments.out.join("sheet.png"), |path| {
+        Ok(sheet.image.save(path)?)
+    })?;
     println!("{} people are in {}", people.len(), arguments.out.display());
     Ok(())
+}
+
+fn write(path: &Path, write: impl FnOnce(&Path) -> Result<(), AnyError>) -> Result<(), AnyError> {
+    write(path).map_err(|error| format!("cannot write {}: {error}", path.display()).into())
+}
+
+/// Along edges a renderer gives the light of what covers a part of a pixel, spread over all of it. Here it gets its own colour.
+fn straight(mut picture: RgbaImage) -> RgbaImage {
+    for pixel in picture.pixels_mut() {
+        let [r, g, b, covered] = pixel.0;
+        if (1..255).contains(&covered) {
+            let light = Color::srgb_u8(r, g, b).to_linear() * (255.0 / f32::from(covered));
+            let [r, g, b, _] = Srgba::from(light).to_u8_array();
+            pixel.0 = [r, g, b, covered];
+        }
+    }
+    picture
 }
 
 /// Somebody in a picture.
@@ -361,17 +406,18 @@ struct Labelled {
 }
 
 impl Labelled {
-    fn new(number: usize, body: &Body, shot: &Shot, size: u32) -> Labelled {
+    fn new(number: usize, body: &Body, shot: &Shot, size: u32) -> Option<Labelled> {
         let mark = |&joint: &Joint| {
-            let place = body.joints()[joint].unwrap_or_default();
+            let place = body.joints()[joint]?;
             let pixel = shot.pixel(place, size);
             let seen = body.is_seen(joint, shot.stands.translation);
-            [pixel.x, pixel.y, f32::from(u8::from(seen))]
+            Some([pixel.x, pixel.y, f32::from(u8::from(seen))])
         };
-        Labelled {
+        let joints = JointSet::Body25.joints().iter().map(mark);
+        Some(Labelled {
             file: format!("{number:05}.png"),
-            joints: JointSet::Body25.joints().iter().map(mark).collect(),
-        }
+            joints: joints.collect::<Option<_>>()?,
+        })
     }
 }
 
@@ -400,7 +446,7 @@ impl Sheet {
             let under = self.image.get_pixel_mut(left + x, top + y);
             let share = f32::from(pixel.0[3]) / 255.0;
             for (below, above) in under.0.iter_mut().zip(pixel.0) {
-                *below = (f32::from(above) + f32::from(*below) * (1.0 - share)).min(255.0) as u8;
+                *below = f32::from(*below).lerp(f32::from(above), share) as u8;
             }
         }
         for &[x, y, seen] in &labels.joints {
@@ -424,6 +470,17 @@ impl Sheet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pixel_that_is_half_covered_gets_the_colour_of_what_covers_it() {
+        let cloth = Srgba::rgb_u8(200, 120, 40);
+        let half = Srgba::from(Color::from(cloth).to_linear() * (128.0 / 255.0)).to_u8_array();
+        let picture = RgbaImage::from_pixel(1, 1, image::Rgba([half[0], half[1], half[2], 128]));
+        let shown = straight(picture).get_pixel(0, 0).0;
+        for (shown, wanted) in shown.into_iter().zip([200, 120, 40, 128_u8]) {
+            assert!(shown.abs_diff(wanted) <= 1, "{shown} {wanted}");
+        }
+    }
 
     #[test]
     fn all_joints_are_in_the_picture_where_the_camera_projects_them() {

@@ -82,6 +82,36 @@ def into_crop(photo_from_crop, points):
     return points @ inverse[:2, :2].T + inverse[:2, 2]
 
 
+class Rendered:
+    """People of `render_people`, put before photographs: exact labels, any pose, hidden joints known."""
+
+    HIDDEN = 0.03  # how sure the place of a joint is that something hides, in parts of the person's height
+
+    def __init__(self, folder, seed=0):
+        folder, self.rng = Path(folder), np.random.default_rng(seed)
+        told = json.loads((folder / "people.json").read_text())
+        if told["joint_names"] != BODY25 or not told["people"]:
+            raise ValueError(f"{folder / 'people.json'} has nobody, or not the joints of a keypoint network: render people again")
+        self.joints = [np.array(person["joints"], np.float32) for person in told["people"]]
+        self.files = [np.fromfile(folder / person["file"], np.uint8) for person in told["people"]]
+
+    def draw(self, canvas, centre, height):
+        """Paints a person about `height` pixels tall; returns `(25, 4)` keypoints as labels have them."""
+        rng, which = self.rng, self.rng.integers(len(self.files))
+        picture, joints = cv2.imdecode(self.files[which], cv2.IMREAD_UNCHANGED).astype(np.float32), self.joints[which]
+        rows, columns = np.nonzero(picture[..., 3])
+        low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()])
+        size = canvas.shape[0]
+        crop = affine((low + high) / 2, max(high - low) * size / height, size)
+        crop[:, 2] -= crop[:, :2] @ (centre - (size - 1) / 2)
+        # Multiplied with what they cover, colours are not mixed with those of pixels that show nothing.
+        picture[..., :3] *= picture[..., 3:] / 255
+        over = warp(picture, crop, size, (0, 0, 0, 0))
+        canvas[:] = over[..., 2::-1] + canvas * (1 - over[..., 3:] / 255)
+        seen = joints[:, 2]
+        return np.c_[into_crop(crop, joints[:, :2]), seen, np.where(seen > 0, 0, self.HIDDEN)]
+
+
 class Figures:
     """Jointed dolls of capsules in mocap poses, drawn over photographs: exact labels, any pose, odd looks."""
 
@@ -91,7 +121,7 @@ class Figures:
         self.index = {n: i for i, n in enumerate(mocap.LIFT23)}
 
     def draw(self, canvas, centre, height):
-        """Paints a person about `height` pixels tall; returns `(25, 3)` keypoints."""
+        """Paints a person about `height` pixels tall; returns `(25, 4)` keypoints as labels have them."""
         rng, at = self.rng, self.index
         views = self.views
         clip = rng.choice(len(views.length), p=views.weight)
@@ -147,12 +177,13 @@ class Figures:
                 self.hull(canvas, [(skull + toward * .8, .016 * unit), (nose, .012 * unit)], np.clip(skin * 0.85, 0, 255))
             if balls is head and not ahead and rng.random() < 0.7:
                 self.hull(canvas, [(skull + up * .05 * unit, .10 * unit)], np.array(rng.integers(10, 90, 3), float))
-        out = np.zeros((25, 3), np.float32)
+        out = np.zeros((25, 4), np.float32)
+        out[:, 3] = 1
         for j, name in enumerate(BODY25):
             if name in at:
-                out[j] = (*points[at[name]], 1)
+                out[j] = (*points[at[name]], 1, 0)
         for side, ear in (("left", 1), ("right", 2)):  # eyes lie between nose and ear, above
-            out[BODY25.index(side + "_eye")] = (*(nose * .62 + points[ear] * .38 + up * .035 * unit), 1)
+            out[BODY25.index(side + "_eye")] = (*(nose * .62 + points[ear] * .38 + up * .035 * unit), 1, 0)
         return out
 
     def mirrored(self):

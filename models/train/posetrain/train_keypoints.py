@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .loop import DEVICE, fit, pixels, platt, tensor
-from .photos import MIRROR25, Figures, Photos, affine, into_crop, recolour, warp
+from .photos import MIRROR25, Figures, Photos, Rendered, affine, into_crop, recolour, warp
 from .start import take_up
 from .vision import KeypointNet, cross_entropy, near
 
@@ -24,7 +24,8 @@ class Crops:
     def __init__(self, recipe, seed, held=False):
         self.rng = np.random.default_rng(seed)
         self.photos = Photos(recipe["labels"], recipe["photos"], held)
-        self.figures = None if held else Figures(recipe["mocap"], seed)
+        if not held:
+            self.figures = Rendered(recipe["rendered"], seed) if "rendered" in recipe else Figures(recipe["mocap"], seed)
         self.share = 0 if held else recipe["figures"]
         weights = np.array([recipe["weights"].get(self.photos.sets[i], 1.0) for i, _ in self.photos.labelled])
         self.upto = np.cumsum(weights) / weights.sum()
@@ -41,7 +42,7 @@ class Crops:
             canvas = cv2.GaussianBlur(canvas, (0, 0), 2)
         marks = self.figures.draw(canvas, np.array([144., 144.]), self.rng.uniform(150, 240))
         low, high = marks[:, :2].min(0), marks[:, :2].max(0)
-        return canvas, np.r_[low - 8, high + 8], np.c_[marks, np.zeros(len(marks))], False
+        return canvas, np.r_[low - 8, high + 8], marks, False
 
     def one(self, size):
         rng = self.rng
