@@ -9,6 +9,7 @@ mod card;
 pub mod onnxruntime;
 pub mod rten;
 mod sequence;
+mod stream;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use sha2::{Digest, Sha256};
 pub use batch::Batch;
 pub use card::*;
 pub(crate) use sequence::SequenceNetwork;
+pub(crate) use stream::{Kept, StreamNetwork};
 
 /// What goes wrong with models. Every message names the file, what is wrong with it and what to do.
 #[derive(Debug, thiserror::Error)]

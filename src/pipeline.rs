@@ -156,20 +156,28 @@ impl Pipeline {
         self.detector.settings = self.settings.detect;
         let (seen, detect_times) = self.detector.detect(&frame.image, frame.time)?;
         let began = Instant::now();
-        let mut people = Vec::with_capacity(seen.len());
-        for person in seen {
-            let state = self.people.entry(person.id).or_default();
+        let mut states: Vec<InSpace> = seen
+            .iter()
+            .map(|person| self.people.remove(&person.id).unwrap_or_default())
+            .collect();
+        let mut windows: Vec<_> = states
+            .iter_mut()
+            .zip(&seen)
+            .map(|(state, person)| (&mut state.window, &person.pose))
+            .collect();
+        let lifted = self.lifter.lift_all(&mut windows, &camera, frame.time);
+        for (person, mut state) in seen.iter().zip(states) {
             state.last_frame = frame.number;
-            let mut lifted =
-                self.lifter
-                    .lift(&mut state.window, &person.pose, &camera, frame.time)?;
-            if let Some(lifted) = &mut lifted {
-                state.smooth.next(
-                    &mut lifted.pose,
-                    &mut lifted.root,
-                    frame.time,
-                    &self.settings.smooth,
-                );
+            self.people.insert(person.id, state);
+        }
+        let mut people = Vec::with_capacity(seen.len());
+        for (person, mut lifted) in seen.into_iter().zip(lifted?) {
+            if let Some(lifted) = &mut lifted
+                && let Some(state) = self.people.get_mut(&person.id)
+            {
+                let (pose, root) = (&mut lifted.pose, &mut lifted.root);
+                let settings = &self.settings.smooth;
+                state.smooth.next(pose, root, frame.time, settings);
             }
             people.push(Person {
                 seen: person,

@@ -8,7 +8,9 @@ use bevy::math::Rect;
 use bevy_pose_capture::detect::keypoints::{KeypointEstimator, Look};
 #[cfg(feature = "embedded-models")]
 use bevy_pose_capture::inference::Task;
-use bevy_pose_capture::inference::{Data, Engine, Input, InputForm, Model, Models, Number, Tensor};
+use bevy_pose_capture::inference::{
+    Data, Decoder, Engine, Input, InputForm, Model, Models, Number, Tensor,
+};
 
 /// Numbers that are the same in every run.
 fn noise(count: usize) -> impl Iterator<Item = f32> {
@@ -40,18 +42,38 @@ fn run(model: &Model, engine: &Engine) -> Vec<Tensor> {
                 .collect();
             Data::F32(&floats)
         }
-        InputForm::Sequence { .. } => {
+        InputForm::Sequence { .. } | InputForm::Frame { .. } => {
             floats = noise(count).map(|v| v * 2.0 - 1.0).collect();
             Data::F32(&floats)
         }
     };
-    let input = Input {
+    let mut inputs = vec![Input {
         name: &card.input.name,
         shape: &shape,
         data,
+    }];
+    let states = match &card.decoder {
+        Decoder::Lift { states, .. } => states.as_slice(),
+        _ => &[],
     };
+    let kept: Vec<(Vec<usize>, Vec<f32>)> = states
+        .iter()
+        .map(|state| {
+            (
+                [&[1], state.shape.as_slice()].concat(),
+                noise(state.size()).collect(),
+            )
+        })
+        .collect();
+    for (state, (shape, numbers)) in states.iter().zip(&kept) {
+        inputs.push(Input {
+            name: &state.input,
+            shape,
+            data: Data::F32(numbers),
+        });
+    }
     session
-        .run(&[input], &card.decoder.outputs())
+        .run(&inputs, &card.decoder.outputs())
         .unwrap_or_else(|error| panic!("{}: {error}", card.name))
 }
 

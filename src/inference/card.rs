@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::skeleton::{Joint, JointSet};
 
+/// A network keeps no more numbers of a person in one state.
+const MOST_KEPT: usize = 10_000_000;
+/// Nobody's first frame is shown more often.
+const MOST_REPEATED: usize = 10_000;
+
 /// What a network does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -97,10 +102,23 @@ impl ModelCard {
                 "an input of type `u8` has layout `nhwc` and neither `mean` nor `std`".into(),
             );
         }
+        if let InputForm::Frame { repeated, .. } = card.input.form
+            && repeated > MOST_REPEATED
+        {
+            return Err(format!("`repeated` must not be more than {MOST_REPEATED}"));
+        }
         if let InputForm::Sequence { frames: 0, .. } = card.input.form {
             return Err("the input's `frames` must not be 0".into());
         }
         match &card.decoder {
+            Decoder::Lift { states, .. }
+                if states.is_empty() == matches!(card.input.form, InputForm::Frame { .. }) =>
+            {
+                Err("an input of kind `frame` goes with the `states` of a lifter".into())
+            }
+            Decoder::Lift { states, .. } if states.iter().any(|state| state.size() > MOST_KEPT) => {
+                Err(format!("a state has more than {MOST_KEPT} numbers"))
+            }
             Decoder::Regression { confidence, .. } if confidence.is_empty() => {
                 Err("`confidence` names no column".into())
             }
@@ -149,6 +167,7 @@ impl InputCard {
                 ..
             } => vec![1, height, width, 3],
             InputForm::Sequence { frames, features } => vec![1, frames, features],
+            InputForm::Frame { features, .. } => vec![1, features],
         }
     }
 }
@@ -185,6 +204,13 @@ pub enum InputForm {
         frames: usize,
         /// Numbers per frame.
         features: usize,
+    },
+    /// The next frame of a 2D pose: the network is handed what it kept of those before.
+    Frame {
+        /// Numbers per frame.
+        features: usize,
+        /// Whoever comes into view is shown their first frame so many times before.
+        repeated: usize,
     },
 }
 
@@ -307,8 +333,11 @@ pub enum Decoder {
     },
     /// Rows of x, y, z in metres about mid hips, and the log of the error's Laplace scale.
     Lift {
-        /// Output of shape `(1, joints, 4)`.
+        /// Output of shape `(people, joints, 4)`.
         output: String,
+        /// What is handed from frame to frame, where the input is one of [`InputForm::Frame`].
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        states: Vec<StateCard>,
     },
     /// Frames of x, y, z in metres, in the frame of the input.
     Refine {
@@ -322,15 +351,38 @@ pub enum Decoder {
     },
 }
 
+/// What a network keeps of a person's frames: zeros at first, then the output of the frame before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StateCard {
+    /// Input of shape `(people, shape…)`.
+    pub input: String,
+    /// Output of the same shape.
+    pub output: String,
+    /// For one person.
+    pub shape: Vec<usize>,
+}
+
+impl StateCard {
+    /// How many numbers it is for one person.
+    pub fn size(&self) -> usize {
+        self.shape
+            .iter()
+            .fold(1, |size, side| size.saturating_mul(*side))
+    }
+}
+
 impl Decoder {
     /// The outputs it reads.
     pub fn outputs(&self) -> Vec<&str> {
         match self {
             Decoder::Yolox { output, .. }
             | Decoder::Heatmap { output }
-            | Decoder::Lift { output }
             | Decoder::Refine { output }
             | Decoder::Embedding { output } => vec![output],
+            Decoder::Lift { output, states } => {
+                let kept = states.iter().map(|state| state.output.as_str());
+                std::iter::once(output.as_str()).chain(kept).collect()
+            }
             Decoder::Simcc { x, y, .. } => vec![x, y],
             Decoder::Regression {
                 output,

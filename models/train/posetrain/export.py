@@ -15,9 +15,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from .vision import KeypointNet, PersonNet, near
+from .lifting import Streaming
 from .refining import COLUMNS, JOINTS
 from .views import FEATURES
+from .vision import KeypointNet, PersonNet, near
 
 
 def halve(model):
@@ -69,45 +70,67 @@ def image_input(size, fit):
             "type": "f32", "fit": fit}
 
 
+def streamed_apart(session, net, states, frames=60):
+    """How far what a streaming lifter says of two people differs, at most, from what its windows say; the first frames repeated."""
+    people = torch.randn(2, frames, FEATURES)
+    with torch.no_grad():
+        windows = net.every(torch.cat([people[:, :1].expand(-1, net.frames - 1, -1), people], 1)).numpy()
+    kept = {state["input"]: np.zeros((2, *state["shape"]), np.float32) for state in states}
+    apart = 0
+    for time in range(1 - net.frames, frames):
+        pose, *told = session.run(None, {"frame": people[:, max(time, 0)].numpy(), **kept})
+        kept = dict(zip(kept, told))
+        apart = max(apart, np.abs(pose - windows[:, time]).max() if time >= 0 else 0)
+    return apart
+
+
 def export(recipe, recipe_name, net, out):
     net.cpu().eval()
     name = recipe["name"]
     card = {"name": name, "task": {"lifting": "lift", "refining": "refine"}.get(recipe["task"], recipe["task"]), "file": f"{name}.onnx"}
     if recipe["task"] == "lifting":
-        module, example, inputs = net, torch.zeros(1, net.frames, FEATURES), "sequence"
-        card |= {"joints": "lift23", "input": {"name": inputs, "kind": "sequence", "frames": net.frames, "features": FEATURES},
-                 "decoder": {"kind": "lift", "output": "pose"}, "data": "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"}
+        module, inputs = Streaming(net), "frame"
+        examples = [torch.zeros(1, FEATURES), *(torch.zeros(1, *shape) for shape in module.states)]
+        states = [{"input": f"state_{n}", "output": f"next_{n}", "shape": shape} for n, shape in enumerate(module.states)]
+        card |= {"joints": "lift23", "input": {"name": inputs, "kind": "frame", "features": FEATURES, "repeated": net.frames - 1},
+                 "decoder": {"kind": "lift", "output": "pose", "states": states}, "data": "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"}
     elif recipe["task"] == "refining":
         features = JOINTS * COLUMNS
-        module, example, inputs = net, torch.zeros(1, net.frames, features), "sequence"
+        module, examples, inputs = net, [torch.zeros(1, net.frames, features)], "sequence"
         card |= {"joints": "lift23", "input": {"name": inputs, "kind": "sequence", "frames": net.frames, "features": features},
                  "decoder": {"kind": "refine", "output": "poses"}, "data": "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"}
     elif recipe["task"] == "keypoints":
         size = recipe["size"]
-        module, example, inputs = Heatmaps(net), torch.zeros(1, 3, size, size), "image"
+        module, examples, inputs = Heatmaps(net), [torch.zeros(1, 3, size, size)], "image"
         card |= {"joints": "body25", "input": image_input(size, {"kind": "crop", "growth": 1.25, "pad": 114}),
                  "decoder": {"kind": "heatmap", "output": "heatmaps"}, "data": "photographs under free licences, labelled by "
                  "the agreement of MoveNet and BlazePose; figures drawn from mocap"}
     else:
         size = recipe["size"]
-        module, example, inputs = YoloxRows(net), torch.zeros(1, 3, size, size), "image"
+        module, examples, inputs = YoloxRows(net), [torch.zeros(1, 3, size, size)], "image"
         card |= {"input": image_input(size, {"kind": "letterbox", "pad": 114}),
                  "decoder": {"kind": "yolox", "output": "rows", "strides": [8], "person": 0},
                  "data": "photographs under free licences, labelled by YOLOX-nano; figures drawn from mocap"}
-    output = card["decoder"]["output"]
     path = Path(out) / card["file"]
     module = module.to(memory_format=torch.contiguous_format).eval()
-    # Crops of several people go through the keypoint network at once.
-    several = {inputs: {0: "people"}, output: {0: "people"}} if recipe["task"] == "keypoints" else None
-    torch.onnx.export(module, (example,), str(path), input_names=[inputs], output_names=[output], opset_version=17, dynamo=False,
+    states = card["decoder"].get("states", [])
+    names = [inputs, *(state["input"] for state in states)]
+    outputs = [card["decoder"]["output"], *(state["output"] for state in states)]
+    # Several people go through these networks at once.
+    several = {name: {0: "people"} for name in names + outputs} if recipe["task"] in ("keypoints", "lifting") else None
+    torch.onnx.export(module, tuple(examples), str(path), input_names=names, output_names=outputs, opset_version=17, dynamo=False,
                       dynamic_axes=several)
     plain = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     onnx.save(halve(onnx.load(path)), path)
     halved = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    probe = {inputs: torch.rand(example.shape).numpy() * (255 if inputs == "image" else 1)}
-    apart = np.abs(plain.run(None, probe)[0] - halved.run(None, probe)[0]).max()
+    probe = [torch.rand(example.shape) * (255 if inputs == "image" else 1) for example in examples]
+    told = dict(zip(names, (example.numpy() for example in probe)))
+    apart = np.abs(plain.run(None, told)[0] - halved.run(None, told)[0]).max()
     with torch.no_grad():
-        torch_apart = np.abs(plain.run(None, probe)[0] - module(torch.from_numpy(probe[inputs])).numpy()).max()
+        of_torch = module(*probe)
+    torch_apart = np.abs(plain.run(None, told)[0] - (of_torch[0] if states else of_torch).numpy()).max()
+    if states:
+        print(f"frame after frame and as windows apart by {streamed_apart(plain, net, states):.2g}")
     card |= {"licence": "MIT OR Apache-2.0", "origin": f"models/train/recipes/{recipe_name}", "metrics": getattr(net, "metrics", []),
              "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     (Path(out) / f"{name}.json").write_text(json.dumps(card, indent=2) + "\n")
@@ -119,7 +142,7 @@ if __name__ == "__main__":
     import argparse
     import tomllib
 
-    from .lifting import LiftNet
+    from . import train_lifting
     from .loop import DEVICE
 
     parser = argparse.ArgumentParser(description="Exports a checkpoint of a running or finished training.")
@@ -128,7 +151,7 @@ if __name__ == "__main__":
     recipe = tomllib.loads(arguments.recipe.read_text())
     state = torch.load(arguments.checkpoint, weights_only=False, map_location=DEVICE)
     if recipe["task"] == "lifting":
-        net = LiftNet(recipe["channels"], recipe["blocks"])
+        net = train_lifting.network(recipe)
     else:
         net = KeypointNet() if recipe["task"] == "keypoints" else PersonNet()
     net.load_state_dict(state.get("kept", state["net"]))

@@ -22,8 +22,9 @@ BONES = [(LIFT23.index(a), LIFT23.index(b)) for a, b in [
 class LiftNet(nn.Module):
     """`(n, frames, FEATURES)` -> `(n, 23, 4)`: x, y, z in metres about mid hips, and the log of their Laplace scale."""
 
-    def __init__(self, channels=384, blocks=2):
+    def __init__(self, channels=384, blocks=2, dropout=0.0):
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.frames = 3 ** (blocks + 1)
         self.expand = nn.Conv1d(FEATURES + 4 * len(BONES), channels, 3, bias=False)
         self.expand_norm = nn.BatchNorm1d(channels)
@@ -44,13 +45,14 @@ class LiftNet(nn.Module):
 
     def run(self, sequence, step, newest):
         x = self.with_bones(sequence).transpose(1, 2)
-        x = functional.relu(self.expand_norm(step(self.expand, x, 1)))
+        x = self.dropout(functional.relu(self.expand_norm(step(self.expand, x, 1))))
         for n, (wide, point) in enumerate(zip(self.wide, self.point)):
             apart = 3 ** (n + 1)
             kept = newest(x, apart)
-            x = functional.relu(self.norms[2 * n](step(wide, x, apart)))
-            x = kept + functional.relu(self.norms[2 * n + 1](point(x)))
-        return on_rays(self.shrink(x).transpose(1, 2).float(), sequence[:, self.frames - 1:])
+            x = self.dropout(functional.relu(self.norms[2 * n](step(wide, x, apart))))
+            x = kept + self.dropout(functional.relu(self.norms[2 * n + 1](point(x))))
+        told = self.shrink(x).transpose(1, 2).float()
+        return on_rays(told, sequence[:, -int(told.shape[1]):])
 
     @staticmethod
     def with_bones(x):
@@ -61,6 +63,29 @@ class LiftNet(nn.Module):
         across = 2 * (one[..., :2] - other[..., :2]) * both  # doubled: about as spread as the joints themselves
         length = torch.sqrt((across ** 2).sum(-1, keepdim=True) + 1e-4) * both
         return torch.cat([x, torch.cat([across, length, both], -1).flatten(-2)], -1)
+
+
+class Streaming(nn.Module):
+    """The same, frame after frame: `(n, FEATURES)`, and the last inputs of each convolution as it left them, -> `(n, 23, 4)`, and these
+    for the next frame. Whoever comes into view is shown their first frame `frames - 1` times before, as a window would repeat it."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+        apart = [1] + [3 ** (n + 1) for n in range(len(net.wide))]
+        # Channels of a convolution, and the frames that it looks back.
+        self.states = [(conv.in_channels, 2 * by) for conv, by in zip([net.expand, *net.wide], apart)]
+
+    def forward(self, frame, *states):
+        kept = []
+
+        def step(conv, x, apart):
+            held = torch.cat([states[len(kept)], x], -1)
+            kept.append(held[..., 1:])
+            # As one product of matrices for everybody.
+            return functional.linear(held[..., ::apart].flatten(1), conv.weight.flatten(1))[..., None]
+        pose = self.net.run(frame[:, None], step, lambda x, _: x)[:, 0]
+        return pose, *kept
 
 
 def on_rays(raw, frames):

@@ -1,4 +1,4 @@
-"""The loop in which both image networks are trained: AdamW, cycles of the learning rate, a running average of the weights,
+"""The loop in which networks are trained: AdamW, cycles of the learning rate, a running average of the weights,
 and checkpoints from which it goes on."""
 import copy
 import queue
@@ -23,9 +23,19 @@ def prefetch(draw, ahead=4):
 
     def work():
         while True:
-            line.put(draw())
+            try:
+                line.put(draw())
+            except Exception as error:  # whoever waits for a batch is told
+                line.put(error)
+                return
+
+    def next_one():
+        drawn = line.get()
+        if isinstance(drawn, Exception):
+            raise drawn
+        return drawn
     threading.Thread(target=work, daemon=True).start()
-    return line.get
+    return next_one
 
 
 def pixels(images):
@@ -59,9 +69,10 @@ def platt(logit, right):
 
 
 def stage(step, cycles):
-    """The picture size and the share of the learning rate at a step, and the step at which that size ends; `None` past the end.
+    """The size of what is drawn and the share of the learning rate at a step, and the step at which that size ends; `None`
+    past the end.
 
-    Each cycle, a list of `[pixels, steps]`, is one short rise and one cosine down to a hundredth. A network that is trained further
+    Each cycle, a list of `[size, steps]` (pixels of a crop, windows of a sequence), is one short rise and one cosine down to a hundredth. A network that is trained further
     gets a further cycle: the second rises half as high, the third a third.
     """
     start = 0
@@ -85,7 +96,7 @@ def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", e
     """
     net = net.to(DEVICE, memory_format=torch.channels_last)
     kept = copy.deepcopy(net)
-    optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=0.02)
+    optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=recipe.get("decay", 0.02))
     cycles = recipe["cycles"]
     steps = sum(length for cycle in cycles for _, length in cycle)
     if checkpoint.exists():
@@ -114,6 +125,6 @@ def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", e
                            partial)
                 partial.replace(checkpoint)
                 means = ", ".join(f"{name} {mean:.3f}" for name, mean in zip(shown, np.mean(running, 0)))
-                print(f"step {step}/{steps} at {size} px: {means}{report(kept, size)}; {time.time() - began:.0f} s", flush=True)
+                print(f"step {step}/{steps} at {size}: {means}{report(kept, size)}; {time.time() - began:.0f} s", flush=True)
                 running = []
     return kept

@@ -1,4 +1,5 @@
 """Motion files -> one skeleton of 23 joints: metres, Y up, floor at 0, 60 frames a second."""
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,15 +62,48 @@ DOLL_TO_HUMAN = {"knee": 1.12, "ankle": 0.93, "shoulder": 1.4, "wrist": 1.08}
 
 
 def stretches(names, table, rng):
-    """A random body: factors of bone lengths, the same on both sides."""
-    mean = DOLL_TO_HUMAN if table is CMU else {}
+    """A random body: factors of bone lengths, the same on both sides.
+
+    Somewhere between the doll (skeletons of other studios are as narrow) and humans.
+    """
+    human = np.sqrt(rng.uniform(0, 1))
+    mean = {part: factor ** human for part, factor in DOLL_TO_HUMAN.items()} if table is CMU else {}
     parts = dict.fromkeys(n.split("_", 1)[1] for n in table if n != "nose")
-    bone = {part: mean.get(part, 1.0) * np.exp(rng.normal(0, 0.13 if part in ("hip", "shoulder") else 0.06)) for part in parts}
+    bone = {part: mean.get(part, 1.0) * np.exp(rng.normal(0, 0.12 if part in ("hip", "shoulder") else 0.05)) for part in parts}
     out = np.ones(len(names))
     for ours, source in table.items():
         if isinstance(source, str) and ours != "nose":
             out[names.index(source)] = bone[ours.split("_", 1)[1]]
-    return out * np.exp(rng.normal(0.06, 0.07))
+    return out * np.exp(rng.normal(0.06 * human, 0.07))
+
+
+def below(motion, *roots):
+    """The rotation channels of joints and of all that hangs on them."""
+    inside = set()
+    for joint, parent in enumerate(motion.parents):
+        if motion.names[joint] in roots or parent in inside:
+            inside.add(joint)
+    return {column for joint in inside for column, channel in motion.channels[joint] if channel.endswith("rotation")}
+
+
+def recombined(motion, others, rng):
+    """The legs of one file of CMU with the arms of another or of two, and perhaps the trunk of one more: few motions become many."""
+    left, right, legs = (below(motion, *roots) for roots in (["lCollar"], ["rCollar"], ["lButtock", "rButtock"]))
+    trunk = below(motion, "abdomen") - left - right - legs
+    frames = motion.frames.copy()
+
+    def take(columns):
+        other = others[rng.integers(len(others))].frames
+        last = len(other) - 1
+        at = (rng.integers(2 * last) + np.arange(len(frames))) % (2 * last)
+        columns = sorted(columns)
+        frames[:, columns] = other[last - np.abs(last - at)][:, columns]  # there and back again, for as long as it takes
+
+    for columns in [left | right] if rng.random() < 0.5 else [left, right]:
+        take(columns)
+    if rng.random() < 0.5:
+        take(trunk)
+    return dataclasses.replace(motion, frames=frames)
 
 
 def convert(motion, table, metres, rng=None):
@@ -115,16 +149,18 @@ def files(folder, split):
         yield "bvh11", lambda: load_bvh(folder / "cmu_bvh11" / "131_01.bvh.gz"), BVH11, .0254 / .45
 
 
-def load(folder, split, bodies=0, seed=0):
-    """All clips of a split; `bodies` random bodies each, or the recorded one where 0."""
-    rng, out = np.random.default_rng(seed), []
+def load(folder, split, bodies=0, mixed=0, seed=0):
+    """All clips of a split: `bodies` random bodies each, and of CMU `mixed` more that are `recombined`; as recorded where both are 0."""
+    rng, motions, out = np.random.default_rng(seed), [], []
     for name, open_file, table, metres in files(folder, split):
         motion = open_file()
         first = 2 if name.startswith("cmu_") else 0  # the CMU files open with a T-pose and a step half-way out of it
         motion.frames = motion.frames[first:]
-        if len(motion.frames) * motion.seconds_per_frame < 0.7:
-            continue
-        for _ in range(max(bodies, 1)):
-            joints, known = convert(motion, table, metres, rng if bodies else None)
+        if len(motion.frames) * motion.seconds_per_frame >= 0.7:
+            motions.append((name, motion, table, metres))
+    cmu = [motion for _, motion, table, _ in motions if table is CMU]
+    for name, motion, table, metres in motions:
+        for body in [motion] * max(bodies, 0 if mixed else 1) + [recombined(motion, cmu, rng) for _ in range(mixed if table is CMU else 0)]:
+            joints, known = convert(body, table, metres, rng if bodies or mixed else None)
             out.append(Clip(name, joints, known))
     return out

@@ -16,10 +16,13 @@ BLEND = 18  # frames at 60 a second
 
 
 class Mean:
-    """Draws the mean: the middle one of the bodies that the lifter is trained on."""
+    """Draws the mean of human bodies."""
 
     def normal(self, mean, _):
         return mean
+
+    def uniform(self, _, most):
+        return most
 
 
 def facing(joints):

@@ -1,6 +1,5 @@
 """Trains a lifting network from a recipe, resumably."""
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import torch
 
 from . import mocap
 from .lifting import LiftNet, laplace
-from .loop import DEVICE, halves, prefetch, tensor
+from .loop import fit, tensor
 from .views import Views
 
 
@@ -34,49 +33,34 @@ def score(net, clips, errors=None, seed=5, batches=6):
     return 1000 * float(np.mean(plain)), 1000 * float(np.mean(aligned))
 
 
-def rate_at(step, phases):
-    """Share of the learning rate: in each phase a short rise, then a cosine down to a hundredth."""
-    for length in phases:
-        if step < length:
-            return min(1.0, (step + 1) / 100) * (0.505 + 0.495 * np.cos(np.pi * step / length))
-        step -= length
-    return 0.01
+def motions(recipe):
+    """The motions that are trained on: everybody as recorded and on random bodies, some of them `recombined`."""
+    folder = recipe["data"]
+    return mocap.load(folder, "train") + mocap.load(folder, "train", recipe["bodies"], recipe["mixed"])
+
+
+def network(recipe):
+    return LiftNet(recipe["channels"], recipe["blocks"], recipe["dropout"])
 
 
 def train(recipe, work):
     torch.manual_seed(recipe.get("seed", 0))
-    folder = Path(recipe["data"])
-    clips = mocap.load(folder, "train", bodies=recipe["bodies"])
-    held = mocap.load(folder, "subjects")
+    net, checkpoint, held = network(recipe), Path(work) / "lifting.pt", mocap.load(recipe["data"], "subjects")
     errors = json.loads(Path(recipe["errors"]).read_text())
-    net = LiftNet(recipe["channels"], recipe["blocks"]).to(DEVICE)
-    optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=1e-4)
-    phases, checkpoint, first = recipe["phases"], Path(work) / "lifting.pt", 0
-    steps = sum(phases)
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=False, map_location=DEVICE)
-        net.load_state_dict(state["net"]), optimiser.load_state_dict(state["optimiser"])
-        first = state["step"]
-    views = Views(clips, net.frames, errors, seed=first)
-    draw, began, running = prefetch(lambda: views.batch(recipe["batch"], recipe["windows"])), time.time(), []
-    for step in range(first, steps):
-        for group in optimiser.param_groups:
-            group["lr"] = recipe["rate"] * rate_at(step, phases)
-        x, target, known = draw()
-        with halves():
-            found = net.every(tensor(x))
-        loss, error = laplace(found, tensor(target), tensor(known))
-        optimiser.zero_grad(), loss.backward(), optimiser.step()
-        running.append(error.item())
-        if (step + 1) % 1000 == 0 or step + 1 == steps:
-            partial = checkpoint.with_suffix(".part")
-            torch.save({"net": net.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}, partial)
-            partial.replace(checkpoint)
-            plain, aligned = score(net, held)
-            noisy, _ = score(net, held, errors)
-            print(f"step {step + 1}/{steps} train {1000 * np.mean(running):.1f} mm; held-out subjects {plain:.1f} / "
-                  f"P {aligned:.1f} mm, with modelled noise {noisy:.1f}; {time.time() - began:.0f} s", flush=True)
-            running = []
+    first = torch.load(checkpoint, weights_only=False, map_location="cpu")["step"] if checkpoint.exists() else 0
+    torch.manual_seed(recipe.get("seed", 0) + first)  # other joints are dropped after a break
+    views = Views(motions(recipe), net.frames, errors, seed=first)
+
+    def loss_of(net, drawn):
+        sequences, poses, known = map(tensor, drawn)
+        loss, error = laplace(net.every(sequences), poses, known)
+        return loss, {"error, mm": 1000 * error.item()}
+
+    def report(net, _):
+        (plain, aligned), (noisy, _) = score(net, held), score(net, held, errors)
+        return f"; held-out subjects {plain:.1f} / P {aligned:.1f} mm, with modelled noise {noisy:.1f}"
+
+    net = fit(net, recipe, checkpoint, lambda windows: views.batch(recipe["batch"], windows), loss_of, report, every=1000)
     plain, aligned = score(net, held)
     net.metrics = [f"MPJPE {plain:.1f} mm, P-MPJPE {aligned:.1f} mm over twelve limb joints: CMU subjects 05, 08, 14, exact 2D"]
     return net

