@@ -378,8 +378,8 @@ mod tests {
         for &(at, value) in values {
             maps.data[at] = value;
         }
-        let points = heatmap(&maps, (160, 160));
-        assert_on_limbs(&recorded, 160, JointSet::Body25.joints(), &points, 20.0);
+        let points = heatmap(&maps, (192, 192));
+        assert_on_limbs(&recorded, 192, JointSet::Body25.joints(), &points, 20.0);
     }
 
     #[test]

@@ -17,8 +17,10 @@ from .teachers import Teachers
 BONES = [(5, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16),
          (15, 17), (16, 18), (15, 19), (16, 20), (9, 21), (10, 22), (9, 23), (10, 24), (0, 1), (0, 2), (1, 3), (2, 4)]
 
-# People per photo that get keypoints: the largest; the tiny ones of a street teach little and cost the most.
-MOST = 3
+# People per photo that get keypoints: the largest, those in the back included, who are before and beside one another; if their boxes
+# are this long, in pixels: the teachers see 192 at most.
+MOST = 10
+LEAST = 48
 
 
 def label(image, teachers):
@@ -26,7 +28,7 @@ def label(image, teachers):
     people = []
     boxes = teachers.people(image)
     largest = sorted(boxes, key=lambda b: -max(b[2] - b[0], b[3] - b[1]))[:MOST]
-    worth = [tuple(b) for b in largest if b[4] > 0.4 and max(b[2] - b[0], b[3] - b[1]) > 80]
+    worth = [tuple(b) for b in largest if b[4] > 0.4 and max(b[2] - b[0], b[3] - b[1]) > LEAST]
     for box in boxes:
         person = {"box": [round(float(v), 2) for v in box[:4]], "score": round(float(box[4]), 3)}
         if tuple(box) in worth:

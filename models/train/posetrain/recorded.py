@@ -53,7 +53,8 @@ def main():
     teachers = Teachers(models)
     movenet = run(teachers.movenet, crop(192))
     blazepose = run(teachers.blazepose, crop(256).astype(np.float32) / 255)["Identity"]
-    keypoints = run(session(embedded / "keypoints.onnx"), planes(crop(160)))["heatmaps"]
+    own = session(embedded / "keypoints.onnx")
+    keypoints = run(own, planes(crop(own.get_inputs()[0].shape[-1])))["heatmaps"]
     letterbox = np.full((256, 256, 3), 114, np.uint8)
     letterbox[:192] = cv2.resize(rgb, (256, 192), interpolation=cv2.INTER_AREA)
     rows = run(session(embedded / "person.onnx"), planes(letterbox[None]))["rows"]
