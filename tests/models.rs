@@ -3,14 +3,20 @@
 use std::path::Path;
 
 #[cfg(feature = "embedded-models")]
-use bevy::math::Rect;
+use bevy::math::{Rect, Vec2};
+#[cfg(feature = "embedded-models")]
+use bevy_pose_capture::camera::Intrinsics;
 #[cfg(feature = "embedded-models")]
 use bevy_pose_capture::detect::keypoints::{KeypointEstimator, Look};
-#[cfg(feature = "embedded-models")]
-use bevy_pose_capture::inference::Task;
 use bevy_pose_capture::inference::{
     Data, Decoder, Engine, Input, InputForm, Model, Models, Number, Tensor,
 };
+#[cfg(feature = "embedded-models")]
+use bevy_pose_capture::inference::{ModelError, Task};
+#[cfg(feature = "embedded-models")]
+use bevy_pose_capture::lift::lifter::{Lifted, Lifter, Window};
+#[cfg(feature = "embedded-models")]
+use bevy_pose_capture::skeleton::{Confidence, JointSet, Keypoint, Pose2d};
 
 /// Numbers that are the same in every run.
 fn noise(count: usize) -> impl Iterator<Item = f32> {
@@ -206,4 +212,62 @@ fn a_card_that_asks_for_what_the_file_lacks_is_refused_by_name() {
         error.contains(&model.card.name) && error.contains("picture"),
         "{error}"
     );
+}
+
+/// Somebody who moves across a picture of 640 x 480.
+#[cfg(feature = "embedded-models")]
+fn walking(seed: usize, frame: usize) -> Pose2d {
+    let mut pose = Pose2d::default();
+    let mut shake = noise(100).skip(seed);
+    for &joint in JointSet::Lift23.joints() {
+        let spot = Vec2::new(shake.next().unwrap_or(0.0), shake.next().unwrap_or(0.0));
+        pose[joint] = Some(Keypoint {
+            position: Vec2::new(100.0, 90.0) + spot * Vec2::new(90.0, 300.0) + 3.0 * frame as f32,
+            confidence: Confidence::new(0.8),
+        });
+    }
+    pose
+}
+
+#[test]
+#[cfg(feature = "embedded-models")]
+fn people_lifted_at_once_are_lifted_as_they_are_one_by_one() -> Result<(), ModelError> {
+    let (models, camera) = (Models::embedded(), Intrinsics::assumed(640, 480));
+    for engine in [Engine::find(), Engine::rten("a test")] {
+        let mut lifter = Lifter::load(models.of(Task::Lift)?, &engine, 1)?;
+        let mut together = [Window::default(), Window::default()];
+        let mut alone = together.clone();
+        for frame in 0..6 {
+            // One of them comes in later, and is lost for more than a moment then.
+            let there = [true, frame == 2 || frame == 5];
+            let time = frame as f64 * 0.3;
+            let poses = [walking(0, frame), walking(7, frame)];
+            let mut people: Vec<(&mut Window, &Pose2d)> = together.iter_mut().zip(&poses).collect();
+            people.truncate(if there[1] { 2 } else { 1 });
+            let found = lifter.lift_all(&mut people, &camera, time)?;
+            for (n, found) in found.into_iter().enumerate() {
+                if n == 1 {
+                    // Whoever comes back is as new.
+                    alone[1] = Window::default();
+                }
+                let wanted = lifter.lift(&mut alone[n], &poses[n], &camera, time)?;
+                let (Some(found), Some(wanted)) = (found, wanted) else {
+                    panic!("somebody was not lifted");
+                };
+                for &joint in JointSet::Lift23.joints() {
+                    let place = |lifted: &Lifted| {
+                        lifted.pose[joint].map(|joint| joint.position - lifted.root)
+                    };
+                    let (found, wanted) = (place(&found), place(&wanted));
+                    assert!(
+                        found
+                            .zip(wanted)
+                            .is_some_and(|(found, wanted)| found.distance(wanted) < 1e-3),
+                        "{joint:?} of {n} in frame {frame}: {found:?} {wanted:?}"
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
 }

@@ -532,7 +532,8 @@ pub mod tests {
         ] {
             assert!(seen(joint, 3.0), "{joint:?}");
         }
-        let aside = Vec3::new(4.0, 1.4, 0.0);
+        // From above the left arm, which is spread.
+        let aside = Vec3::new(4.0, 2.0, 0.3);
         assert!(body.is_seen(Joint::LeftEar, aside) && !body.is_seen(Joint::RightEar, aside));
         for hidden in [Joint::RightKnee, Joint::RightShoulder] {
             assert!(!body.is_seen(hidden, aside) && body.is_seen(hidden.mirror(), aside));
