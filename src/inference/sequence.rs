@@ -1,6 +1,6 @@
 //! A network that takes frames of numbers about joints.
 
-use super::{Data, Engine, Input, InputForm, Model, ModelError, Session, Tensor};
+use super::{Data, Engine, Input, InputForm, Model, ModelCard, ModelError, Session, Tensor};
 use crate::skeleton::Joint;
 
 /// A loaded network, and how it is fed.
@@ -45,14 +45,7 @@ impl SequenceNetwork {
         let Some(output) = output else {
             return Err(mismatch(format!("its decoder must be `{kind}`")));
         };
-        let joints = card.joints();
-        let made = features(joints.len());
-        if told != made {
-            return Err(mismatch(format!(
-                "{} joints make {made} features a frame, the card says {told}",
-                joints.len(),
-            )));
-        }
+        let made = features_of(card, told, features)?;
         Ok(SequenceNetwork {
             session: model.load(engine, threads)?,
             name: card.name.clone(),
@@ -60,7 +53,7 @@ impl SequenceNetwork {
             output: output.clone(),
             frames,
             features: made,
-            joints,
+            joints: card.joints(),
         })
     }
 
@@ -78,4 +71,24 @@ impl SequenceNetwork {
         let mut found = self.session.run(&[input], &[&self.output])?;
         Ok(found.swap_remove(0))
     }
+}
+
+/// How many numbers the joints of a card make in a frame, by `features`.
+///
+/// # Errors
+/// [`ModelError::Mismatch`] where it `told` another number.
+pub(super) fn features_of(
+    card: &ModelCard,
+    told: usize,
+    features: impl Fn(usize) -> usize,
+) -> Result<usize, ModelError> {
+    let count = card.joints().len();
+    let made = features(count);
+    if told == made {
+        return Ok(made);
+    }
+    Err(ModelError::Mismatch {
+        name: card.name.clone(),
+        error: format!("{count} joints make {made} features a frame, the card says {told}"),
+    })
 }

@@ -1,5 +1,6 @@
 //! A network that is shown people frame after frame, and keeps of each what it needs for the next.
 
+use super::sequence::features_of;
 use super::{
     Data, Decoder, Engine, Input, InputForm, Model, ModelError, Session, StateCard, Tensor,
 };
@@ -51,14 +52,7 @@ impl StreamNetwork {
         let Decoder::Lift { output, states } = &card.decoder else {
             return Err(mismatch("its decoder must be `lift`".into()));
         };
-        let joints = card.joints();
-        let made = features(joints.len());
-        if told != made {
-            return Err(mismatch(format!(
-                "{} joints make {made} features a frame, the card says {told}",
-                joints.len(),
-            )));
-        }
+        let made = features_of(card, told, features)?;
         let session = model.load(engine, threads)?;
         let inputs = session.inputs();
         for state in states {
@@ -84,7 +78,7 @@ impl StreamNetwork {
             states: states.clone(),
             features: made,
             repeated,
-            joints,
+            joints: card.joints(),
         })
     }
 
@@ -138,12 +132,11 @@ impl StreamNetwork {
         let outputs: Vec<&str> = std::iter::once(self.output.as_str())
             .chain(self.states.iter().map(|state| state.output.as_str()))
             .collect();
-        let found = self.session.run(&inputs, &outputs)?;
+        let mut found = self.session.run(&inputs, &outputs)?.into_iter();
+        let told = found.next().unwrap_or_default().data;
+        let next: Vec<Tensor> = found.collect();
         let whole =
             |(tensor, state): (&Tensor, &StateCard)| tensor.data.len() == state.size() * kept.len();
-        let [told, next @ ..] = found.as_slice() else {
-            return Ok(Vec::new());
-        };
         if !next.iter().zip(&self.states).all(whole) {
             return Err(ModelError::Run {
                 name: self.name.clone(),
@@ -156,7 +149,7 @@ impl StreamNetwork {
                 own.clone_into(&mut kept.0[n]);
             }
         }
-        Ok(told.data.clone())
+        Ok(told)
     }
 }
 
