@@ -93,7 +93,8 @@ def export(recipe, recipe_name, net, out):
         examples = [torch.zeros(1, FEATURES), *(torch.zeros(1, *shape) for shape in module.states)]
         states = [{"input": f"state_{n}", "output": f"next_{n}", "shape": shape} for n, shape in enumerate(module.states)]
         card |= {"joints": "lift23", "input": {"name": inputs, "kind": "frame", "features": FEATURES, "repeated": net.frames - 1},
-                 "decoder": {"kind": "lift", "output": "pose", "states": states}, "data": "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"}
+                 "decoder": {"kind": "lift", "output": "pose", "states": states},
+                 "data": "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"}
     elif recipe["task"] == "refining":
         features = JOINTS * COLUMNS
         module, examples, inputs = net, [torch.zeros(1, net.frames, features)], "sequence"
