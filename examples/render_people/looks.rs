@@ -31,11 +31,13 @@ pub enum Material {
     Dark,
     /// Lips.
     Lips,
+    /// Desks.
+    Wood,
 }
 
 impl Material {
     /// Every one.
-    pub const ALL: [Material; 9] = [
+    pub const ALL: [Material; 10] = [
         Material::Skin,
         Material::Shirt,
         Material::Trousers,
@@ -45,6 +47,7 @@ impl Material {
         Material::White,
         Material::Dark,
         Material::Lips,
+        Material::Wood,
     ];
 }
 
@@ -274,6 +277,13 @@ fn colour(material: Material, random: &mut Random) -> Vec3 {
         ]),
         Material::White => Vec3::splat(0.85),
         Material::Dark => pick(&[[0.05, 0.04, 0.04], [0.15, 0.2, 0.28], [0.16, 0.11, 0.07]]),
+        Material::Wood => pick(&[
+            [0.85, 0.83, 0.80],
+            [0.72, 0.55, 0.36],
+            [0.45, 0.30, 0.18],
+            [0.55, 0.56, 0.58],
+            [0.13, 0.12, 0.12],
+        ]),
         Material::Lips => pick(&[[0.66, 0.35, 0.32], [0.5, 0.27, 0.25], [0.75, 0.3, 0.34]]),
         Material::Shirt | Material::Trousers | Material::Shoes | Material::Hat => {
             // Much of what people wear is grey, black, white or blue.

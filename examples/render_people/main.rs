@@ -6,8 +6,10 @@
 mod support;
 
 mod body;
+mod desk;
 mod looks;
 
+use std::collections::HashSet;
 use std::f32::consts::TAU;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,6 +27,7 @@ use image::{RgbImage, RgbaImage};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use body::{Body, Piece, Places};
+use desk::Desk;
 use looks::{Looks, Material};
 
 type AnyError = Box<dyn std::error::Error>;
@@ -33,6 +36,7 @@ type AnyError = Box<dyn std::error::Error>;
 ///
 /// Everybody has a build, clothes, hair, a light and a lens of their own. Each picture is a square with one person, saved as
 /// `00000.png`, and so on; `people.json` tells where their 25 joints are, in pixels, and which are hidden; `sheet.png` shows some.
+/// A rendering that was stopped goes on when it is asked for again.
 #[derive(Parser)]
 struct Arguments {
     /// Poses: JSON of `joint_names` and `poses` of joints in metres, y up; written by `python -m posetrain.poses`.
@@ -59,6 +63,9 @@ struct Arguments {
 struct Poses {
     joint_names: Vec<Joint>,
     poses: Vec<Vec<[f32; 3]>>,
+    /// Numbers of the poses of those who sit at desks.
+    #[serde(default)]
+    desks: HashSet<usize>,
     /// Photographs that networks are trained on.
     #[serde(default)]
     photos: Vec<String>,
@@ -245,20 +252,29 @@ struct Shot {
 const FILLED: f32 = 0.84;
 
 impl Shot {
-    /// From anywhere, so that all of somebody is in the picture.
-    fn random(joints: &Places, random: &mut Random) -> Shot {
+    /// From anywhere, or from beyond somebody's desk, so that all of them is in the picture.
+    fn random(joints: &Places, desk: Option<&Desk>, random: &mut Random) -> Shot {
         let mut within = |least: f64, most: f64| (least + (most - least) * random.uniform()) as f32;
         let (low, high) = joints.present().fold(
             (Vec3::INFINITY, Vec3::NEG_INFINITY),
             |(low, high), (_, &place)| (low.min(place), high.max(place)),
         );
         let middle = low.midpoint(high);
-        let yaw = within(0.0, f64::from(TAU));
-        let distance = within(1.6, 6.0);
-        let height = if within(0.0, 1.0) < 0.85 {
-            within(0.4, 2.4) - middle.y
+        let (yaw, distance, height) = if let Some(desk) = desk {
+            let front = desk.ahead.x.atan2(desk.ahead.z);
+            let above = desk.height + within(0.08, 0.8);
+            (
+                front + within(-1.1, 1.1),
+                within(0.9, 3.0),
+                above - middle.y,
+            )
         } else {
-            within(-1.0, 3.0)
+            let height = if within(0.0, 1.0) < 0.85 {
+                within(0.4, 2.4) - middle.y
+            } else {
+                within(-1.0, 3.0)
+            };
+            (within(0.0, f64::from(TAU)), within(1.6, 6.0), height)
         };
         let eye = middle + Vec3::new(yaw.sin() * distance, height, yaw.cos() * distance);
         let stands = Transform::from_translation(eye).looking_at(middle, Vec3::Y);
@@ -287,9 +303,8 @@ impl Shot {
 /// Some people stand on their hands, lie or fly, which mocap seldom shows.
 const TURNED: f64 = 0.2;
 
-fn pose(names: &[Joint], places: &[[f32; 3]], random: &mut Random) -> Places {
+fn pose(names: &[Joint], places: &[[f32; 3]], turned: bool, random: &mut Random) -> Places {
     let mut joints = JointMap::default();
-    let turned = random.uniform() < TURNED;
     let mut angle = || (random.uniform() as f32 - 0.5) * TAU;
     let turn = if turned {
         Quat::from_euler(EulerRot::YXZ, angle(), angle() * 0.5, angle())
@@ -306,20 +321,69 @@ fn pose(names: &[Joint], places: &[[f32; 3]], random: &mut Random) -> Places {
 /// Updates of the app in which a picture that was taken must come out.
 const PATIENCE: usize = 20;
 
+/// Somebody who is ready to be photographed.
+struct Sitting {
+    body: Body,
+    desk: Option<Desk>,
+    shot: Shot,
+    random: Random,
+}
+
+impl Sitting {
+    /// The same for the same number, whoever was photographed before; `None` where a joint of a body is not among those of the file.
+    fn new(number: usize, poses: &Poses, seed: u64) -> Option<Sitting> {
+        let seed = seed.wrapping_mul(1_000_003).wrapping_add(number as u64);
+        let mut random = Random::new(seed);
+        let at_desk = poses.desks.contains(&number);
+        let turned = !at_desk && random.uniform() < TURNED;
+        let joints = pose(
+            &poses.joint_names,
+            &poses.poses[number],
+            turned,
+            &mut random,
+        );
+        let looks = Looks::random(&mut random);
+        let body = Body::new(joints, &looks)?;
+        let desk = match at_desk {
+            true => Some(Desk::random(body.joints(), &mut random)?),
+            false => None,
+        };
+        let shot = Shot::random(body.joints(), desk.as_ref(), &mut random);
+        Some(Sitting {
+            body,
+            desk,
+            shot,
+            random,
+        })
+    }
+}
+
 fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let poses = Poses::read(&arguments.poses)?;
     let photos = photographs(arguments.photos.as_deref(), &poses.photos)?;
     std::fs::create_dir_all(&arguments.out)
         .map_err(|error| format!("cannot make {}: {error}", arguments.out.display()))?;
+    let count = poses.poses.len().min(arguments.most.unwrap_or(usize::MAX));
+    let sitting = |number| {
+        Sitting::new(number, &poses, arguments.seed).ok_or_else(|| {
+            format!(
+                "{}: a joint of a body is not among its joint_names",
+                arguments.poses.display()
+            )
+        })
+    };
+    let label = |number| Ok(Labelled::new(number, &sitting(number)?, arguments.size));
+    let people = (0..count).map(label).collect::<Result<Vec<_>, String>>()?;
+    let old = announce(&arguments.out.join("people.json"), &people, arguments.size)?;
+
     let (sender, pictures) = channel();
     let mut booth = Booth::open(arguments.size, sender)?;
-    let count = poses.poses.len().min(arguments.most.unwrap_or(usize::MAX));
     let bar = ProgressBar::new(count as u64).with_style(ProgressStyle::with_template(
         "rendering {bar:40} {pos}/{len} people, {eta} left",
     )?);
-    let (mut people, mut sheet) = (Vec::new(), Sheet::new(arguments.size));
-    let mut saved = 0;
-    let mut save = |people: &[Labelled]| -> Result<usize, AnyError> {
+    let mut sheet = Sheet::new(arguments.size);
+    let (mut taken, mut saved) = (0, 0);
+    let mut save = || -> Result<usize, AnyError> {
         for (number, picture) in pictures.try_iter() {
             let picture = straight(picture);
             if picture.pixels().all(|pixel| pixel.0[3] == 0) {
@@ -333,51 +397,64 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
         }
         Ok(saved)
     };
-    for (number, places) in poses.poses.iter().take(count).enumerate() {
-        let seed = arguments.seed.wrapping_mul(1_000_003);
-        let mut random = Random::new(seed.wrapping_add(number as u64));
-        let joints = pose(&poses.joint_names, places, &mut random);
-        let looks = Looks::random(&mut random);
-        let lacks = || {
-            format!(
-                "{}: a joint of a body is not among its joint_names",
-                arguments.poses.display()
-            )
-        };
-        let mut body = Body::new(joints, &looks).ok_or_else(lacks)?;
-        let shot = Shot::random(body.joints(), &mut random);
-        people.push(Labelled::new(number, &body, &shot, arguments.size).ok_or_else(lacks)?);
-        booth.enter(body.take_pieces(), &photos, &mut random);
-        if number == 0 {
+    for (number, labelled) in people.iter().enumerate() {
+        bar.inc(1);
+        // What is on the sheet is drawn anew.
+        if old && number >= Sheet::MOST && arguments.out.join(&labelled.file).exists() {
+            continue;
+        }
+        let Sitting {
+            mut body,
+            desk,
+            shot,
+            mut random,
+        } = sitting(number)?;
+        let mut pieces = body.take_pieces();
+        pieces.extend(desk.iter().flat_map(Desk::pieces));
+        booth.enter(pieces, &photos, &mut random);
+        if taken == 0 {
             // The renderer gets its pipelines ready.
             (0..4).for_each(|_| booth.app.update());
         }
         booth.shoot(number, &shot, &mut random);
-        save(&people)?;
-        bar.inc(1);
+        taken += 1;
+        save()?;
     }
     for _ in 0..PATIENCE {
-        if save(&people)? == count {
+        if save()? == taken {
             break;
         }
         booth.app.update();
     }
     bar.finish_and_clear();
-    if save(&people)? < count {
+    if save()? < taken {
         return Err("the renderer did not give every picture".into());
     }
-    let joints = JointSet::Body25.joints().iter();
-    let names: Vec<&str> = joints.map(|joint| joint.name()).collect();
-    let labels =
-        serde_json::json!({ "joint_names": names, "size": arguments.size, "people": people });
-    write(&arguments.out.join("people.json"), |path| {
-        Ok(std::fs::write(path, labels.to_string())?)
-    })?;
     write(&arguments.out.join("sheet.png"), |path| {
         Ok(sheet.image.save(path)?)
     })?;
-    println!("{} people are in {}", people.len(), arguments.out.display());
+    println!("{count} people are in {}", arguments.out.display());
     Ok(())
+}
+
+/// Writes where everybody's joints will be; true where a rendering of the same people stopped half-way, which then goes on.
+fn announce(file: &Path, people: &[Labelled], size: u32) -> Result<bool, AnyError> {
+    let joints = JointSet::Body25.joints().iter();
+    let names: Vec<&str> = joints.map(|joint| joint.name()).collect();
+    let labels = serde_json::json!({ "joint_names": names, "size": size, "people": people });
+    let labels = labels.to_string();
+    match std::fs::read_to_string(file) {
+        Ok(old) if old == labels => Ok(true),
+        Ok(_) => Err(format!(
+            "{} tells of other people: render into another folder, or remove it",
+            file.display()
+        )
+        .into()),
+        Err(_) => {
+            write(file, |path| Ok(std::fs::write(path, &labels)?))?;
+            Ok(false)
+        }
+    }
 }
 
 fn write(path: &Path, write: impl FnOnce(&Path) -> Result<(), AnyError>) -> Result<(), AnyError> {
@@ -406,18 +483,23 @@ struct Labelled {
 }
 
 impl Labelled {
-    fn new(number: usize, body: &Body, shot: &Shot, size: u32) -> Option<Labelled> {
+    fn new(number: usize, sitting: &Sitting, size: u32) -> Labelled {
+        let Sitting {
+            body, desk, shot, ..
+        } = sitting;
+        let eye = shot.stands.translation;
         let mark = |&joint: &Joint| {
-            let place = body.joints()[joint]?;
+            // A body has every joint.
+            let place = body.joints()[joint].unwrap_or_default();
             let pixel = shot.pixel(place, size);
-            let seen = body.is_seen(joint, shot.stands.translation);
-            Some([pixel.x, pixel.y, f32::from(u8::from(seen))])
+            let hidden = desk.as_ref().is_some_and(|desk| desk.hides(place, eye));
+            let seen = body.is_seen(joint, eye) && !hidden;
+            [pixel.x, pixel.y, f32::from(u8::from(seen))]
         };
-        let joints = JointSet::Body25.joints().iter().map(mark);
-        Some(Labelled {
+        Labelled {
             file: format!("{number:05}.png"),
-            joints: joints.collect::<Option<_>>()?,
-        })
+            joints: JointSet::Body25.joints().iter().map(mark).collect(),
+        }
     }
 }
 
@@ -429,6 +511,7 @@ struct Sheet {
 
 impl Sheet {
     const ACROSS: u32 = 6;
+    const MOST: usize = 24;
 
     fn new(side: u32) -> Sheet {
         let image =
@@ -486,7 +569,7 @@ mod tests {
     fn all_joints_are_in_the_picture_where_the_camera_projects_them() {
         let joints = body::tests::standing();
         for seed in 0..40 {
-            let shot = Shot::random(&joints, &mut Random::new(seed));
+            let shot = Shot::random(&joints, None, &mut Random::new(seed));
             let lens = PerspectiveProjection {
                 fov: shot.field_of_view,
                 aspect_ratio: 1.0,

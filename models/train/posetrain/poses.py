@@ -1,7 +1,7 @@
 """Poses of random bodies, for `render_people`: `python -m posetrain.poses MOCAP LABELS.json OUT.json [--count 8000]`.
 
-Of CMU's training clips, whose heads, hands and feet are known, as they are and recombined. Joints in metres, Y up. Told besides are the
-photographs of a label file that are trained on, from which clothes may get their patterns.
+Of CMU's training clips, whose heads, hands and feet are known, as they are and recombined; some are put on chairs, and before most of
+these stands a desk. Joints in metres, Y up. Told besides are the photographs of a label file that are trained on, from which clothes may get their patterns.
 """
 import argparse
 import json
@@ -11,6 +11,53 @@ import numpy as np
 
 from . import mocap
 from .photos import HELD_OUT
+
+SEATED, DESKS = 0.25, 0.7  # parts of everybody, and of those
+AT_WORK = 0.6  # the chance that an arm reaches forwards, as to a keyboard
+AT = {name: joint for joint, name in enumerate(mocap.LIFT23)}
+
+
+def turning(one, other):
+    """The shortest rotation of one direction into another (Rodrigues)."""
+    one, other = one / np.linalg.norm(one), other / np.linalg.norm(other)
+    axis, cosine = np.cross(one, other), one @ other
+    cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
+    return np.eye(3) + cross + cross @ cross / (1 + cosine + 1e-6)
+
+
+def seated(joints, rng):
+    """The same trunk and arms, upright or nearly, on a chair; lengths of bones stay."""
+    out = joints.astype(float)
+    hips = (out[AT["left_hip"]] + out[AT["right_hip"]]) / 2
+    chest = (out[AT["left_shoulder"]] + out[AT["right_shoulder"]]) / 2
+    lean = np.array([rng.normal(0, 0.12), 1, rng.normal(0, 0.12)])
+    upright = turning(chest - hips, lean)
+    out = (out - hips) @ upright.T + hips
+    left = out[AT["left_hip"]] - out[AT["right_hip"]]
+    left[1] = 0
+    left /= np.linalg.norm(left)
+    ahead = np.cross(left, [0, 1, 0])
+    for side, outwards in (("left", left), ("right", -left)):
+        hip, knee, ankle, heel, toe = (AT[f"{side}_{part}"] for part in ("hip", "knee", "ankle", "heel", "foot_index"))
+        thigh = ahead + outwards * rng.normal(0.2, 0.2) + np.array([0, rng.normal(-0.05, 0.12), 0])
+        shin = np.array([0, -1, 0]) + ahead * rng.normal(0, 0.3) + outwards * rng.normal(0, 0.12)
+        place = out[hip] + thigh * np.linalg.norm(out[knee] - out[hip]) / np.linalg.norm(thigh)
+        foot = place + shin * np.linalg.norm(out[ankle] - out[knee]) / np.linalg.norm(shin)
+        # Feet point where legs do, and lie on the floor, more or less.
+        step = np.linalg.norm(out[toe] - out[heel]) * turning(ahead, ahead + outwards * rng.normal(0.2, 0.2)) @ ahead
+        out[knee], out[heel] = place, foot - 0.25 * step - np.array([0, 0.06, 0])
+        out[ankle], out[toe] = foot, out[heel] + step
+        if rng.random() < AT_WORK:
+            shoulder, elbow, wrist = (AT[f"{side}_{part}"] for part in ("shoulder", "elbow", "wrist"))
+            hand = [wrist, AT[f"{side}_pinky"], AT[f"{side}_index"]]
+            upper = np.array([0, -1, 0]) + ahead * rng.uniform(0, 0.8) + outwards * rng.normal(0.25, 0.2)
+            fore = ahead + outwards * rng.normal(-0.3, 0.35) + np.array([0, rng.normal(0.05, 0.2), 0])
+            before = out[wrist] - out[elbow]
+            out[hand] -= out[elbow]
+            out[elbow] = out[shoulder] + upper * np.linalg.norm(out[elbow] - out[shoulder]) / np.linalg.norm(upper)
+            out[hand] = out[hand] @ turning(before, fore).T + out[elbow]
+    out[:, 1] -= out[:, 1].min()
+    return out
 
 
 def main():
@@ -27,14 +74,17 @@ def main():
     # Who moves is drawn more often than who stands: so far did the joints go in half a second.
     stir = np.array([np.linalg.norm(clip.joints[t] - clip.joints[t - 30], axis=-1).mean() for clip, t in frames])
     chosen = rng.choice(len(frames), arguments.count, p=(stir + 0.02) / (stir + 0.02).sum())
-    poses = []
-    for clip, t in (frames[i] for i in chosen):
+    poses, desks = [], []
+    for number, (clip, t) in enumerate(frames[i] for i in chosen):
         joints = clip.joints[t].copy()
+        if rng.random() < SEATED:
+            joints = seated(joints, rng)
+            desks += [number] if rng.random() < DESKS else []
         joints[:, [0, 2]] -= joints[mocap.LIFT23.index("left_hip"), [0, 2]]
         poses.append(np.round(joints, 4).tolist())
     images = json.loads(arguments.labels.read_text())["images"]
     photos = [image["file"] for number, image in enumerate(images) if number % HELD_OUT]
-    arguments.out.write_text(json.dumps({"joint_names": mocap.LIFT23, "poses": poses, "photos": photos}))
+    arguments.out.write_text(json.dumps({"joint_names": mocap.LIFT23, "poses": poses, "desks": desks, "photos": photos}))
     print(f"{len(poses)} poses of {len(frames)}")
 
 
