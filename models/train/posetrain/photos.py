@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from . import mocap
+from . import masks, mocap
 from .joints import BODY25, mirror_of
 from .views import Views
 
@@ -18,8 +18,10 @@ HELD_OUT = 20
 class Photos:
     """Photos of a label file, in memory, shrunk to `LARGEST_SIDE`: those that are trained on, or the few that are `held` out."""
 
-    def __init__(self, labels, folder, held=False):
+    def __init__(self, labels, folder, held=False, cut_out=None):
         self.images, self.people, self.square, self.sets = [], [], [], []
+        # By photo and person, in numbers of these lists.
+        self.masks, outlines = {}, masks.load(cut_out) if cut_out else {}
         for number, entry in enumerate(json.loads(Path(labels).read_text())["images"]):
             if (number % HELD_OUT == 0) != held:
                 continue
@@ -30,7 +32,9 @@ class Photos:
             if ratio < 1:
                 image = cv2.resize(image, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
             people = []
-            for person in entry["people"]:
+            for k, person in enumerate(entry["people"]):
+                if (mask := outlines.get((entry["file"], k))) is not None:
+                    self.masks[len(self.images), k] = mask
                 marks = np.array(person.get("keypoints", np.zeros((0, 4))), np.float32)
                 if marks.shape[1] != 4:
                     raise ValueError(f"{labels} was written by an older `posetrain.label`: label the photos again")
@@ -43,6 +47,23 @@ class Photos:
             self.square.append(entry["file"].startswith("openimages"))
         self.labelled = [(i, k) for i, people in enumerate(self.people) for k, p in enumerate(people) if len(p[2])]
         self.empty = [i for i, people in enumerate(self.people) if not people]
+
+    def background(self, size, rng):
+        """A place without people, or nearly."""
+        for _ in range(6):
+            i = rng.integers(len(self.images))
+            high, wide = self.images[i].shape[:2]
+            side = min(high, wide) * rng.uniform(0.35, 1.0)
+            low = rng.uniform(0, [wide - side + 1, high - side + 1])
+            boxes = np.array([box for box, _, _ in self.people[i]]).reshape(-1, 4)
+            overlap = np.clip(np.minimum(boxes[:, 2:], low + side) - np.maximum(boxes[:, :2], low), 0, None).prod(-1)
+            if overlap.sum() < 0.1 * side ** 2:
+                break
+        else:
+            i = self.empty[rng.integers(len(self.empty))]
+            high, wide = self.images[i].shape[:2]
+            side, low = min(high, wide), np.zeros(2)
+        return warp(self.images[i], affine(low + side / 2, side, size, rng.normal(0, 0.1), mirror=rng.random() < 0.5), size, None)
 
 
 def recolour(image, rng):
@@ -77,6 +98,15 @@ def warp(image, photo_from_crop, size, fill):
                           borderMode=border, borderValue=fill or (0, 0, 0))
 
 
+def outline(mask, box, photo_from_crop, size):
+    """How much of each pixel of a crop belongs to whoever a mask cuts out, `(size, size, 1)` from 0 to 1."""
+    photo_from_mask = np.r_[masks.window(box), [[0, 0, 1]]]
+    mask_from_crop = np.linalg.inv(photo_from_mask) @ np.r_[photo_from_crop, [[0, 0, 1]]]
+    share = warp(mask, mask_from_crop[:2], size, (0,)).astype(np.float32) / 255
+    # Where networks are of two minds there is mostly wall; a hard edge would show.
+    return np.clip((share - 0.35) / 0.3, 0, 1)[..., None]
+
+
 def into_crop(photo_from_crop, points):
     inverse = np.linalg.inv(np.r_[photo_from_crop, [[0, 0, 1]]])
     return points @ inverse[:2, :2].T + inverse[:2, 2]
@@ -92,8 +122,9 @@ class Rendered:
         told = json.loads((folder / "people.json").read_text())
         if told["joint_names"] != BODY25 or not told["people"]:
             raise ValueError(f"{folder / 'people.json'} has nobody, or not the joints of a keypoint network: render people again")
-        self.joints = [np.array(person["joints"], np.float32) for person in told["people"]]
-        self.files = [np.fromfile(folder / person["file"], np.uint8) for person in told["people"]]
+        people = [person for person in told["people"] if (folder / person["file"]).exists()]  # as far as they are rendered
+        self.joints = [np.array(person["joints"], np.float32) for person in people]
+        self.files = [np.fromfile(folder / person["file"], np.uint8) for person in people]
 
     def draw(self, canvas, centre, height):
         """Paints a person about `height` pixels tall; returns `(25, 4)` keypoints as labels have them."""
@@ -128,7 +159,7 @@ class Figures:
         world = views.joints[views.first[clip] + rng.integers(views.length[clip])][None, None]
         if rng.random() < 0.5:
             world = world[:, :, np.array([at[n] for n in self.mirrored()])] * np.array([-1, 1, 1], np.float32)
-        camera = views.look(world)[0, 0]
+        camera = views.look(world, *views.stand(world))[0, 0]
         depth = np.maximum(camera[:, 2], 0.3)
         flat = camera[:, :2] / depth[:, None]
         span = max(flat.max(0) - flat.min(0))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .loop import DEVICE, fit, pixels, platt, tensor
-from .photos import MIRROR25, Figures, Photos, Rendered, affine, into_crop, recolour, warp
+from .photos import MIRROR25, Figures, Photos, Rendered, affine, into_crop, outline, recolour, warp
 from .start import take_up
 from .vision import KeypointNet, cross_entropy, near
 
@@ -15,6 +15,7 @@ GROWTH = 1.25  # a crop is so much larger than a person's box
 SHARP = 1.1  # cells: the spread of the bell around a joint that is known
 GUESS = 0.2  # joints whose places the teachers' looks spread over less than this part of the box are guessed at: hidden ones, mostly
 GUESS_WEIGHT = 0.4
+ELSEWHERE = 0.5  # of those who are cut out, so many are put before other backgrounds
 TORSO_ONLY = 11  # COCO's first eleven joints are of the head and the arms
 
 
@@ -23,7 +24,7 @@ class Crops:
 
     def __init__(self, recipe, seed, held=False):
         self.rng = np.random.default_rng(seed)
-        self.photos = Photos(recipe["labels"], recipe["photos"], held)
+        self.photos = Photos(recipe["labels"], recipe["photos"], held, recipe.get("masks"))
         if not held:
             self.figures = Rendered(recipe["rendered"], seed) if "rendered" in recipe else Figures(recipe["mocap"], seed)
         self.share = 0 if held else recipe["figures"]
@@ -33,20 +34,19 @@ class Crops:
     def photo(self):
         i, k = self.photos.labelled[min(np.searchsorted(self.upto, self.rng.random()), len(self.upto) - 1)]
         box, _, marks = self.photos.people[i][k]
-        return self.photos.images[i], box, marks, self.photos.square[i]
+        return self.photos.images[i], box, marks, self.photos.square[i], self.photos.masks.get((i, k))
 
     def figure(self):
-        image = self.photos.images[self.rng.integers(len(self.photos.images))]
-        canvas = cv2.resize(image, (288, 288))
+        canvas = self.photos.background(288, self.rng)
         if self.rng.random() < 0.5:
             canvas = cv2.GaussianBlur(canvas, (0, 0), 2)
         marks = self.figures.draw(canvas, np.array([144., 144.]), self.rng.uniform(150, 240))
         low, high = marks[:, :2].min(0), marks[:, :2].max(0)
-        return canvas, np.r_[low - 8, high + 8], marks, False
+        return canvas, np.r_[low - 8, high + 8], marks, False, None
 
     def one(self, size):
         rng = self.rng
-        image, box, marks, square = self.figure() if rng.random() < self.share else self.photo()
+        image, box, marks, square, mask = self.figure() if rng.random() < self.share else self.photo()
         known = marks[:, 2] > 0
         weight = np.where(known, 1, np.where(marks[:, 3] < GUESS, GUESS_WEIGHT, 0))
         width, height = box[2] - box[0], box[3] - box[1]
@@ -63,7 +63,11 @@ class Crops:
         mirror = rng.random() < 0.5
         matrix = affine(centre, side, size, angle, aspect, mirror)
         fill = (114, 114, 114) if rng.random() < 0.7 else None
-        crop = recolour(warp(image, matrix, size, fill), rng)
+        crop = warp(image, matrix, size, fill)
+        if mask is not None and rng.random() < ELSEWHERE:
+            share = outline(mask, box, matrix, size)
+            crop = (recolour(crop, rng) * share + self.photos.background(size, rng) * (1 - share)).astype(np.uint8)
+        crop = recolour(crop, rng)
         points = into_crop(matrix, marks[:, :2])
         apart = np.hypot(SHARP, apart * size / side / STRIDE)
         if mirror:
@@ -81,9 +85,18 @@ class Crops:
     def crowd(self, crop):
         """Puts a piece of somebody else beside, over or before the person in the crop, who stays in the middle of it."""
         rng, size = self.rng, len(crop)
-        image, box, _, _ = self.photo()
+        image, box, _, _, mask = self.photo()
         side = max(box[2] - box[0], box[3] - box[1]) * rng.uniform(0.9, 1.6)
-        other = recolour(warp(image, affine((box[:2] + box[2:4]) / 2, side, size, mirror=rng.random() < 0.5), size, None), rng)
+        middle, mirror = (box[:2] + box[2:4]) / 2, rng.random() < 0.5
+        if mask is not None:
+            # They stand a good way to one side.
+            turn = rng.uniform(-np.pi, np.pi)
+            shift = side * rng.uniform(0.3, 0.55) * np.array([np.cos(turn), 0.5 * np.sin(turn)])
+            matrix = affine(middle + shift, side, size, rng.normal(0, 0.2), mirror=mirror)
+            share = outline(mask, box, matrix, size)
+            crop[:] = recolour(warp(image, matrix, size, None), rng) * share + crop * (1 - share)
+            return
+        other = recolour(warp(image, affine(middle, side, size, mirror=mirror), size, None), rng)
         wide, high = (size * rng.uniform(0.25, 0.55)), (size * rng.uniform(0.4, 1.0))
         turn = rng.uniform(-np.pi, np.pi)
         x, y = size / 2 + size * rng.uniform(0.3, 0.5) * np.array([np.cos(turn), np.sin(turn)])
