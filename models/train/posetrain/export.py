@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from .lifting import Streaming
+from .plausible import Energy
 from .refining import COLUMNS, JOINTS
 from .views import FEATURES
 from .vision import KeypointNet, PersonNet, near
@@ -84,6 +85,53 @@ def streamed_apart(session, net, states, frames=60):
     return apart
 
 
+def save(module, examples, names, outputs, path, several=False, probe=None):
+    """Writes a network, `several` examples at once or one; gives a session with 32-bit weights, how far 16-bit ones move the first output of
+    a probe, and how far ONNX does."""
+    module = module.to(memory_format=torch.contiguous_format).eval()
+    axes = {name: {0: "people"} for name in names + outputs} if several else None
+    torch.onnx.export(module, tuple(examples), str(path), input_names=names, output_names=outputs, opset_version=17, dynamo=False,
+                      dynamic_axes=axes)
+    plain = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    onnx.save(halve(onnx.load(path)), path)
+    halved = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    probe = probe or [torch.rand(example.shape) for example in examples]
+    told = dict(zip(names, (example.numpy() for example in probe)))
+    exact = plain.run(None, told)[0]
+    apart = np.abs(exact - halved.run(None, told)[0]).max()
+    with torch.no_grad():
+        of_torch = module(*probe)
+    torch_apart = np.abs(exact - (of_torch[0] if len(outputs) > 1 else of_torch).numpy()).max()
+    return plain, apart, torch_apart
+
+
+def export_windows(net, name, out, metric):
+    """A lifting network that is shown a whole window each time, and its card."""
+    net.cpu().eval()
+    path = Path(out) / f"{name}.onnx"
+    _, _, apart = save(net, [torch.randn(1, net.frames, FEATURES)], ["sequence"], ["pose"], path)
+    if apart > 1e-3:
+        raise ValueError(f"{path} does not say what the network says: {apart:.2g} apart")
+    card = {"name": name, "task": "lift", "file": path.name, "joints": "lift23",
+            "input": {"name": "sequence", "kind": "sequence", "frames": net.frames, "features": FEATURES},
+            "decoder": {"kind": "lift", "output": "pose"}, "data": "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic",
+            "licence": "MIT OR Apache-2.0", "origin": "models/train/recipes/study.toml", "metrics": [metric],
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    # The crate has no frames that are yet to come.
+    if not net.ahead:
+        path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+
+
+def export_energy(judge, path):
+    """A discriminator as `energy` `(n,)` and `gradient` of `poses` `(n, frames, 23, 3)`."""
+    energy, poses = Energy(judge.cpu().eval()), torch.randn(1, judge.frames, JOINTS, 3, requires_grad=True)
+    told, gradient = energy(poses)
+    apart = (torch.autograd.grad(told.sum(), poses)[0] - gradient).abs().max().item()
+    if apart > 1e-4:
+        raise ValueError(f"the gradient of an energy is written out wrongly: {apart:.2g} off")
+    save(energy, [poses.detach()], ["poses"], ["energy", "gradient"], path, several=True)
+
+
 def export(recipe, recipe_name, net, out):
     net.cpu().eval()
     name = recipe["name"]
@@ -113,23 +161,13 @@ def export(recipe, recipe_name, net, out):
                  "decoder": {"kind": "yolox", "output": "rows", "strides": [8], "person": 0},
                  "data": "photographs under free licences, labelled by YOLOX-nano; figures drawn from mocap"}
     path = Path(out) / card["file"]
-    module = module.to(memory_format=torch.contiguous_format).eval()
     states = card["decoder"].get("states", [])
     names = [inputs, *(state["input"] for state in states)]
     outputs = [card["decoder"]["output"], *(state["output"] for state in states)]
     # Several people go through these networks at once.
-    several = {name: {0: "people"} for name in names + outputs} if recipe["task"] in ("keypoints", "lifting") else None
-    torch.onnx.export(module, tuple(examples), str(path), input_names=names, output_names=outputs, opset_version=17, dynamo=False,
-                      dynamic_axes=several)
-    plain = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    onnx.save(halve(onnx.load(path)), path)
-    halved = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    several = recipe["task"] in ("keypoints", "lifting")
     probe = [torch.rand(example.shape) * (255 if inputs == "image" else 1) for example in examples]
-    told = dict(zip(names, (example.numpy() for example in probe)))
-    apart = np.abs(plain.run(None, told)[0] - halved.run(None, told)[0]).max()
-    with torch.no_grad():
-        of_torch = module(*probe)
-    torch_apart = np.abs(plain.run(None, told)[0] - (of_torch[0] if states else of_torch).numpy()).max()
+    plain, apart, torch_apart = save(module, examples, names, outputs, path, several, probe)
     if states:
         print(f"frame after frame and as windows apart by {streamed_apart(plain, net, states):.2g}")
     card |= {"licence": "MIT OR Apache-2.0", "origin": f"models/train/recipes/{recipe_name}", "metrics": getattr(net, "metrics", []),

@@ -19,13 +19,43 @@ BONES = [(LIFT23.index(a), LIFT23.index(b)) for a, b in [
                   ("hip", "knee"), ("knee", "ankle"), ("ankle", "heel"), ("ankle", "foot_index")))]]
 
 
-class LiftNet(nn.Module):
-    """`(n, frames, FEATURES)` -> `(n, 23, 4)`: x, y, z in metres about mid hips, and the log of their Laplace scale."""
+class Lifting(nn.Module):
+    """What lifting networks share: `(n, frames, FEATURES)` -> `(n, 23, 4)`, x, y, z in metres about mid hips, and the log of their Laplace
+    scale, of the frame that has `ahead` others after it."""
 
-    def __init__(self, channels=384, blocks=2, dropout=0.0):
+    frames: int
+    ahead = 0
+
+    def raw(self, x):
+        """What the last layer tells of every window of a longer sequence: `(n, t, FEATURES)` -> `(n, t - frames + 1, 4 * 23 + 3)`."""
+        raise NotImplementedError
+
+    def asked(self, x):
+        """The frames whose poses are told."""
+        first = self.frames - 1 - self.ahead
+        return x[:, first:x.shape[1] - self.ahead]
+
+    def every(self, x):
+        """Poses of every window of a longer sequence: `(n, t, FEATURES)` -> `(n, t - frames + 1, 23, 4)`."""
+        return on_rays(self.raw(x).float(), self.asked(x))
+
+    def placed(self, x):
+        """The same, and where mid hips are in each person camera, `(n, t - frames + 1, 3)`."""
+        raw, frames = self.raw(x).float(), self.asked(x)
+        return on_rays(raw, frames), roots(raw, frames)
+
+    def forward(self, x):
+        return self.every(x)[:, 0]
+
+
+class LiftNet(Lifting):
+    """Causal, unless it is `symmetric`."""
+
+    def __init__(self, channels=384, blocks=2, dropout=0.0, symmetric=False):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.frames = 3 ** (blocks + 1)
+        self.ahead = self.frames // 2 if symmetric else 0
         self.expand = nn.Conv1d(FEATURES + 4 * len(BONES), channels, 3, bias=False)
         self.expand_norm = nn.BatchNorm1d(channels)
         self.wide = nn.ModuleList(nn.Conv1d(channels, channels, 3, bias=False) for _ in range(blocks))
@@ -36,33 +66,33 @@ class LiftNet(nn.Module):
     def forward(self, x):
         # One output frame: strides give the same sums as dilations at a third of the work (section 3.4 of the paper).
         step = lambda conv, x, _: functional.conv1d(x, conv.weight, None, stride=3)
-        return self.run(x, step, lambda x, _: x[:, :, 2::3])[:, 0]
+        own = slice(1 if self.ahead else 2, None, 3)
+        return on_rays(self.run(x, step, lambda x, _: x[:, :, own]).float(), self.asked(x))[:, 0]
 
-    def every(self, x):
-        """The same for every window of a longer sequence: `(n, t, FEATURES)` -> `(n, t - frames + 1, 23, 4)`."""
+    def raw(self, x):
         step = lambda conv, x, apart: functional.conv1d(x, conv.weight, None, dilation=apart)
-        return self.run(x, step, lambda x, apart: x[:, :, 2 * apart:])
+        own = lambda x, apart: x[:, :, apart:-apart] if self.ahead else x[:, :, 2 * apart:]
+        return self.run(x, step, own)
 
-    def run(self, sequence, step, newest):
-        x = self.with_bones(sequence).transpose(1, 2)
+    def run(self, sequence, step, own):
+        x = with_bones(sequence).transpose(1, 2)
         x = self.dropout(functional.relu(self.expand_norm(step(self.expand, x, 1))))
         for n, (wide, point) in enumerate(zip(self.wide, self.point)):
             apart = 3 ** (n + 1)
-            kept = newest(x, apart)
+            kept = own(x, apart)
             x = self.dropout(functional.relu(self.norms[2 * n](step(wide, x, apart))))
             x = kept + self.dropout(functional.relu(self.norms[2 * n + 1](point(x))))
-        told = self.shrink(x).transpose(1, 2).float()
-        return on_rays(told, sequence[:, -int(told.shape[1]):])
+        return self.shrink(x).transpose(1, 2)
 
-    @staticmethod
-    def with_bones(x):
-        """Features with those of bones appended: where each points and how long it looks, and whether both its ends are seen."""
-        body = x[..., :3 * JOINTS].unflatten(-1, (JOINTS, 3))
-        one, other = (body[..., list(ends), :] for ends in zip(*BONES))
-        both = ((one[..., 2:] > 0) & (other[..., 2:] > 0)).float()
-        across = 2 * (one[..., :2] - other[..., :2]) * both  # doubled: about as spread as the joints themselves
-        length = torch.sqrt((across ** 2).sum(-1, keepdim=True) + 1e-4) * both
-        return torch.cat([x, torch.cat([across, length, both], -1).flatten(-2)], -1)
+
+def with_bones(x):
+    """Features with those of bones appended: where each points and how long it looks, and whether both its ends are seen."""
+    body = x[..., :3 * JOINTS].unflatten(-1, (JOINTS, 3))
+    one, other = (body[..., list(ends), :] for ends in zip(*BONES))
+    both = ((one[..., 2:] > 0) & (other[..., 2:] > 0)).float()
+    across = 2 * (one[..., :2] - other[..., :2]) * both  # doubled: about as spread as the joints themselves
+    length = torch.sqrt((across ** 2).sum(-1, keepdim=True) + 1e-4) * both
+    return torch.cat([x, torch.cat([across, length, both], -1).flatten(-2)], -1)
 
 
 class Streaming(nn.Module):
@@ -84,8 +114,14 @@ class Streaming(nn.Module):
             kept.append(held[..., 1:])
             # As one product of matrices for everybody.
             return functional.linear(held[..., ::apart].flatten(1), conv.weight.flatten(1))[..., None]
-        pose = self.net.run(frame[:, None], step, lambda x, _: x)[:, 0]
-        return pose, *kept
+        raw = self.net.run(frame[:, None], step, lambda x, _: x)
+        return on_rays(raw[:, 0].float(), frame), *kept
+
+
+def roots(raw, frames):
+    """Where the same last layer puts mid hips in the person camera, `(..., 3)`, in metres."""
+    scale = SCALE * torch.exp(frames[..., -1])
+    return torch.cat([raw[..., 4 * JOINTS + 1:], (0.5 * torch.exp(0.5 * raw[..., 4 * JOINTS]) / scale)[..., None]], -1)
 
 
 def on_rays(raw, frames):

@@ -17,25 +17,38 @@ def halves():
     return torch.autocast(DEVICE.type, torch.bfloat16)
 
 
-def prefetch(draw, ahead=4):
-    """Runs `draw` on a thread of its own."""
-    line = queue.Queue(ahead)
+class Prefetch:
+    """Runs `draw` on a thread of its own, a few batches ahead."""
 
-    def work():
-        while True:
+    def __init__(self, draw, ahead=3):
+        self.draw, self.line, self.over = draw, queue.Queue(ahead), threading.Event()
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
+
+    def work(self):
+        while not self.over.is_set():
             try:
-                line.put(draw())
+                drawn = self.draw()
             except Exception as error:  # whoever waits for a batch is told
-                line.put(error)
+                drawn = error
+            while not self.over.is_set():
+                try:
+                    self.line.put(drawn, timeout=0.2)
+                    break
+                except queue.Full:
+                    continue
+            if isinstance(drawn, Exception):
                 return
 
-    def next_one():
-        drawn = line.get()
+    def next(self):
+        drawn = self.line.get()
         if isinstance(drawn, Exception):
             raise drawn
         return drawn
-    threading.Thread(target=work, daemon=True).start()
-    return next_one
+
+    def stop(self):
+        self.over.set()
+        self.thread.join()
 
 
 def pixels(images):
@@ -107,12 +120,12 @@ def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", e
     began, running = time.time(), []
     while now := stage(step, cycles):
         size, _, until = now
-        draw = prefetch(lambda size=size: batch(size), 3)
+        line = Prefetch(lambda size=size: batch(size))
         while step < until:
             for group in optimiser.param_groups:
                 group["lr"] = recipe["rate"] * stage(step, cycles)[1]
             with halves():
-                loss, shown = loss_of(net, draw())
+                loss, shown = loss_of(net, line.next())
             optimiser.zero_grad(), loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
             optimiser.step()
@@ -127,4 +140,5 @@ def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", e
                 means = ", ".join(f"{name} {mean:.3f}" for name, mean in zip(shown, np.mean(running, 0)))
                 print(f"step {step}/{steps} at {size}: {means}{report(kept, size)}; {time.time() - began:.0f} s", flush=True)
                 running = []
+        line.stop()
     return kept

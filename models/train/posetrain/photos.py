@@ -112,6 +112,14 @@ def into_crop(photo_from_crop, points):
     return points @ inverse[:2, :2].T + inverse[:2, 2]
 
 
+def lay(canvas, light, share, corner):
+    """Lays a square picture over another, as far as it is inside: `light` is what it adds, `(w, w, 3)`, `share` how much it covers."""
+    low, high = np.maximum(corner, 0), np.minimum(corner + len(light), canvas.shape[1::-1])
+    if (low < high).all():
+        into, part = (np.s_[a[1]:b[1], a[0]:b[0]] for a, b in ((low, high), (low - corner, high - corner)))
+        canvas[into] = light[part] + canvas[into] * (1 - share[part])
+
+
 class Rendered:
     """People of `render_people`, put before photographs: exact labels, any pose, hidden joints known."""
 
@@ -132,15 +140,15 @@ class Rendered:
         picture, joints = cv2.imdecode(self.files[which], cv2.IMREAD_UNCHANGED).astype(np.float32), self.joints[which]
         rows, columns = np.nonzero(picture[..., 3])
         low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()])
-        size = canvas.shape[0]
-        crop = affine((low + high) / 2, max(high - low) * size / height, size)
-        crop[:, 2] -= crop[:, :2] @ (centre - (size - 1) / 2)
+        window = int(np.ceil(1.05 * height))
+        crop = affine((low + high) / 2, max(high - low) * window / height, window)
         # Multiplied with what they cover, colours are not mixed with those of pixels that show nothing.
         picture[..., :3] *= picture[..., 3:] / 255
-        over = warp(picture, crop, size, (0, 0, 0, 0))
-        canvas[:] = over[..., 2::-1] + canvas * (1 - over[..., 3:] / 255)
+        over = warp(picture, crop, window, (0, 0, 0, 0))
+        corner = np.round(centre - (window - 1) / 2).astype(int)
+        lay(canvas, over[..., 2::-1], over[..., 3:] / 255, corner)
         seen = joints[:, 2]
-        return np.c_[into_crop(crop, joints[:, :2]), seen, np.where(seen > 0, 0, self.HIDDEN)]
+        return np.c_[into_crop(crop, joints[:, :2]) + corner, seen, np.where(seen > 0, 0, self.HIDDEN)]
 
 
 class Figures:

@@ -1,4 +1,4 @@
-"""Trains the person detector on boxes in photos and around drawn figures."""
+"""Trains the person detector on boxes in photos, around people who are put into them, and around rendered or drawn figures."""
 from pathlib import Path
 
 import cv2
@@ -6,11 +6,16 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from .loop import fit, pixels, platt, tensor
-from .photos import Figures, Photos, affine, into_crop, recolour, warp
+from .loop import DEVICE, fit, pixels, platt, tensor
+from .masks import WINDOW
+from .photos import Figures, Photos, Rendered, affine, into_crop, lay, outline, recolour, warp
+from .start import take_up
 from .vision import PersonNet, focal
 
 STRIDE = 8
+GUESTS = 0.4  # the chance that people of other photographs are put into one,
+TILED = 0.3  # and that four pictures, each half as large, make one: of small people there are few
+COVERED = 0.5  # whoever a guest hides by more than this is no longer asked for
 
 
 class Scenes:
@@ -18,11 +23,45 @@ class Scenes:
 
     def __init__(self, recipe, seed, held=False):
         self.rng = np.random.default_rng(seed)
-        self.photos = Photos(recipe["labels"], recipe["photos"], held)
-        self.figures = Figures(recipe["mocap"], seed)
+        self.photos = Photos(recipe["labels"], recipe["photos"], held, recipe.get("masks"))
+        if not held:
+            self.figures = Rendered(recipe["rendered"], seed) if "rendered" in recipe else Figures(recipe["mocap"], seed)
         self.share = 0 if held else recipe["figures"]
+        self.cut_out, self.distorted = list(self.photos.masks), not held
 
     def one(self, size):
+        """A picture, and its boxes `(n, 5)` with how sure they are."""
+        if not self.distorted or size % 2 or self.rng.random() >= TILED:
+            return self.single(size)
+        picture, boxes, half = np.empty((size, size, 3), np.uint8), [], size // 2
+        for x, y in ((0, 0), (half, 0), (0, half), (half, half)):
+            picture[y:y + half, x:x + half], found = self.single(half)
+            boxes.append(found + [x, y, x, y, 0])
+        return picture, np.concatenate(boxes)
+
+    def invite(self, image, people):
+        """Puts somebody who was cut out of another photograph into one."""
+        rng = self.rng
+        i, k = self.cut_out[rng.integers(len(self.cut_out))]
+        box, size = self.photos.people[i][k][0], np.array(image.shape[1::-1])
+        long = max(box[2] - box[0], box[3] - box[1])
+        height = np.exp(rng.uniform(np.log(0.07), np.log(0.7))) * max(size)
+        window = int(np.ceil(WINDOW * height))
+        matrix = affine((box[:2] + box[2:4]) / 2, window * long / height, window, rng.normal(0, 0.1), mirror=rng.random() < 0.5)
+        share = outline(self.photos.masks[i, k], box, matrix, window)
+        guest = recolour(warp(self.photos.images[i], matrix, window, None), rng)
+        corner = np.round(rng.uniform(-0.2, 1.2 - window / size) * size).astype(int)
+        lay(image, guest * share, share, corner)
+        half = (box[2:4] - box[:2]) / 2 * height / long
+        middle = corner + (window - 1) / 2
+        own = np.clip(np.r_[middle - half, middle + half], 0, np.r_[size, size])
+        for n, (other, sure, marks) in enumerate(people):
+            shared = np.clip(np.minimum(own[2:], other[2:]) - np.maximum(own[:2], other[:2]), 0, None).prod()
+            if shared > COVERED * (other[2:] - other[:2]).prod():
+                people[n] = other, min(sure, 0.2), marks
+        people.append((own, 1.0, None))
+
+    def single(self, size):
         rng = self.rng
         i = rng.integers(len(self.photos.images))
         if rng.random() < self.share and self.photos.empty:
@@ -36,6 +75,10 @@ class Scenes:
                 people.append((np.r_[marks.min(0) - pad, marks.max(0) + pad], 1.0, None))
         else:
             image, people = self.photos.images[i], self.photos.people[i]
+            if self.distorted and self.cut_out and rng.random() < GUESTS:
+                image, people = image.copy(), list(people)
+                for _ in range(rng.integers(1, 4)):
+                    self.invite(image, people)
         height, width = image.shape[:2]
         aspect = np.exp(rng.uniform(-0.4, 0.4)) if self.photos.square[i] else np.exp(rng.normal(0, 0.08))
         side = max(width, height) * np.exp(rng.uniform(-0.5, 0.35))
@@ -147,6 +190,10 @@ def train(recipe, work):
         found = focal(output[:, 4], tensor(target), tensor(weight))
         return found + 2 * located, {"found": found.item(), "located": located.item()}
 
-    net = fit(PersonNet(), recipe, Path(work) / "person.pt", lambda size: scenes.batch(recipe["batch"], size), loss_of)
+    net, step, checkpoint = PersonNet().to(DEVICE), 0, Path(work) / "person.pt"
+    if (start := recipe.get("start")) and not checkpoint.exists():
+        take_up(net, start, pixels(scenes.batch(64, recipe["size"])[0]))
+        step = start["step"]
+    net = fit(net, recipe, checkpoint, lambda size: scenes.batch(recipe["batch"], size), loss_of, step=step)
     calibrate(net, recipe)
     return net

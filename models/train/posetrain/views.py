@@ -69,13 +69,29 @@ def begin_late(features, first):
     return late
 
 
+def masked(shape, share, rng, longest=40):
+    """Which joints `(n, t, 23)` are hidden: by themselves, frame by frame, and both for 2 to `longest` frames; a chance of `share` each
+    (0.2 in the paper)."""
+    n, t, joints = shape
+    frame = np.arange(t)
+    during = lambda start, length: (frame >= start[..., None]) & (frame < (start + length)[..., None])
+    out = (rng.random(shape) < share) | (rng.random((n, t, 1)) < share)
+    length = lambda *shape: rng.integers(2, longest + 1, shape)
+    out |= (during(rng.integers(1 - longest, t, (n, joints)), length(n, joints)) & (rng.random((n, joints)) < share)[..., None]).transpose(0, 2, 1)
+    out |= (during(rng.integers(1 - longest, t, n), length(n)) & (rng.random(n) < share)[:, None])[..., None]
+    return out
+
+
 class Views:
     """Draws batches of sequences: windows of `frames` frames, several of which overlap in each.
 
-    `errors` is how a detector errs (see `posetrain.errors`); without it joints are exact."""
+    `errors` is how a detector errs (see `posetrain.errors`); without it joints are exact. The frame whose pose is asked for has `ahead`
+    others after it. The field of view is known to a factor of `lens`, as a logarithm; so many people come `late` into view; a part `hidden`
+    of the joints is masked as in Cheng et al. (2020), section 3.3."""
 
-    def __init__(self, clips, frames=27, errors=None, seed=0):
+    def __init__(self, clips, frames=27, errors=None, seed=0, ahead=0, lens=0.12, late=0.15, hidden=0.0):
         self.rng, self.frames, self.errors = np.random.default_rng(seed), frames, errors
+        self.ahead, self.lens, self.late, self.hidden = ahead, lens, late, hidden
         self.joints = np.concatenate([c.joints for c in clips])
         self.known = np.repeat(np.stack([c.known for c in clips]), [len(c.joints) for c in clips], 0)
         self.first = np.cumsum([0] + [len(c.joints) for c in clips])[:-1]
@@ -86,8 +102,22 @@ class Views:
         self.weight = weight / weight.sum()
 
     def batch(self, n, windows=1, strides=(1, 1, 2, 2, 2, 3, 4, 6)):
-        """Features `(n, t, 74)`, `t` being `frames - 1 + windows`; poses `(n, windows, 23, 3)` of each window's last frame, about
+        """Features `(n, t, 74)`, `t` being `frames - 1 + windows`; poses `(n, windows, 23, 3)` of each window's frame, about
         mid hips in its person camera; and which of their joints are known, `(n, windows, 23)`."""
+        world, known, stride = self.motion(n, windows, strides)
+        return self.seen_from(*self.stand(world), world, known, stride)[:3]
+
+    def pairs(self, n, windows=1, strides=(1, 1, 2, 2, 2, 3, 4, 6)):
+        """The same motions seen by two cameras each: twice what `batch` gives, with the rotations `(n, t, 3, 3)` from the first camera
+        into each person camera; and the rotation `(n, 3, 3)` and place `(n, 3)` of the second camera in the first."""
+        world, known, stride = self.motion(n, windows, strides)
+        (axes, eye), (other_axes, other_eye) = self.stand(world), self.stand(world)
+        one, other = self.seen_from(axes, eye, world, known, stride), self.seen_from(other_axes, other_eye, world, known, stride)
+        apart = np.einsum("nij,nj->ni", axes, other_eye - eye)
+        return one, other, other_axes @ axes.transpose(0, 2, 1), apart.astype(np.float32)
+
+    def motion(self, n, windows, strides):
+        """World joints `(n, t, 23, 3)` of random motions, which of them are known `(n, 23)`, and frames of 1/60 s between two."""
         rng, t = self.rng, self.frames - 1 + windows
         clip = rng.choice(len(self.length), n, p=self.weight)
         stride = np.minimum(rng.choice(strides, n), np.maximum(1, self.length[clip] // t))
@@ -101,26 +131,34 @@ class Views:
         flip = rng.random(n) < 0.5
         world[flip] = world[flip][:, :, MIRROR] * np.array([-1, 1, 1], np.float32)
         known[flip] = known[flip][:, MIRROR]
+        return world, known, stride
 
-        camera = self.look(world)
+    def seen_from(self, axes, eye, world, known, stride):
+        """What `batch` gives, of cameras whose axes are `(n, 3, 3)` and that stand at `(n, 3)`, and the rotations from them into each
+        person camera."""
+        rng, (n, t) = self.rng, world.shape[:2]
+        camera = self.look(world, axes, eye)
         rays = camera[..., :2] / np.maximum(camera[..., 2:], 0.15)
-        zoom = np.exp(rng.normal(0, 0.12, n)).astype(np.float32)  # the assumed field of view is never quite the true one
+        zoom = np.exp(rng.normal(0, self.lens, n)).astype(np.float32)  # the assumed field of view is never quite the true one
         rays = rays * zoom[:, None, None, None]
 
-        target = (camera - camera[:, :, HIPS].mean(2, keepdims=True))[:, self.frames - 1:]
+        asked = np.arange(self.frames - 1 - self.ahead, t - self.ahead)
+        target = (camera - camera[:, :, HIPS].mean(2, keepdims=True))[:, asked]
         seconds = np.broadcast_to((stride / RATE)[:, None], (n, t)).astype(np.float32)
         seen = np.broadcast_to(known[:, None], world.shape[:3]).copy()
         confidence = np.ones(world.shape[:3], np.float32)
         if self.errors:
             rays, seen, confidence = self.degrade(rays, seen)
+        if self.hidden:
+            seen &= ~masked(seen.shape, self.hidden, rng)
         features, turn = normalise(rays, seen, confidence, seconds)
-        first = np.where(rng.random(n) < 0.15, rng.integers(0, t, n), 0)
-        target = target @ turn[:, self.frames - 1:].transpose(0, 1, 3, 2)
-        there = first[:, None] <= np.arange(self.frames - 1, t)
-        return begin_late(features, first), target.astype(np.float32), known[:, None] & there[..., None]
+        first = np.where(rng.random(n) < self.late, rng.integers(0, t, n), 0)
+        target = target @ turn[:, asked].transpose(0, 1, 3, 2)
+        there = first[:, None] <= asked
+        return begin_late(features, first), target.astype(np.float32), known[:, None] & there[..., None], turn
 
-    def look(self, world):
-        """World joints `(n, t, 23, 3)` in the frames of `n` random webcams: height, distance, where they look, roll."""
+    def stand(self, world):
+        """Axes `(n, 3, 3)` and places `(n, 3)` of `n` random webcams before somebody: height, distance, where they look, roll."""
         rng, n = self.rng, len(world)
         centre = world[:, -1, HIPS].mean(1)
         yaw = rng.uniform(0, 2 * np.pi, n)
@@ -139,9 +177,12 @@ class Views:
         roll[wild] = rng.uniform(-np.pi, np.pi, wild.sum())
         c, s = np.cos(roll)[:, None], np.sin(roll)[:, None]
         axes = np.stack([right * c + down * s, down * c - right * s, forward], 1).astype(np.float32)
-        eye = eye.astype(np.float32)
-        camera = (world - eye[:, None, None]) @ axes.transpose(0, 2, 1)[:, None]
-        return camera
+        return axes, eye.astype(np.float32)
+
+    @staticmethod
+    def look(world, axes, eye):
+        """World joints `(n, t, 23, 3)` in the frames of cameras."""
+        return (world - eye[:, None, None]) @ axes.transpose(0, 2, 1)[:, None]
 
     def degrade(self, rays, seen):
         """What detectors do, as `posetrain.errors` measured it: the less sure, the further off; sides swapped, joints and groups of
