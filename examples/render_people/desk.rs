@@ -66,6 +66,19 @@ impl Desk {
         })
     }
 
+    /// The corners of all of it.
+    pub fn corners(&self) -> impl Iterator<Item = Vec3> {
+        const SIGNS: [f32; 2] = [-1.0, 1.0];
+        self.boxes.iter().flat_map(|&(stands, half)| {
+            let signs = SIGNS.into_iter().flat_map(|x| {
+                SIGNS
+                    .into_iter()
+                    .flat_map(move |y| SIGNS.map(|z| Vec3::new(x, y, z)))
+            });
+            signs.map(move |sign| stands.transform_point(sign * half))
+        })
+    }
+
     /// Whether it stands between an eye and a place (the slab test of Kay and Kajiya 1986).
     pub fn hides(&self, place: Vec3, eye: Vec3) -> bool {
         self.boxes.iter().any(|(stands, half)| {

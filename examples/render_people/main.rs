@@ -51,6 +51,9 @@ struct Arguments {
     /// Render so many of the poses.
     #[arg(long)]
     most: Option<usize>,
+    /// Photograph everybody from so many sides: for networks that know people again.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    views: u32,
     /// Other people, other views.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -279,7 +282,8 @@ impl Shot {
         let eye = middle + Vec3::new(yaw.sin() * distance, height, yaw.cos() * distance);
         let stands = Transform::from_translation(eye).looking_at(middle, Vec3::Y);
         let mut reach: f32 = 0.05;
-        for (_, &place) in joints.present() {
+        let corners = desk.into_iter().flat_map(Desk::corners);
+        for place in joints.present().map(|(_, &place)| place).chain(corners) {
             let seen = stands.to_matrix().inverse().transform_point3(place);
             let depth = (-seen.z).max(0.3);
             // Heads and hands go on beyond their joints.
@@ -326,34 +330,40 @@ struct Sitting {
     body: Body,
     desk: Option<Desk>,
     shot: Shot,
-    random: Random,
+    /// What clothes look like.
+    cloth: Random,
+    /// What the light is like.
+    light: Random,
 }
 
 impl Sitting {
-    /// The same for the same number, whoever was photographed before; `None` where a joint of a body is not among those of the file.
-    fn new(number: usize, poses: &Poses, seed: u64) -> Option<Sitting> {
-        let seed = seed.wrapping_mul(1_000_003).wrapping_add(number as u64);
-        let mut random = Random::new(seed);
-        let at_desk = poses.desks.contains(&number);
-        let turned = !at_desk && random.uniform() < TURNED;
-        let joints = pose(
-            &poses.joint_names,
-            &poses.poses[number],
-            turned,
-            &mut random,
-        );
-        let looks = Looks::random(&mut random);
+    /// One of the `views` of a person. The same for the same number, whoever was photographed before; `None` where a joint of a body is
+    /// not among those of the file.
+    fn new(number: usize, poses: &Poses, seed: u64, views: usize) -> Option<Sitting> {
+        let person = number / views;
+        let of = |number: usize, kind: u64| {
+            Random::new(
+                seed.wrapping_mul(1_000_003)
+                    .wrapping_add(2 * number as u64 + kind),
+            )
+        };
+        let (mut cloth, mut light) = (of(person, 0), of(number, 1));
+        let at_desk = poses.desks.contains(&person);
+        let turned = !at_desk && cloth.uniform() < TURNED;
+        let joints = pose(&poses.joint_names, &poses.poses[person], turned, &mut cloth);
+        let looks = Looks::random(&mut cloth);
         let body = Body::new(joints, &looks)?;
         let desk = match at_desk {
-            true => Some(Desk::random(body.joints(), &mut random)?),
+            true => Some(Desk::random(body.joints(), &mut cloth)?),
             false => None,
         };
-        let shot = Shot::random(body.joints(), desk.as_ref(), &mut random);
+        let shot = Shot::random(body.joints(), desk.as_ref(), &mut light);
         Some(Sitting {
             body,
             desk,
             shot,
-            random,
+            cloth,
+            light,
         })
     }
 }
@@ -363,23 +373,31 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let photos = photographs(arguments.photos.as_deref(), &poses.photos)?;
     std::fs::create_dir_all(&arguments.out)
         .map_err(|error| format!("cannot make {}: {error}", arguments.out.display()))?;
-    let count = poses.poses.len().min(arguments.most.unwrap_or(usize::MAX));
+    let views = arguments.views as usize;
+    let count = views * poses.poses.len().min(arguments.most.unwrap_or(usize::MAX));
     let sitting = |number| {
-        Sitting::new(number, &poses, arguments.seed).ok_or_else(|| {
+        Sitting::new(number, &poses, arguments.seed, views).ok_or_else(|| {
             format!(
                 "{}: a joint of a body is not among its joint_names",
                 arguments.poses.display()
             )
         })
     };
-    let label = |number| Ok(Labelled::new(number, &sitting(number)?, arguments.size));
+    let label = |number| {
+        Ok(Labelled::new(
+            number,
+            number / views,
+            &sitting(number)?,
+            arguments.size,
+        ))
+    };
     let people = (0..count).map(label).collect::<Result<Vec<_>, String>>()?;
     let old = announce(&arguments.out.join("people.json"), &people, arguments.size)?;
 
     let (sender, pictures) = channel();
     let mut booth = Booth::open(arguments.size, sender)?;
     let bar = ProgressBar::new(count as u64).with_style(ProgressStyle::with_template(
-        "rendering {bar:40} {pos}/{len} people, {eta} left",
+        "rendering {bar:40} {pos}/{len} pictures, {eta} left",
     )?);
     let mut sheet = Sheet::new(arguments.size);
     let (mut taken, mut saved) = (0, 0);
@@ -389,8 +407,12 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
             if picture.pixels().all(|pixel| pixel.0[3] == 0) {
                 return Err(format!("the renderer shows nobody in picture {number}").into());
             }
-            write(&arguments.out.join(&people[number].file), |path| {
-                Ok(picture.save(path)?)
+            let file = arguments.out.join(&people[number].file);
+            write(&file, |path| {
+                // Whoever stops a rendering leaves no half of a picture.
+                let part = path.with_extension("part.png");
+                picture.save(&part)?;
+                Ok(std::fs::rename(part, path)?)
             })?;
             sheet.add(number, &picture, &people[number]);
             saved += 1;
@@ -407,16 +429,17 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
             mut body,
             desk,
             shot,
-            mut random,
+            mut cloth,
+            mut light,
         } = sitting(number)?;
         let mut pieces = body.take_pieces();
         pieces.extend(desk.iter().flat_map(Desk::pieces));
-        booth.enter(pieces, &photos, &mut random);
+        booth.enter(pieces, &photos, &mut cloth);
         if taken == 0 {
             // The renderer gets its pipelines ready.
             (0..4).for_each(|_| booth.app.update());
         }
-        booth.shoot(number, &shot, &mut random);
+        booth.shoot(number, &shot, &mut light);
         taken += 1;
         save()?;
     }
@@ -433,7 +456,7 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
     write(&arguments.out.join("sheet.png"), |path| {
         Ok(sheet.image.save(path)?)
     })?;
-    println!("{count} people are in {}", arguments.out.display());
+    println!("{count} pictures are in {}", arguments.out.display());
     Ok(())
 }
 
@@ -450,10 +473,11 @@ fn announce(file: &Path, people: &[Labelled], size: u32) -> Result<bool, AnyErro
             file.display()
         )
         .into()),
-        Err(_) => {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             write(file, |path| Ok(std::fs::write(path, &labels)?))?;
             Ok(false)
         }
+        Err(error) => Err(format!("cannot read {}: {error}", file.display()).into()),
     }
 }
 
@@ -478,12 +502,14 @@ fn straight(mut picture: RgbaImage) -> RgbaImage {
 #[derive(serde::Serialize)]
 struct Labelled {
     file: String,
+    /// Whose picture it is: the number of their pose.
+    person: usize,
     /// x and y in pixels, and whether it can be seen (1) or not (0).
     joints: Vec<[f32; 3]>,
 }
 
 impl Labelled {
-    fn new(number: usize, sitting: &Sitting, size: u32) -> Labelled {
+    fn new(number: usize, person: usize, sitting: &Sitting, size: u32) -> Labelled {
         let Sitting {
             body, desk, shot, ..
         } = sitting;
@@ -498,6 +524,7 @@ impl Labelled {
         };
         Labelled {
             file: format!("{number:05}.png"),
+            person,
             joints: JointSet::Body25.joints().iter().map(mark).collect(),
         }
     }
@@ -563,6 +590,28 @@ mod tests {
         for (shown, wanted) in shown.into_iter().zip([200, 120, 40, 128_u8]) {
             assert!(shown.abs_diff(wanted) <= 1, "{shown} {wanted}");
         }
+    }
+
+    #[test]
+    fn a_rendering_goes_on_where_the_same_people_were_announced_and_nowhere_else()
+    -> Result<(), AnyError> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("people.json");
+        let people = |x| {
+            [Labelled {
+                file: "00000.png".into(),
+                person: 0,
+                joints: vec![[x, 2.0, 1.0]],
+            }]
+        };
+        assert!(
+            !announce(&file, &people(1.0), 64)?,
+            "nobody was there before"
+        );
+        assert!(announce(&file, &people(1.0), 64)?);
+        assert!(announce(&file, &people(1.5), 64).is_err());
+        assert!(announce(&file, &people(1.0), 128).is_err());
+        Ok(())
     }
 
     #[test]

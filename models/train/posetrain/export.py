@@ -86,8 +86,8 @@ def streamed_apart(session, net, states, frames=60):
 
 
 def save(module, examples, names, outputs, path, several=False, probe=None):
-    """Writes a network, `several` examples at once or one; gives a session with 32-bit weights, how far 16-bit ones move the first output of
-    a probe, and how far ONNX does."""
+    """Writes a network, `several` examples at once or one; gives a session with 32-bit weights, how far 16-bit ones move the first output
+    of a probe, and how far ONNX does."""
     module = module.to(memory_format=torch.contiguous_format).eval()
     axes = {name: {0: "people"} for name in names + outputs} if several else None
     torch.onnx.export(module, tuple(examples), str(path), input_names=names, output_names=outputs, opset_version=17, dynamo=False,
@@ -153,13 +153,13 @@ def export(recipe, recipe_name, net, out):
         module, examples, inputs = Heatmaps(net), [torch.zeros(1, 3, size, size)], "image"
         card |= {"joints": "body25", "input": image_input(size, {"kind": "crop", "growth": 1.25, "pad": 114}),
                  "decoder": {"kind": "heatmap", "output": "heatmaps"}, "data": "photographs under free licences, labelled by "
-                 "the agreement of MoveNet and BlazePose; figures drawn from mocap"}
+                 "the agreement of MoveNet and BlazePose; people rendered and drawn from mocap"}
     else:
         size = recipe["size"]
         module, examples, inputs = YoloxRows(net), [torch.zeros(1, 3, size, size)], "image"
         card |= {"input": image_input(size, {"kind": "letterbox", "pad": 114}),
                  "decoder": {"kind": "yolox", "output": "rows", "strides": [8], "person": 0},
-                 "data": "photographs under free licences, labelled by YOLOX-nano; figures drawn from mocap"}
+                 "data": "photographs under free licences, labelled by YOLOX-nano; people rendered and drawn from mocap"}
     path = Path(out) / card["file"]
     states = card["decoder"].get("states", [])
     names = [inputs, *(state["input"] for state in states)]

@@ -1,5 +1,6 @@
 """The consistent factorization network: a pose is a canonical one, of a hierarchical dictionary, times a camera's rotation; learned from
-pairs of 2D poses, without any 3D (the consistent factorization method, sections 4.3 to 4.6). Projection is orthographic; poses have no scale.
+pairs of 2D poses, without any 3D (the consistent factorization method, sections 4.3 to 4.6). Projection is orthographic; poses have no
+scale.
 """
 import numpy as np
 import torch
@@ -7,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from .lifting import JOINTS
-from .loop import tensor
+from .loop import DEVICE, tensor
 from .mocap import LIFT23
 from .views import HIPS, Views
 
@@ -49,6 +50,8 @@ class Factorization(nn.Module):
     """2D poses `(n, 23, 3)`, x and y about mid hips in units of their spread and whether they are seen -> canonical poses `(n, 23, 3)` and
     rotations `(n, 3, 3)`: `canonical @ rotation` is the pose before the camera."""
 
+    frames, ahead = 1, 0
+
     def __init__(self, dictionary, width=512, blocks=4, dropout=0.1):
         super().__init__()
         self.dictionary = dictionary
@@ -84,16 +87,17 @@ def train(recipe, clips):
     torch.manual_seed(recipe["seed"])
     views = Views(clips, 1, seed=recipe["seed"], lens=0, late=0)
     draw = lambda: [tensor(flat(camera[0])) for camera in views.pairs(recipe["batch"])[:2]]
-    dictionary = Dictionary()
+    dictionary = Dictionary().to(DEVICE)
     optimiser = torch.optim.Adam(dictionary.parameters(), 1e-3)
     for _ in range(recipe["steps"] // 4):
         poses = torch.cat(draw())
         code, turn = dictionary.encode(poses[..., :2])
         loss = off(dictionary.decode(code), rodrigues(turn), poses)
         optimiser.zero_grad(), loss.backward(), optimiser.step()
-    net = Factorization(dictionary)
+    net = Factorization(dictionary).to(DEVICE)
     slow = set(dictionary.parameters())
-    optimiser = torch.optim.Adam([{"params": [p for p in net.parameters() if p not in slow], "lr": 1e-3}, {"params": list(slow), "lr": 2e-4}])
+    quick = [part for part in net.parameters() if part not in slow]
+    optimiser = torch.optim.Adam([{"params": quick, "lr": 1e-3}, {"params": list(slow), "lr": 2e-4}])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe["steps"])
     for step in range(recipe["steps"]):
         one, other = draw()
@@ -122,4 +126,5 @@ def lift(net, features):
         toe = poses[:, AT[f"{side}_foot_index"]] - poses[:, AT[f"{side}_heel"]]
         ahead += np.einsum("ni,ni->n", np.cross(across, up), toe)
     # The whole network has one handedness.
-    return poses * np.array([1, 1, np.sign(np.median(ahead)) or 1])
+    poses = poses * np.array([1, 1, np.sign(np.median(ahead)) or 1])
+    return poses - poses[:, HIPS].mean(1, keepdims=True)

@@ -85,8 +85,8 @@ def stage(step, cycles):
     """The size of what is drawn and the share of the learning rate at a step, and the step at which that size ends; `None`
     past the end.
 
-    Each cycle, a list of `[size, steps]` (pixels of a crop, windows of a sequence), is one short rise and one cosine down to a hundredth. A network that is trained further
-    gets a further cycle: the second rises half as high, the third a third.
+    Each cycle, a list of `[size, steps]` (pixels of a crop, windows of a sequence), is one short rise and one cosine down to a
+    hundredth. A network that is trained further gets a further cycle: the second rises half as high, the third a third.
     """
     start = 0
     for number, cycle in enumerate(cycles):
@@ -102,11 +102,18 @@ def stage(step, cycles):
     return None
 
 
-def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", every=200, step=0):
+def steps_done(checkpoint):
+    """How far a training is whose checkpoint this is: what it draws from there on must be something else than at its beginning."""
+    return torch.load(checkpoint, weights_only=False, map_location="cpu")["step"] if checkpoint.exists() else 0
+
+
+def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", every=200, step=0, also=None):
     """Trains `net` from `step` through `recipe["cycles"]` (see `stage`) and returns the average of its weights.
 
-    `batch(size)` draws, `loss_of(net, drawn)` gives the loss and the numbers to print, by name.
+    `batch(size)` draws, `loss_of(net, drawn, step)` gives the loss and the numbers to print, by name. `also`: what else is kept in
+    checkpoints, by name, as a discriminator and its optimiser.
     """
+    also = also or {}
     net = net.to(DEVICE, memory_format=torch.channels_last)
     kept = copy.deepcopy(net)
     optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=recipe.get("decay", 0.02))
@@ -116,6 +123,8 @@ def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", e
         state = torch.load(checkpoint, weights_only=False, map_location=DEVICE)
         net.load_state_dict(state["net"]), kept.load_state_dict(state["kept"])
         optimiser.load_state_dict(state["optimiser"])
+        for name, part in also.items():
+            part.load_state_dict(state["also"][name])
         step = state["step"]
     began, running = time.time(), []
     while now := stage(step, cycles):
@@ -125,7 +134,7 @@ def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", e
             for group in optimiser.param_groups:
                 group["lr"] = recipe["rate"] * stage(step, cycles)[1]
             with halves():
-                loss, shown = loss_of(net, line.next())
+                loss, shown = loss_of(net, line.next(), step)
             optimiser.zero_grad(), loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
             optimiser.step()
@@ -134,8 +143,8 @@ def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", e
             running.append(list(shown.values()))
             if step % every == 0 or step == steps:
                 partial = checkpoint.with_suffix(".part")
-                torch.save({"net": net.state_dict(), "kept": kept.state_dict(), "optimiser": optimiser.state_dict(), "step": step},
-                           partial)
+                torch.save({"net": net.state_dict(), "kept": kept.state_dict(), "optimiser": optimiser.state_dict(), "step": step,
+                            "also": {name: part.state_dict() for name, part in also.items()}}, partial)
                 partial.replace(checkpoint)
                 means = ", ".join(f"{name} {mean:.3f}" for name, mean in zip(shown, np.mean(running, 0)))
                 print(f"step {step}/{steps} at {size}: {means}{report(kept, size)}; {time.time() - began:.0f} s", flush=True)

@@ -30,10 +30,10 @@ def window(box):
 
 
 def load(path):
-    """Masks by the photograph's file and the person's number in it."""
+    """Masks and the boxes around which they are, by the photograph's file and the person's number in it."""
     told = np.load(path)
     named = (key.rsplit("#", 1) for key in told["people"])
-    return {(file, int(number)): mask for (file, number), mask in zip(named, told["masks"])}
+    return {(file, int(number)): outlined for (file, number), *outlined in zip(named, told["masks"], told["boxes"])}
 
 
 def look(teachers, rgb, box, marks, scale, mirror):
@@ -97,22 +97,26 @@ def main():
             box = person["box"]
             if "keypoints" in person and max(box[2] - box[0], box[3] - box[1]) > LEAST:
                 image = cv2.imread(str(arguments.photos / entry["file"])) if image is None else image
+                if image is None:
+                    raise SystemExit(f"cannot read {arguments.photos / entry['file']}, which {arguments.labels} names")
                 rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-                found.append((number, cut_out(teachers, rgb, box, np.array(person["keypoints"])), window(box), image))
+                found.append((number, cut_out(teachers, rgb, box, np.array(person["keypoints"])), box, image))
         return entry["file"], found
 
-    keys, masks, tiles, asked = [], [], [], 0
+    keys, masks, around, tiles, asked = [], [], [], [], 0
     with ThreadPoolExecutor(arguments.threads) as pool:
         for n, (file, found) in enumerate(pool.map(one, images)):
-            for number, mask, photo_from_mask, image in found:
+            for number, mask, box, image in found:
                 asked += 1
                 if mask is not None:
-                    keys.append(f"{file}#{number}"), masks.append(mask)
+                    keys.append(f"{file}#{number}"), masks.append(mask), around.append(box)
                     if arguments.sheet and len(tiles) < 60:
-                        tiles.append(tile_of(image, photo_from_mask, mask))
+                        tiles.append(tile_of(image, window(box), mask))
             if n % 200 == 0:
                 print(f"{n}/{len(images)}", flush=True)
-    np.savez_compressed(arguments.out, people=np.array(keys), masks=np.stack(masks))
+    if not masks:
+        raise SystemExit(f"of the {asked} people of {arguments.labels} nobody has a clear outline")
+    np.savez_compressed(arguments.out, people=np.array(keys), masks=np.stack(masks), boxes=np.array(around, np.float32))
     print(f"{len(masks)} of {asked} people cut out")
     if arguments.sheet:
         tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % 10)

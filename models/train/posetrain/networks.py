@@ -18,7 +18,8 @@ class StrideNet(Lifting):
         self.dropout = nn.Dropout(dropout)
         self.frames = 3 + 4 * max(strides)
         self.expand, self.expand_norm = nn.Conv1d(INPUTS, channels, 3, bias=False), nn.BatchNorm1d(channels)
-        conv = lambda inputs, apart: nn.Sequential(nn.Conv1d(inputs, branch, 3, dilation=apart, bias=False), nn.BatchNorm1d(branch), nn.ReLU())
+        conv = lambda inputs, apart: nn.Sequential(nn.Conv1d(inputs, branch, 3, dilation=apart, bias=False), nn.BatchNorm1d(branch),
+                                                   nn.ReLU())
         self.first = nn.ModuleList(conv(channels, apart) for apart in strides)
         self.second = nn.ModuleList(conv(branch, apart) for apart in strides)
         self.merge, self.merge_norm = nn.Conv1d(branch * len(strides), channels, 1, bias=False), nn.BatchNorm1d(channels)

@@ -1,7 +1,9 @@
 """Learning to lift without any 3D: what one camera sees, told in 3D, must look as the other camera sees it.
 
-The transform re-projection loss of the geometry-driven self-supervised method, equations 3.2 to 3.7, with the confidences of joints as
-weights. Where cameras stand is known, or is found from the joints themselves.
+The transform re-projection loss of the geometry-driven self-supervised method, equations 3.2 to 3.7, with the confidences of a joint in
+both views as weights, and distances in place of their squares, in parts of the person's spread. Poses lie on their rays
+(`posetrain.lifting`), so that what a camera sees itself says little: the other one does. Where cameras stand is known, or is found from
+the joints themselves.
 """
 import cv2
 import numpy as np
@@ -29,11 +31,14 @@ def across(net, pair):
     return ((first, there @ into_second.transpose(-1, -2), seen_first), (second, here @ into_first.transpose(-1, -2), seen_second))
 
 
-def off(points, features):
-    """How far 3D points `(n, w, 23, 3)` are from where features have joints, in parts of the person's spread, weighted by confidence."""
+def off(points, features, source=None):
+    """How far 3D points `(n, w, 23, 3)` are from where features have joints, in parts of the person's spread, weighted by their
+    confidence, and by that of the features they were told from."""
     body = features[..., :-5].unflatten(-1, (-1, 3))
     scale = SCALE * torch.exp(features[..., -1, None, None])
     wanted, weight = body[..., :2], body[..., 2]
+    if source is not None:
+        weight = weight * source[..., :-5].unflatten(-1, (-1, 3))[..., 2]
     flat = points[..., :2] / points[..., 2:].clamp(min=NEAR) / scale
     return (torch.linalg.vector_norm(flat - wanted, dim=-1) * weight).sum() / weight.sum().clamp(min=1)
 
@@ -43,7 +48,7 @@ def loss(net, pair, warm):
     (first, there, seen_first), (second, here, seen_second) = across(net, pair)
     if warm:
         return (torch.linalg.vector_norm(there - second, dim=-1).mean() + torch.linalg.vector_norm(here - first, dim=-1).mean())
-    return off(first, seen_first) + off(second, seen_second) + off(there, seen_second) + off(here, seen_first)
+    return off(first, seen_first) + off(second, seen_second) + off(there, seen_second, seen_first) + off(here, seen_first, seen_second)
 
 
 def agree(net, pair):

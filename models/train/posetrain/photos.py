@@ -33,7 +33,10 @@ class Photos:
                 image = cv2.resize(image, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
             people = []
             for k, person in enumerate(entry["people"]):
-                if (mask := outlines.get((entry["file"], k))) is not None:
+                if (outlined := outlines.get((entry["file"], k))) is not None:
+                    mask, box = outlined
+                    if np.abs(box - person["box"]).max() > 0.5:
+                        raise ValueError(f"{cut_out} was made of other labels than {labels}: run `posetrain.masks` again")
                     self.masks[len(self.images), k] = mask
                 marks = np.array(person.get("keypoints", np.zeros((0, 4))), np.float32)
                 if marks.shape[1] != 4:
@@ -60,7 +63,8 @@ class Photos:
             if overlap.sum() < 0.1 * side ** 2:
                 break
         else:
-            i = self.empty[rng.integers(len(self.empty))]
+            if self.empty:
+                i = self.empty[rng.integers(len(self.empty))]
             high, wide = self.images[i].shape[:2]
             side, low = min(high, wide), np.zeros(2)
         return warp(self.images[i], affine(low + side / 2, side, size, rng.normal(0, 0.1), mirror=rng.random() < 0.5), size, None)
@@ -128,9 +132,9 @@ class Rendered:
     def __init__(self, folder, seed=0):
         folder, self.rng = Path(folder), np.random.default_rng(seed)
         told = json.loads((folder / "people.json").read_text())
-        if told["joint_names"] != BODY25 or not told["people"]:
-            raise ValueError(f"{folder / 'people.json'} has nobody, or not the joints of a keypoint network: render people again")
         people = [person for person in told["people"] if (folder / person["file"]).exists()]  # as far as they are rendered
+        if told["joint_names"] != BODY25 or not people:
+            raise ValueError(f"{folder} shows nobody, or not the joints of a keypoint network: render people again")
         self.joints = [np.array(person["joints"], np.float32) for person in people]
         self.files = [np.fromfile(folder / person["file"], np.uint8) for person in people]
 
@@ -242,6 +246,7 @@ class Figures:
         turn = np.linspace(0, 2 * np.pi, 14, endpoint=False)
         ring = np.stack([np.cos(turn), np.sin(turn)], -1)
         for shrink, light in ((1.0, .72), (.78, .88), (.5, 1.0), (.22, 1.08)):
-            points = np.concatenate([centre - np.array([.15, .2]) * radius * (1 - shrink) + ring * radius * shrink for centre, radius in balls])
+            points = np.concatenate([centre - np.array([.15, .2]) * radius * (1 - shrink) + ring * radius * shrink
+                                     for centre, radius in balls])
             outline = cv2.convexHull((points * 16).astype(np.int32))
             cv2.fillConvexPoly(canvas, outline, np.clip(colour * light, 0, 255).tolist(), cv2.LINE_AA, 4)

@@ -20,14 +20,16 @@ SLOPE = 0.2
 
 
 class Plausible(nn.Module):
-    """Poses `(n, frames, 23, 3)` in metres about mid hips -> a logit `(n,)`, higher for motions as mocap has them."""
+    """Poses `(n, frames, 23, 3)` in metres about mid hips -> a logit `(n,)`, higher for motions as mocap has them; where it is not
+    `temporal`, for poses as mocap has them, each by itself."""
 
     def __init__(self, frames=8, temporal=True, channels=96):
         super().__init__()
         self.frames, self.temporal = frames, temporal
         pairs = len(KCS_BONES) * (len(KCS_BONES) + 1) // 2
         inputs = pairs * (2 if temporal else 1) + 3 * len(BODY)
-        self.first, self.second = nn.Conv1d(inputs, channels, 3), nn.Conv1d(channels, channels, 3)
+        reach = 3 if temporal else 1  # frames
+        self.first, self.second = nn.Conv1d(inputs, channels, reach), nn.Conv1d(channels, channels, reach)
         self.last = nn.Linear(channels, 1)
         rows, columns = torch.triu_indices(len(KCS_BONES), len(KCS_BONES))
         self.register_buffer("rows", rows), self.register_buffer("columns", columns)

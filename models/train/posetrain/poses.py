@@ -1,7 +1,8 @@
 """Poses of random bodies, for `render_people`: `python -m posetrain.poses MOCAP LABELS.json OUT.json [--count 8000]`.
 
 Of CMU's training clips, whose heads, hands and feet are known, as they are and recombined; some are put on chairs, and before most of
-these stands a desk. Joints in metres, Y up. Told besides are the photographs of a label file that are trained on, from which clothes may get their patterns.
+these stands a desk. Joints in metres, Y up. Told besides are the photographs of a label file that are trained on, from which clothes
+may get their patterns.
 """
 import argparse
 import json
@@ -26,7 +27,7 @@ def turning(one, other):
 
 
 def seated(joints, rng):
-    """The same trunk and arms, upright or nearly, on a chair; lengths of bones stay."""
+    """The same trunk and arms, upright or nearly, on a chair; the bones of arms and legs keep their lengths."""
     out = joints.astype(float)
     hips = (out[AT["left_hip"]] + out[AT["right_hip"]]) / 2
     chest = (out[AT["left_shoulder"]] + out[AT["right_shoulder"]]) / 2
@@ -44,7 +45,8 @@ def seated(joints, rng):
         place = out[hip] + thigh * np.linalg.norm(out[knee] - out[hip]) / np.linalg.norm(thigh)
         foot = place + shin * np.linalg.norm(out[ankle] - out[knee]) / np.linalg.norm(shin)
         # Feet point where legs do, and lie on the floor, more or less.
-        step = np.linalg.norm(out[toe] - out[heel]) * turning(ahead, ahead + outwards * rng.normal(0.2, 0.2)) @ ahead
+        step = ahead + outwards * rng.normal(0.2, 0.2)
+        step *= np.linalg.norm(out[toe] - out[heel]) / np.linalg.norm(step)
         out[knee], out[heel] = place, foot - 0.25 * step - np.array([0, 0.06, 0])
         out[ankle], out[toe] = foot, out[heel] + step
         if rng.random() < AT_WORK:
@@ -80,7 +82,7 @@ def main():
         if rng.random() < SEATED:
             joints = seated(joints, rng)
             desks += [number] if rng.random() < DESKS else []
-        joints[:, [0, 2]] -= joints[mocap.LIFT23.index("left_hip"), [0, 2]]
+        joints[:, [0, 2]] -= joints[AT["left_hip"], [0, 2]]
         poses.append(np.round(joints, 4).tolist())
     images = json.loads(arguments.labels.read_text())["images"]
     photos = [image["file"] for number, image in enumerate(images) if number % HELD_OUT]

@@ -1,7 +1,7 @@
-"""Compares lifting networks and ways to train them, on the same data, views, steps and rate: `python -m posetrain.study STUDY.toml`.
+"""Compares lifting networks, and ways to train them: `python -m posetrain.study STUDY.toml`.
 
-Each row of the study is trained (a minute or ten each), scored on CMU's subjects 05, 08 and 14, and exported with a card that
-`evaluate lift --model` takes; what is there already is not trained again. The table is printed, and written beside them.
+Each row of the study is trained (some minutes), scored on CMU's subjects 05, 08 and 14, and exported; causal networks with a card that
+`evaluate lift --model` takes. Rows that have their scores are not trained again. The table is printed, and written beside them.
 """
 import argparse
 import json
@@ -9,187 +9,203 @@ import re
 import tomllib
 from pathlib import Path
 
-import numpy as np
 import torch
+from torch.nn import functional
 
 from . import factorization, mocap, pairs
 from .export import export_energy, export_windows
 from .lifting import BONES, LiftNet, laplace
-from .loop import fit, tensor
+from .loop import DEVICE, fit, steps_done, tensor
 from .networks import AttentionNet, StrideNet
 from .plausible import Plausible, turned
-from .train_lifting import LIMBS, aligned, errors_of, lifting
+from .train_lifting import LIMBS, errors_of, lifting
 from .views import Views
 
 NETWORKS = {"tcn": LiftNet, "attention": AttentionNet, "strides": StrideNet}
+METRES = 10  # weight of a metre in the losses here, as in `laplace`
 
 
-def network(row):
-    return NETWORKS[row["network"]](dropout=row["dropout"], **row.get("shape", {}))
+def supervised(net, drawn, step):
+    x, poses, known = map(tensor, drawn)
+    loss, error = laplace(net.every(x), poses, known)
+    return loss, {"error, mm": 1000 * error.item()}
 
 
-def losses(row, labelled, unlabelled, frames, ahead, errors):
-    """`batch(windows)` and `loss_of(net, drawn)` of a row, and a discriminator where it has one."""
-    count, seed = row["batch"], row["seed"]
-    views = lambda clips, seed: Views(clips, frames, errors if row.get("noise") else None, seed, ahead, lens=0, hidden=row.get("hidden", 0))
-    supervised, single, double = views(labelled, seed), views(unlabelled, seed + 1), views(unlabelled, seed + 2)
+def bone_lengths(poses, known):
+    """Mean lengths of the bones both of whose ends are known, and of which bones there are some."""
+    one, other = (list(ends) for ends in zip(*BONES))
+    both = (known[..., one] & known[..., other]).float()
+    lengths = torch.linalg.vector_norm(poses[..., one, :] - poses[..., other, :], dim=-1)
+    seen = both.sum((0, 1))
+    return (lengths * both).sum((0, 1)) / seen.clamp(min=1), seen > 0
 
-    def known(net, drawn):
-        x, poses, weight = map(tensor, drawn)
-        return laplace(net.every(x), poses, weight)[0], poses
 
-    def plain(net, drawn):
-        loss, _ = known(net, drawn)
+def half_supervised(weight):
+    """Besides poses, 2D of which no poses are known: bones must be as long as those that are known, and joints where they are seen
+    (Pavllo et al. 2019, section 4; joints lie on their rays here, and sizes hang on that, so that there is no trajectory network)."""
+    def loss_of(net, drawn, step):
+        loss, shown = supervised(net, drawn[0], step)
+        _, poses, known = map(tensor, drawn[0])
+        x, _, there = map(tensor, drawn[1])
+        told, root = net.placed(x)
+        (wanted, some), (got, of) = bone_lengths(poses, known), bone_lengths(told[..., :3], there)
+        bones = (got - wanted).abs()[some & of].mean()
+        return loss + weight * METRES * (bones + pairs.off(told[..., :3] + root[..., None, :], net.asked(x))), \
+            shown | {"bones, mm": 1000 * bones.item()}
+    return loss_of
+
+
+def on_device(drawn):
+    """Pairs of views as tensors."""
+    return [tuple(map(tensor, camera)) for camera in drawn[:2]] + [tensor(part) for part in drawn[2:]]
+
+
+def two_views(weight):
+    """Besides poses: those of two views must agree (Cheng et al. 2020, equation 2)."""
+    def loss_of(net, drawn, step):
+        pair = on_device(drawn)
+        losses, errors = zip(*(laplace(net.every(x), poses, known) for x, poses, known, _ in pair[:2]))
+        apart = pairs.agree(net, pair)
+        return sum(losses) / 2 + weight * METRES * apart, {"error, mm": 500 * sum(errors).item(), "views apart, mm": 1000 * apart.item()}
+    return loss_of
+
+
+def without_poses(warm):
+    """Pairs of views and nothing else (`posetrain.pairs`)."""
+    def loss_of(net, drawn, step):
+        loss = pairs.loss(net, on_device(drawn), step < warm)
         return loss, {"loss": loss.item()}
-    batch = lambda windows: supervised.batch(count, windows)
-    if row.get("plausible"):
-        return batch, *adversary(row, known)
-    if row.get("unlabelled"):  # section 4 of Pavllo et al. (2019)
-        def half(net, drawn):
-            loss, poses = known(net, drawn[0])
-            x = tensor(drawn[1][0])
-            told, root = net.placed(x)
-            lengths = lambda poses: torch.stack([torch.linalg.vector_norm(poses[..., a, :] - poses[..., b, :], dim=-1).mean() for a, b in BONES])
-            of_bones = (lengths(told[..., :3]) - lengths(poses)).abs().mean()
-            of_views = pairs.off(told[..., :3] + root[..., None, :], net.asked(x))
-            return loss + row["unlabelled"] * 10 * (of_views + of_bones), {"loss": loss.item(), "bones, mm": 1000 * of_bones.item()}
-        return lambda windows: (supervised.batch(count, windows), single.batch(count, windows)), half, None
-    if row.get("views"):  # the multi-view loss, besides what is known
-        def both(net, drawn):
-            pair = [tuple(map(tensor, camera)) for camera in drawn[:2]] + [tensor(part) for part in drawn[2:]]
-            loss = sum(laplace(net.every(x), poses, weight)[0] for x, poses, weight, _ in pair[:2]) / 2
-            apart = pairs.agree(net, pair)
-            return loss + row["views"] * 10 * apart, {"loss": loss.item(), "views apart, mm": 1000 * apart.item()}
-        return lambda windows: double.pairs(count // 2, windows), both, None
-    if row.get("pairs"):
-        steps = iter(range(10 ** 9))
+    return loss_of
 
-        def drawn(windows):
-            one, other, turn, place = double.pairs(count // 2, windows)
-            if row["pairs"] == "given":
-                return one, other, turn, place
-            turn, place, found = pairs.stand(one, other, place)
+
+def adversarial(judge, optimiser, weight):
+    """Besides poses: a discriminator must take what is told for motions of mocap (Cheng et al. 2020, equations 5 and 6)."""
+    yes = lambda says: functional.softplus(-says).mean()
+    no = lambda says: functional.softplus(says).mean()
+
+    def loss_of(net, drawn, step):
+        x, poses, known = map(tensor, drawn)
+        told = net.every(x)
+        loss, error = laplace(told, poses, known)
+        whole = known[:, :, LIMBS].all(-1).all(-1)
+        with torch.autocast(DEVICE.type, enabled=False):
+            real, fake = turned(poses[whole]), turned(told[whole, ..., :3].float())
+            judged = yes(judge(real)) + no(judge(fake.detach()))
+            optimiser.zero_grad(), judged.backward(), optimiser.step()
+            fooled = yes(judge(fake))
+        return loss + weight * fooled, {"error, mm": 1000 * error.item(), "judged": judged.item(), "fooled": fooled.item()}
+    return loss_of
+
+
+def found_pairs(views, count, windows):
+    """Pairs of views, of which cameras are found from the joints (`pairs.stand`)."""
+    while True:
+        one, other, _, place = views.pairs(count, windows)
+        turn, place, found = pairs.stand(one, other, place)
+        if found.any():
             of = lambda parts: tuple(part[found] for part in parts)
             return of(one), of(other), turn[found], place[found]
 
-        def blind(net, drawn):
-            pair = [tuple(map(tensor, camera)) for camera in drawn[:2]] + [tensor(part) for part in drawn[2:]]
-            loss = pairs.loss(net, pair, warm=next(steps) < row["warm"])
-            return loss, {"loss": loss.item()}
-        return drawn, blind, None
-    return batch, plain, None
 
-
-def adversary(row, known):
-    """The loss of training against a discriminator of motions (Cheng et al. 2020, equations 5 and 6), and the discriminator."""
+def train_row(row, out, clips, errors):
+    """Trains the network of a row."""
     torch.manual_seed(row["seed"])
-    judge = Plausible(row["windows"], temporal=row["plausible"] == "temporal")
-    optimiser = torch.optim.Adam(judge.parameters(), 2e-4, betas=(0.5, 0.99))
-    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    net = NETWORKS[row["network"]](dropout=row["dropout"], **row.get("shape", {}))
+    checkpoint = out / f"{row['slug']}.pt"
+    seed = 1000 * row["seed"] + steps_done(checkpoint)
+    torch.manual_seed(seed)
+    few = max(round(row["labels"] * len(clips)), 1)
+    order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(row["seed"])).tolist()
+    views = lambda clips, seed: Views(clips, net.frames, errors if row["noise"] else None, seed, net.ahead, lens=0, late=0,
+                                      hidden=row["hidden"])
+    known, count, judge, also = views([clips[n] for n in order[:few]], seed), row["batch"], None, {}
+    batch, loss_of = (lambda windows: known.batch(count, windows)), supervised
+    match row["method"]:
+        case "supervised":
+            pass
+        case "half-supervised":
+            flat = views([clips[n] for n in order[few:]], seed + 1)
+            batch, loss_of = lambda windows: (known.batch(count, windows), flat.batch(count, windows)), half_supervised(row["weight"])
+        case "two views":
+            batch, loss_of = lambda windows: known.pairs(count // 2, windows), two_views(row["weight"])
+        case "pairs":
+            batch, loss_of = lambda windows: known.pairs(count // 2, windows), without_poses(row["warm"])
+        case "found pairs":
+            batch, loss_of = lambda windows: found_pairs(known, count // 2, windows), without_poses(row["warm"])
+        case "adversarial":
+            judge = Plausible(row["windows"], row["temporal"]).to(DEVICE)
+            optimiser = torch.optim.Adam(judge.parameters(), 2e-4, betas=(0.5, 0.99))
+            loss_of, also = adversarial(judge, optimiser, row["weight"]), {"judge": judge, "judge's optimiser": optimiser}
+        case other:
+            raise SystemExit(f"row {row['slug']}: there is no method {other!r}")
+    recipe = {"rate": row["rate"], "decay": 1e-4, "cycles": [[[row["windows"], row["steps"]]]]}
+    return fit(net, recipe, checkpoint, batch, loss_of, every=400, also=also), judge
 
-    def loss_of(net, drawn):
-        x, poses, weight = map(tensor, drawn)
-        told = net.every(x)
-        loss, _ = laplace(told, poses, weight)
-        whole = weight[:, :, LIMBS].all(-1).all(-1)
-        with torch.autocast("cpu", enabled=False):
-            real, fake = turned(poses[whole]), turned(told[whole, ..., :3].float())
-            says = judge(real), judge(fake.detach())
-            judged = bce(says[0], torch.ones_like(says[0])) + bce(says[1], torch.zeros_like(says[1]))
-            optimiser.zero_grad(), judged.backward(), optimiser.step()
-            says = judge(fake)
-            fooled = bce(says, torch.ones_like(says))
-        return loss + row.get("plausible_weight", 0.1) * fooled, {"loss": loss.item(), "judged": judged.item(), "fooled": fooled.item()}
-    return loss_of, judge
 
-
-def split(clips, share, seed):
-    """A part of the clips whose poses are known, and those of which only 2D is."""
-    if share == 1:
-        return clips, clips
-    order = np.random.default_rng(seed).permutation(len(clips))
-    few = max(round(share * len(clips)), 1)
-    return [clips[n] for n in order[:few]], [clips[n] for n in order[few:]]
-
-
-def run(row, out, train, held, errors):
-    """Trains and scores one row, or reads what it had."""
-    path = out / f"{row['slug']}.json"
+def run(row, out, clips, held, errors):
+    """Trains and scores a row, or reads the scores that it had."""
+    path = out / f"{row['slug']}.scores.json"
     if path.exists():
-        return json.loads(path.read_text())
-    torch.manual_seed(row["seed"])
+        told = json.loads(path.read_text())
+        if told["row"] != row:
+            raise SystemExit(f"{path} is of another setting of this row: remove it, and {row['slug']}.pt, to train it again")
+        return told
+    score = lambda lift, net, **how: errors_of(lift, Views(held, net.frames, seed=5, ahead=net.ahead, lens=0, late=0, **how), strides=(2,))
     if row["network"] == "factorization":
-        net = factorization.train(row, [clip for clip in train if clip.known.all()])
-        views = Views(held, 1, seed=5, lens=0, late=0)
-        after, plain = [], []
-        for _ in range(6):
-            x, target, _ = views.batch(512, strides=(2,))
-            got, want = factorization.lift(net, x)[:, LIMBS], target[:, 0, LIMBS]
-            after.append(np.linalg.norm(aligned(got, want) - want, axis=-1).mean())
-            size = np.linalg.norm(want, axis=-1).sum(-1) / np.linalg.norm(got, axis=-1).sum(-1)
-            plain.append(np.linalg.norm(got * size[:, None, None] - want, axis=-1).mean())
-        told = {"exact": [1000 * float(np.mean(plain)), 1000 * float(np.mean(after))]}
+        net = factorization.train(row, [clip for clip in clips if clip.known.all()])
+        told = {"frames": 1, "exact": [None, score(lambda x: factorization.lift(net, x), net)[1]]}
     else:
-        net = network(row)
-        labelled, unlabelled = split(train, row.get("labels", 1), row["seed"])
-        batch, loss_of, judge = losses(row, labelled, unlabelled, net.frames, net.ahead, errors)
-        recipe = {"rate": row["rate"], "decay": 1e-4, "cycles": [[[row["windows"], row["steps"]]]]}
-        net = fit(net, recipe, out / f"{row['slug']}.pt", batch, loss_of, every=400)
+        net, judge = train_row(row, out, clips, errors)
+        of = lambda **how: score(lifting(net), net, **how)
+        told = {"frames": net.frames, "exact": of(), "hidden": of(hidden=0.2), "noise": of(errors=errors)}
+        plain, aligned = told["exact"]
+        export_windows(net, row["slug"], out, f"MPJPE {plain:.1f} mm, P-MPJPE {aligned:.1f} mm over twelve limb joints: CMU subjects 05, "
+                       "08, 14, exact 2D")
         if judge:
             export_energy(judge, out / f"{row['slug']}-energy.onnx")
-        views = lambda **how: Views(held, net.frames, seed=5, ahead=net.ahead, lens=0, late=0, **how)
-        of = lambda views: errors_of(lifting(net), views, strides=(2,))
-        told = {"exact": of(views()), "hidden": of(views(hidden=0.2)), "noise": of(views(errors=errors))}
-        export_windows(net, row["slug"], out, f"MPJPE {told['exact'][0]:.1f} mm, P-MPJPE {told['exact'][1]:.1f} mm over twelve limb joints: CMU "
-                       "subjects 05, 08, 14, exact 2D")
-    told["weights"] = sum(p.numel() for p in net.parameters())
+    told |= {"weights": sum(part.numel() for part in net.parameters()), "row": row}
     path.write_text(json.dumps(told))
     return told
 
 
 def table(rows, results):
-    lines = ["| network | weights | MPJPE mm | P-MPJPE mm | joints masked | with noise | against |", "|---|---|---|---|---|---|---|"]
+    lines = ["| | frames | weights | MPJPE mm | P-MPJPE mm | joints masked, MPJPE mm | with noise, MPJPE mm | compared |",
+             "|---|---|---|---|---|---|---|---|"]
+    measures = {"MPJPE": ("exact", 0), "P-MPJPE": ("exact", 1), "masked": ("hidden", 0)}
+    cell = lambda numbers, n: f"{numbers[n]:.1f}" if numbers and numbers[n] is not None else ""
     for row in rows:
-        told = results.get(row["slug"])
-        if told is None:
+        if not (told := results.get(row["slug"])):
             continue
-        other = results.get(row.get("against"))
-        by = row.get("by", "exact")
-        number = 1 if row.get("aligned") else 0
-        ratio = f"{told[by][number] / other[by][number]:.2f} × {row['against']}" if other else ""
-        cell = lambda name: f"{told[name][0]:.1f}" if name in told else ""
-        lines.append(f"| {row['name']} | {told['weights'] / 1e6:.2f} M | {told['exact'][0]:.1f} | {told['exact'][1]:.1f} | {cell('hidden')} "
-                     f"| {cell('noise')} | {ratio} |")
+        ratio, (condition, number) = "", measures[row["measure"]]
+        if other := results.get(row.get("against")):
+            ratio = f"{told[condition][number] / other[condition][number]:.2f} × {row['against']} ({row['measure']})"
+        lines.append(f"| {row['name']} (`{row['slug']}`) | {told['frames']} | {told['weights'] / 1e6:.2f} M | {cell(told['exact'], 0)} "
+                     f"| {cell(told['exact'], 1)} | {cell(told.get('hidden'), 0)} | {cell(told.get('noise'), 0)} | {ratio} |")
     return "\n".join(lines)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("work/study"), help="checkpoints, networks and the table (git-ignored)")
-    parser.add_argument("--only", help="rows whose names this regular expression finds")
+    parser.add_argument("--out", type=Path, default=Path("work/study"), help="checkpoints, networks, scores and the table (git-ignored)")
+    parser.add_argument("--only", help="train the rows whose slugs this regular expression finds")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="in place of what the study says, for every row")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     study = tomllib.loads(arguments.study.read_text())
     common = {key: value for key, value in study.items() if key != "rows"}
-    changed = tomllib.loads("\n".join(arguments.set))
-    rows = [common | row | changed for row in study["rows"]]
-    for row in rows:
-        row.setdefault("name", row["slug"])
+    rows = [common | row | tomllib.loads("\n".join(arguments.set)) for row in study["rows"]]
     arguments.out.mkdir(parents=True, exist_ok=True)
-    train, held = mocap.load(common["data"], "train"), mocap.load(common["data"], "subjects")
+    clips, held = mocap.load(common["data"], "train"), mocap.load(common["data"], "subjects")
     errors, results = json.loads(Path(common["errors"]).read_text()), {}
     for row in rows:
-        if arguments.only is None or re.search(arguments.only, row["slug"]):
+        wanted = arguments.only is None or re.search(arguments.only, row["slug"])
+        if wanted or (arguments.out / f"{row['slug']}.scores.json").exists():
             print(row["slug"], flush=True)
-            results[row["slug"]] = run(row, arguments.out, train, held, errors)
-        elif (done := arguments.out / f"{row['slug']}.json").exists():
-            results[row["slug"]] = json.loads(done.read_text())
-        told = table(rows, results)
-        (arguments.out / "table.md").write_text(told + "\n")
-    print(told)
+            results[row["slug"]] = run(row, arguments.out, clips, held, errors)
+            (arguments.out / "table.md").write_text(table(rows, results) + "\n")
+    print(table(rows, results))
 
 
 if __name__ == "__main__":

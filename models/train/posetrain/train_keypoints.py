@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import torch
 
-from .loop import DEVICE, fit, pixels, platt, tensor
+from .loop import DEVICE, fit, pixels, platt, steps_done, tensor
 from .photos import MIRROR25, Figures, Photos, Rendered, affine, into_crop, outline, recolour, warp
 from .start import take_up
 from .vision import KeypointNet, cross_entropy, near
@@ -41,8 +41,8 @@ class Crops:
         if self.rng.random() < 0.5:
             canvas = cv2.GaussianBlur(canvas, (0, 0), 2)
         marks = self.figures.draw(canvas, np.array([144., 144.]), self.rng.uniform(150, 240))
-        low, high = marks[:, :2].min(0), marks[:, :2].max(0)
-        return canvas, np.r_[low - 8, high + 8], marks, False, None
+        seen = marks[marks[:, 2] > 0, :2]  # a detector's box is around what can be seen: not around legs behind a desk
+        return canvas, np.r_[seen.min(0) - 8, seen.max(0) + 8], marks, False, None
 
     def one(self, size):
         rng = self.rng
@@ -63,12 +63,14 @@ class Crops:
         mirror = rng.random() < 0.5
         matrix = affine(centre, side, size, angle, aspect, mirror)
         fill = (114, 114, 114) if rng.random() < 0.7 else None
-        crop = warp(image, matrix, size, fill)
+        crop, points = warp(image, matrix, size, fill), into_crop(matrix, marks[:, :2])
         if mask is not None and rng.random() < ELSEWHERE:
             share = outline(mask, box, matrix, size)
             crop = (recolour(crop, rng) * share + self.photos.background(size, rng) * (1 - share)).astype(np.uint8)
+            # Joints that were cut away with the wall are hidden now.
+            x, y = np.round(points).astype(int).clip(0, size - 1).T
+            weight = np.where(share[y, x, 0] > 0.5, weight, np.minimum(weight, GUESS_WEIGHT))
         crop = recolour(crop, rng)
-        points = into_crop(matrix, marks[:, :2])
         apart = np.hypot(SHARP, apart * size / side / STRIDE)
         if mirror:
             points, weight, apart = points[MIRROR25], weight[MIRROR25], apart[MIRROR25]
@@ -188,14 +190,15 @@ def calibrate(net, recipe, batches=60):
 def train(recipe, work):
     torch.manual_seed(0)
     cv2.setNumThreads(1)
-    crops = Crops(recipe, 100)
+    checkpoint = Path(work) / "keypoints.pt"
+    crops = Crops(recipe, 100 + steps_done(checkpoint))
 
-    def loss_of(net, drawn):
+    def loss_of(net, drawn, step):
         images, target, weight = drawn
         loss = cross_entropy(net(pixels(images)), tensor(target), tensor(weight))
         return loss, {"loss": loss.item()}
 
-    held, net, step, checkpoint = HeldOut(recipe), KeypointNet().to(DEVICE), 0, Path(work) / "keypoints.pt"
+    held, net, step = HeldOut(recipe), KeypointNet().to(DEVICE), 0
     if (start := recipe.get("start")) and not checkpoint.exists():
         take_up(net, start, pixels(crops.batch(64, recipe["size"])[0]))
         step = start["step"]

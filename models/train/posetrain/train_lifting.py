@@ -7,7 +7,7 @@ import torch
 
 from . import mocap
 from .lifting import LiftNet, laplace
-from .loop import fit, tensor
+from .loop import fit, steps_done, tensor
 from .views import Views
 
 
@@ -66,11 +66,11 @@ def train(recipe, work):
     torch.manual_seed(recipe.get("seed", 0))
     net, checkpoint, held = network(recipe), Path(work) / "lifting.pt", mocap.load(recipe["data"], "subjects")
     errors = json.loads(Path(recipe["errors"]).read_text())
-    first = torch.load(checkpoint, weights_only=False, map_location="cpu")["step"] if checkpoint.exists() else 0
+    first = steps_done(checkpoint)
     torch.manual_seed(recipe.get("seed", 0) + first)  # other joints are dropped after a break
     views = Views(motions(recipe), net.frames, errors, seed=first)
 
-    def loss_of(net, drawn):
+    def loss_of(net, drawn, step):
         sequences, poses, known = map(tensor, drawn)
         loss, error = laplace(net.every(sequences), poses, known)
         return loss, {"error, mm": 1000 * error.item()}

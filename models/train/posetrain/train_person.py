@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from .loop import DEVICE, fit, pixels, platt, tensor
+from .loop import DEVICE, fit, pixels, platt, steps_done, tensor
 from .masks import WINDOW
 from .photos import Figures, Photos, Rendered, affine, into_crop, lay, outline, recolour, warp
 from .start import take_up
@@ -50,16 +50,17 @@ class Scenes:
         matrix = affine((box[:2] + box[2:4]) / 2, window * long / height, window, rng.normal(0, 0.1), mirror=rng.random() < 0.5)
         share = outline(self.photos.masks[i, k], box, matrix, window)
         guest = recolour(warp(self.photos.images[i], matrix, window, None), rng)
-        corner = np.round(rng.uniform(-0.2, 1.2 - window / size) * size).astype(int)
+        corner = np.round(rng.uniform(0, size) - window / 2).astype(int)
         lay(image, guest * share, share, corner)
         half = (box[2:4] - box[:2]) / 2 * height / long
         middle = corner + (window - 1) / 2
         own = np.clip(np.r_[middle - half, middle + half], 0, np.r_[size, size])
+        shown = (own[2:] - own[:2]).prod() / (4 * half.prod())
         for n, (other, sure, marks) in enumerate(people):
             shared = np.clip(np.minimum(own[2:], other[2:]) - np.maximum(own[:2], other[:2]), 0, None).prod()
             if shared > COVERED * (other[2:] - other[:2]).prod():
                 people[n] = other, min(sure, 0.2), marks
-        people.append((own, 1.0, None))
+        people.append((own, 1.0 if shown > 0.4 else 0.2, None))
 
     def single(self, size):
         rng = self.rng
@@ -70,7 +71,8 @@ class Scenes:
             height, width = image.shape[:2]
             for _ in range(rng.integers(1, 3)):
                 centre = np.array([rng.uniform(.2, .8) * width, rng.uniform(.3, .7) * height])
-                marks = self.figures.draw(image, centre, rng.uniform(.25, .95) * height)[:, :2]
+                marks = self.figures.draw(image, centre, rng.uniform(.25, .95) * height)
+                marks = marks[marks[:, 2] > 0, :2]  # a detector's box is around what can be seen: not around legs behind a desk
                 pad = 0.06 * max(marks.max(0) - marks.min(0))
                 people.append((np.r_[marks.min(0) - pad, marks.max(0) + pad], 1.0, None))
         else:
@@ -180,9 +182,10 @@ def calibrate(net, recipe, pictures=480):
 def train(recipe, work):
     torch.manual_seed(0)
     cv2.setNumThreads(1)
-    scenes = Scenes(recipe, 100)
+    checkpoint = Path(work) / "person.pt"
+    scenes = Scenes(recipe, 100 + steps_done(checkpoint))
 
-    def loss_of(net, drawn):
+    def loss_of(net, drawn, step):
         pictures, target, weight, box, inside = drawn
         output, inside = net(pixels(pictures)).float(), tensor(inside)
         overlap = giou(boxes_of(output[:, :4]), tensor(box))
@@ -190,7 +193,7 @@ def train(recipe, work):
         found = focal(output[:, 4], tensor(target), tensor(weight))
         return found + 2 * located, {"found": found.item(), "located": located.item()}
 
-    net, step, checkpoint = PersonNet().to(DEVICE), 0, Path(work) / "person.pt"
+    net, step = PersonNet().to(DEVICE), 0
     if (start := recipe.get("start")) and not checkpoint.exists():
         take_up(net, start, pixels(scenes.batch(64, recipe["size"])[0]))
         step = start["step"]

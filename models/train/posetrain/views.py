@@ -20,6 +20,7 @@ FEATURES = 23 * 3 + 5
 SCALE = 0.12  # a usual one: a person of 0.5 m about their centre, 4 m away
 SEEN = 0.2  # `src/lift/window.rs` leaves joints out that are less sure
 RAYLEIGH_MEDIAN = 1.177  # of the length of a vector of two unit normals
+FEWEST = 3  # joints of a frame, in `src/lift/window.rs` as well
 FIRST_STEP = 1 / 30  # seconds; the first frame of a person has none before it
 
 
@@ -36,7 +37,19 @@ def normalise(rays, seen, confidence, seconds):
 
     Each frame is scaled by its own spread, so that its features depend on it and the frame before only. The last five channels
     tell how centre and scale move, the time step, and how large the person appears (which is how strong the perspective is).
+
+    A frame of fewer than `FEWEST` joints, which users' windows leave out, tells of none and is looked at as the last that had more.
     """
+    enough = seen.sum(-1) >= FEWEST
+    seen = seen & enough[..., None]
+    frame = np.arange(seen.shape[1])
+    last = np.maximum.accumulate(np.where(enough, frame, -1), 1)
+    last = np.where(last < 0, enough.argmax(1)[:, None], last)
+    since = last[:, :-1]  # the frame before, or the last one with joints
+    seconds = seconds.copy()
+    passed = np.cumsum(seconds, 1)
+    gap = passed[:, 1:] - np.take_along_axis(passed, since, 1)
+    seconds[:, 1:] = np.where(since < frame[:-1], np.clip(gap, 1 / 120, 0.15), seconds[:, 1:])
     weight = seen.astype(np.float32)
     torso = weight[:, :, TORSO]
     choice = np.zeros_like(weight)
@@ -45,10 +58,12 @@ def normalise(rays, seen, confidence, seconds):
     choice /= np.maximum(choice.sum(-1, keepdims=True), 1)
     ahead = lambda flat: np.concatenate([flat, np.ones_like(flat[..., :1])], -1)
     centre = ahead((rays * choice[..., None]).sum(2))
+    centre = np.take_along_axis(centre, last[..., None], 1)
     turn = turn_to_axis(centre).astype(np.float32)
     into = lambda turn, direction: (lambda p: p[..., :2] / np.maximum(p[..., 2:], .05))(direction @ np.swapaxes(turn, -1, -2))
     flat = into(turn, ahead(rays))
     scale = np.sqrt((weight * (flat ** 2).sum(-1)).sum(-1) / np.maximum(weight.sum(-1), 1)) + 1e-4
+    scale = np.take_along_axis(scale, last, 1)
     was, grown = np.zeros_like(centre[..., :2]), np.zeros_like(scale)
     was[:, 1:] = into(turn[:, 1:], centre[:, :-1, None])[:, :, 0]
     grown[:, 1:] = np.log(scale[:, 1:] / scale[:, :-1])
@@ -77,7 +92,8 @@ def masked(shape, share, rng, longest=40):
     during = lambda start, length: (frame >= start[..., None]) & (frame < (start + length)[..., None])
     out = (rng.random(shape) < share) | (rng.random((n, t, 1)) < share)
     length = lambda *shape: rng.integers(2, longest + 1, shape)
-    out |= (during(rng.integers(1 - longest, t, (n, joints)), length(n, joints)) & (rng.random((n, joints)) < share)[..., None]).transpose(0, 2, 1)
+    one = during(rng.integers(1 - longest, t, (n, joints)), length(n, joints)) & (rng.random((n, joints)) < share)[..., None]
+    out |= one.transpose(0, 2, 1)
     out |= (during(rng.integers(1 - longest, t, n), length(n)) & (rng.random(n) < share)[:, None])[..., None]
     return out
 
@@ -86,8 +102,8 @@ class Views:
     """Draws batches of sequences: windows of `frames` frames, several of which overlap in each.
 
     `errors` is how a detector errs (see `posetrain.errors`); without it joints are exact. The frame whose pose is asked for has `ahead`
-    others after it. The field of view is known to a factor of `lens`, as a logarithm; so many people come `late` into view; a part `hidden`
-    of the joints is masked as in Cheng et al. (2020), section 3.3."""
+    others after it. The field of view is known to a factor of `lens`, as a logarithm; so many people come `late` into view; joints are
+    masked as in Cheng et al. (2020), section 3.3, with a chance of `hidden` for each of its four kinds of masks."""
 
     def __init__(self, clips, frames=27, errors=None, seed=0, ahead=0, lens=0.12, late=0.15, hidden=0.0):
         self.rng, self.frames, self.errors = np.random.default_rng(seed), frames, errors
@@ -123,8 +139,9 @@ class Views:
         stride = np.minimum(rng.choice(strides, n), np.maximum(1, self.length[clip] // t))
         # One window may begin before its clip does; many of them would be of somebody who stands still.
         least = np.minimum(stride * (windows - 1), self.length[clip] - 1)
-        last = least + (rng.random(n) * (self.length[clip] - least)).astype(int)
-        index = np.maximum(last[:, None] - stride[:, None] * np.arange(t)[::-1], 0)  # a clip's start repeats its first frame
+        asked = least + (rng.random(n) * (self.length[clip] - least)).astype(int)  # the last frame whose pose is asked for
+        index = asked[:, None] + stride[:, None] * (np.arange(t) - (t - 1 - self.ahead))
+        index = np.clip(index, 0, self.length[clip][:, None] - 1)  # a clip's start repeats its first frame
         index = self.first[clip][:, None] + index
         world, known = self.joints[index], self.known[index[:, 0]]
 
@@ -154,13 +171,13 @@ class Views:
         features, turn = normalise(rays, seen, confidence, seconds)
         first = np.where(rng.random(n) < self.late, rng.integers(0, t, n), 0)
         target = target @ turn[:, asked].transpose(0, 1, 3, 2)
-        there = first[:, None] <= asked
+        there = (first[:, None] <= asked) & (seen[:, asked].sum(-1) >= FEWEST)
         return begin_late(features, first), target.astype(np.float32), known[:, None] & there[..., None], turn
 
     def stand(self, world):
         """Axes `(n, 3, 3)` and places `(n, 3)` of `n` random webcams before somebody: height, distance, where they look, roll."""
         rng, n = self.rng, len(world)
-        centre = world[:, -1, HIPS].mean(1)
+        centre = world[:, -1 - self.ahead, HIPS].mean(1)
         yaw = rng.uniform(0, 2 * np.pi, n)
         # Where webcams, and the cameras of `evaluate lift`, stand; tripods are tilted by more at times.
         distance, height = rng.uniform(1.2, 8, n), rng.uniform(0.5, 2.5, n)
