@@ -21,6 +21,7 @@ from .refining import COLUMNS, JOINTS
 from .views import FEATURES
 from .vision import KeypointNet, PersonNet, near
 
+MOTIONS = "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"
 
 def halve(model):
     """Stores large 32-bit initialisers as 16-bit ones followed by a cast."""
@@ -71,6 +72,17 @@ def image_input(size, fit):
             "type": "f32", "fit": fit}
 
 
+def sequence_input(frames, features):
+    return {"name": "sequence", "kind": "sequence", "frames": frames, "features": features}
+
+
+def save_card(card, path, recipe, metrics):
+    """Writes the card of a network beside it."""
+    card |= {"licence": "MIT OR Apache-2.0", "origin": f"models/train/recipes/{recipe}", "metrics": metrics,
+             "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+
+
 def streamed_apart(session, net, states, frames=60):
     """How far what a streaming lifter says of two people differs, at most, from what its windows say; the first frames repeated."""
     people = torch.randn(2, frames, FEATURES)
@@ -112,14 +124,10 @@ def export_windows(net, name, out, metric):
     _, _, apart = save(net, [torch.randn(1, net.frames, FEATURES)], ["sequence"], ["pose"], path)
     if apart > 1e-3:
         raise ValueError(f"{path} does not say what the network says: {apart:.2g} apart")
-    card = {"name": name, "task": "lift", "file": path.name, "joints": "lift23",
-            "input": {"name": "sequence", "kind": "sequence", "frames": net.frames, "features": FEATURES},
-            "decoder": {"kind": "lift", "output": "pose"}, "data": "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic",
-            "licence": "MIT OR Apache-2.0", "origin": "models/train/recipes/study.toml", "metrics": [metric],
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     # The crate has no frames that are yet to come.
     if not net.ahead:
-        path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+        save_card({"name": name, "task": "lift", "file": path.name, "joints": "lift23", "input": sequence_input(net.frames, FEATURES),
+                   "decoder": {"kind": "lift", "output": "pose"}, "data": MOTIONS}, path, "study.toml", [metric])
 
 
 def export_energy(judge, path):
@@ -142,13 +150,12 @@ def export(recipe, recipe_name, net, out):
         examples = [torch.zeros(1, FEATURES), *(torch.zeros(1, *shape) for shape in module.states)]
         states = [{"input": f"state_{n}", "output": f"next_{n}", "shape": shape} for n, shape in enumerate(module.states)]
         card |= {"joints": "lift23", "input": {"name": inputs, "kind": "frame", "features": FEATURES, "repeated": net.frames - 1},
-                 "decoder": {"kind": "lift", "output": "pose", "states": states},
-                 "data": "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"}
+                 "decoder": {"kind": "lift", "output": "pose", "states": states}, "data": MOTIONS}
     elif recipe["task"] == "refining":
         features = JOINTS * COLUMNS
         module, examples, inputs = net, [torch.zeros(1, net.frames, features)], "sequence"
-        card |= {"joints": "lift23", "input": {"name": inputs, "kind": "sequence", "frames": net.frames, "features": features},
-                 "decoder": {"kind": "refine", "output": "poses"}, "data": "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"}
+        card |= {"joints": "lift23", "input": sequence_input(net.frames, features),
+                 "decoder": {"kind": "refine", "output": "poses"}, "data": MOTIONS}
     elif recipe["task"] == "keypoints":
         size = recipe["size"]
         module, examples, inputs = Heatmaps(net), [torch.zeros(1, 3, size, size)], "image"
@@ -171,9 +178,7 @@ def export(recipe, recipe_name, net, out):
     plain, apart, torch_apart = save(module, examples, names, outputs, path, several, probe)
     if states:
         print(f"frame after frame and as windows apart by {streamed_apart(plain, net, states):.2g}")
-    card |= {"licence": "MIT OR Apache-2.0", "origin": f"models/train/recipes/{recipe_name}", "metrics": getattr(net, "metrics", []),
-             "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    (Path(out) / f"{name}.json").write_text(json.dumps(card, indent=2) + "\n")
+    save_card(card, path, recipe_name, getattr(net, "metrics", []))
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB; half-precision weights move the output by {apart:.2g}, ONNX by {torch_apart:.2g}")
 
 

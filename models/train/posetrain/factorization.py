@@ -9,11 +9,10 @@ from torch.nn import functional
 
 from .lifting import JOINTS
 from .loop import DEVICE, tensor
-from .mocap import LIFT23
+from .mocap import AT
 from .views import HIPS, Views
 
 LEVELS = (125, 60, 25, 10)  # codes, from the first level of the dictionary to the last
-AT = {name: joint for joint, name in enumerate(LIFT23)}
 
 
 def rodrigues(turn):

@@ -53,6 +53,12 @@ def draw(image, people):
     return image
 
 
+def save_sheet(tiles, across, path):
+    """Saves pictures of one size beside and below one another."""
+    tiles = tiles + [np.zeros_like(tiles[0])] * (-len(tiles) % across)
+    cv2.imwrite(str(path), cv2.vconcat([cv2.hconcat(tiles[i:i + across]) for i in range(0, len(tiles), across)]))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path)
@@ -90,8 +96,7 @@ def main():
                 print(f"{n}/{len(files)}", flush=True)
     json.dump({"joint_names": BODY25, "images": images}, arguments.out.open("w"))
     if arguments.sheet:
-        tiles += [np.zeros((200, 200, 3), np.uint8)] * (-len(tiles) % 8)
-        cv2.imwrite(str(arguments.sheet), cv2.vconcat([cv2.hconcat(tiles[i:i + 8]) for i in range(0, len(tiles), 8)]))
+        save_sheet(tiles, 8, arguments.sheet)
 
 
 if __name__ == "__main__":

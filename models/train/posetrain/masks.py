@@ -12,7 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .teachers import apply, square_crop, Teachers
+from .label import save_sheet
+from .teachers import Teachers, apply, square_crop
 
 SIDE = 96
 WINDOW = 1.3  # a mask's side in parts of the longer side of the box
@@ -49,9 +50,8 @@ def look(teachers, rgb, box, marks, scale, mirror):
     # BlazePose wants the hips in the middle and all of somebody around them.
     side = 2 * scale * np.abs(np.r_[known - centre, np.array([box[:2], box[2:4]]) - centre]).max()
     crop, photo_from_crop = square_crop(rgb, centre, side, 256, angle, mirror)
-    out = teachers.blazepose.run(None, {teachers.blazepose.get_inputs()[0].name: crop[None].astype(np.float32) / 255})
-    named = {o.name: v for o, v in zip(teachers.blazepose.get_outputs(), out)}
-    chance = 1 / (1 + np.exp(-named["Identity_2"].reshape(256, 256)))
+    named = teachers.blazepose_raw(crop)
+    chance = 1 / (1 + np.exp(-named["Identity_2"].reshape(256, 256).clip(-80, 80)))
     crop_from_photo = cv2.invertAffineTransform(photo_from_crop)
     crop_from_mask = crop_from_photo @ np.r_[window(box), [[0, 0, 1]]]
     mask = cv2.warpAffine(chance, crop_from_mask, (SIDE, SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
@@ -96,10 +96,11 @@ def main():
         for number, person in enumerate(entry["people"]):
             box = person["box"]
             if "keypoints" in person and max(box[2] - box[0], box[3] - box[1]) > LEAST:
-                image = cv2.imread(str(arguments.photos / entry["file"])) if image is None else image
                 if image is None:
-                    raise SystemExit(f"cannot read {arguments.photos / entry['file']}, which {arguments.labels} names")
-                rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+                    image = cv2.imread(str(arguments.photos / entry["file"]))
+                    if image is None:
+                        raise SystemExit(f"cannot read {arguments.photos / entry['file']}, which {arguments.labels} names")
+                    rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
                 found.append((number, cut_out(teachers, rgb, box, np.array(person["keypoints"])), box, image))
         return entry["file"], found
 
@@ -119,8 +120,7 @@ def main():
     np.savez_compressed(arguments.out, people=np.array(keys), masks=np.stack(masks), boxes=np.array(around, np.float32))
     print(f"{len(masks)} of {asked} people cut out")
     if arguments.sheet:
-        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % 10)
-        cv2.imwrite(str(arguments.sheet), cv2.vconcat([cv2.hconcat(tiles[i:i + 10]) for i in range(0, len(tiles), 10)]))
+        save_sheet(tiles, 10, arguments.sheet)
 
 
 def tile_of(image, photo_from_mask, mask):

@@ -14,6 +14,8 @@ LIFT23 = [
     "left_heel", "right_heel", "left_foot_index", "right_foot_index",
     "left_pinky", "right_pinky", "left_index", "right_index",
 ]
+AT = {name: joint for joint, name in enumerate(LIFT23)}
+LIMBS = list(range(AT["left_shoulder"], AT["right_ankle"] + 1))  # shoulders to wrists, hips to ankles: elsewhere skeletons differ
 RATE = 60
 
 # Joint of the file, and where on it the point sits (in the joint's own axes at rest: x left, y up, z ahead; metres).

@@ -124,6 +124,11 @@ def lay(canvas, light, share, corner):
         canvas[into] = light[part] + canvas[into] * (1 - share[part])
 
 
+def figures(recipe, seed):
+    """Who is put into photographs: people that the recipe names as rendered, or drawn ones."""
+    return Rendered(recipe["rendered"], seed) if "rendered" in recipe else Figures(recipe["mocap"], seed)
+
+
 class Rendered:
     """People of `render_people`, put before photographs: exact labels, any pose, hidden joints known."""
 

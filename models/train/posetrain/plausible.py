@@ -8,13 +8,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .mocap import LIFT23
+from .mocap import AT, LIFT23, LIMBS
 
-AT = {name: joint for joint, name in enumerate(LIFT23)}
 KCS_BONES = [(AT["left_hip"], AT["right_hip"]), (AT["left_shoulder"], AT["right_shoulder"])] + [
     (AT[f"{side}_{a}"], AT[f"{side}_{b}"]) for side in ("left", "right")
     for a, b in (("hip", "shoulder"), ("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))]
-BODY = list(range(3, 15))  # the joints that bones join
 INTERVAL = 3
 SLOPE = 0.2
 
@@ -27,7 +25,7 @@ class Plausible(nn.Module):
         super().__init__()
         self.frames, self.temporal = frames, temporal
         pairs = len(KCS_BONES) * (len(KCS_BONES) + 1) // 2
-        inputs = pairs * (2 if temporal else 1) + 3 * len(BODY)
+        inputs = pairs * (2 if temporal else 1) + 3 * len(LIMBS)
         reach = 3 if temporal else 1  # frames
         self.first, self.second = nn.Conv1d(inputs, channels, reach), nn.Conv1d(channels, channels, reach)
         self.last = nn.Linear(channels, 1)
@@ -45,7 +43,7 @@ class Plausible(nn.Module):
 
     def features(self, poses):
         spatial = self.chains(poses)[1][..., self.rows, self.columns]
-        parts = [spatial[:, INTERVAL:], 2 * poses[:, INTERVAL:, BODY].flatten(2)]
+        parts = [spatial[:, INTERVAL:], 2 * poses[:, INTERVAL:, LIMBS].flatten(2)]
         if self.temporal:
             parts.append(4 * (spatial[:, INTERVAL:] - spatial[:, :-INTERVAL]))
         return torch.cat(parts, -1).transpose(1, 2)
@@ -80,7 +78,7 @@ class Energy(nn.Module):
         of_first = functional.conv_transpose1d(of_second, net.second.weight) * leak(first)
         of_features = functional.conv_transpose1d(of_first, net.first.weight).transpose(1, 2)
 
-        pairs, body = len(net.rows), 3 * len(BODY)
+        pairs, body = len(net.rows), 3 * len(LIMBS)
         late = of_features[..., :pairs]
         early = torch.zeros_like(late)
         if net.temporal:
@@ -95,8 +93,8 @@ class Energy(nn.Module):
         both = of_spatial.matmul(spread.flatten(1)).unflatten(-1, (len(KCS_BONES), len(KCS_BONES)))
         gradient = bones.matmul(both).matmul(net.bones.T).transpose(-1, -2) / 0.3
         of_body = torch.cat([torch.zeros_like(before[..., :1]).expand(-1, -1, body), 2 * of_features[..., pairs:pairs + body]], 1)
-        place = torch.eye(len(LIFT23))[BODY]
-        return energy, gradient + of_body.unflatten(-1, (len(BODY), 3)).transpose(-1, -2).matmul(place).transpose(-1, -2)
+        place = torch.eye(len(LIFT23))[LIMBS]
+        return energy, gradient + of_body.unflatten(-1, (len(LIMBS), 3)).transpose(-1, -2).matmul(place).transpose(-1, -2)
 
 
 def turned(poses):

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from . import mocap
+from .mocap import AT
 from .photos import HELD_OUT
 
 SEATED, DESKS = 0.25, 0.7  # parts of everybody, and of those
 AT_WORK = 0.6  # the chance that an arm reaches forwards, as to a keyboard
-AT = {name: joint for joint, name in enumerate(mocap.LIFT23)}
 
 
 def turning(one, other):

@@ -18,6 +18,16 @@ def convolutions(path):
     return [(read(node.input[1]), read(node.input[2])) for node in graph.node if node.op_type == "Conv"]
 
 
+def begin(net, recipe, checkpoint, pictures):
+    """Takes `net` up where the recipe's `start` says, if there is one and no checkpoint yet; gives the steps that are done. `pictures()`
+    draws some."""
+    start = recipe.get("start")
+    if not start or checkpoint.exists():
+        return 0
+    take_up(net, start, pictures())
+    return start["step"]
+
+
 def take_up(net, start, pictures):
     """Gives `net` the weights of `start["file"]`, which `posetrain.export` wrote; `start["sha256"]` is that file's.
 

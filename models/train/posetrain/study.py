@@ -16,9 +16,10 @@ from . import factorization, mocap, pairs
 from .export import export_energy, export_windows
 from .lifting import BONES, LiftNet, laplace
 from .loop import DEVICE, fit, steps_done, tensor
+from .mocap import LIMBS
 from .networks import AttentionNet, StrideNet
 from .plausible import Plausible, turned
-from .train_lifting import LIMBS, errors_of, lifting
+from .train_lifting import errors_of, lifting
 from .views import HIPS, Views
 
 NETWORKS = {"tcn": LiftNet, "attention": AttentionNet, "strides": StrideNet}

@@ -75,11 +75,14 @@ class Teachers:
         order = MIRROR17 if mirror else list(range(17))
         return np.c_[points, out[:, 2]][order]
 
+    def blazepose_raw(self, crop):
+        """What BlazePose says of a crop of 256 pixels, by the names of its outputs."""
+        out = self.blazepose.run(None, {self.blazepose.get_inputs()[0].name: crop[None].astype(np.float32) / 255})
+        return {o.name: v for o, v in zip(self.blazepose.get_outputs(), out)}
+
     def blazepose_once(self, rgb, centre, side, angle, mirror):
         crop, photo_from_crop = square_crop(rgb, centre, side, 256, angle, mirror)
-        node = self.blazepose.get_inputs()[0]
-        out = self.blazepose.run(None, {node.name: crop[None].astype(np.float32) / 255})
-        named = {o.name: v for o, v in zip(self.blazepose.get_outputs(), out)}
+        named = self.blazepose_raw(crop)
         marks = named["Identity"].reshape(39, 5)
         points = apply(photo_from_crop, marks[:, :2] - 0.5)
         confidence = 1 / (1 + np.exp(-np.minimum(marks[:33, 3], marks[:33, 4])))

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from .loop import DEVICE, fit, pixels, platt, steps_done, tensor
-from .photos import MIRROR25, Figures, Photos, Rendered, affine, into_crop, outline, recolour, warp
-from .start import take_up
+from .photos import MIRROR25, Photos, affine, figures, into_crop, outline, recolour, warp
+from .start import begin
 from .vision import KeypointNet, cross_entropy, near
 
 STRIDE = 4
@@ -26,7 +26,7 @@ class Crops:
         self.rng = np.random.default_rng(seed)
         self.photos = Photos(recipe["labels"], recipe["photos"], held, recipe.get("masks"))
         if not held:
-            self.figures = Rendered(recipe["rendered"], seed) if "rendered" in recipe else Figures(recipe["mocap"], seed)
+            self.figures = figures(recipe, seed)
         self.share = 0 if held else recipe["figures"]
         weights = np.array([recipe["weights"].get(self.photos.sets[i], 1.0) for i, _ in self.photos.labelled])
         self.upto = np.cumsum(weights) / weights.sum()
@@ -198,10 +198,8 @@ def train(recipe, work):
         loss = cross_entropy(net(pixels(images)), tensor(target), tensor(weight))
         return loss, {"loss": loss.item()}
 
-    held, net, step = HeldOut(recipe), KeypointNet().to(DEVICE), 0
-    if (start := recipe.get("start")) and not checkpoint.exists():
-        take_up(net, start, pixels(crops.batch(64, recipe["size"])[0]))
-        step = start["step"]
+    held, net = HeldOut(recipe), KeypointNet().to(DEVICE)
+    step = begin(net, recipe, checkpoint, lambda: pixels(crops.batch(64, recipe["size"])[0]))
     net = fit(net, recipe, checkpoint, lambda size: crops.batch(recipe["batch"], size), loss_of, held.report,
               every=500, step=step)
     calibrate(net, recipe)

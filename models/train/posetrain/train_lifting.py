@@ -6,12 +6,11 @@ import numpy as np
 import torch
 
 from . import mocap
+from .mocap import LIMBS
 from .lifting import LiftNet, laplace
 from .loop import fit, steps_done, tensor
 from .views import Views
 
-
-LIMBS = list(range(3, 15))  # skeletons differ elsewhere
 
 
 def aligned(got, want):

@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from .loop import DEVICE, fit, pixels, platt, steps_done, tensor
 from .masks import WINDOW
-from .photos import Figures, Photos, Rendered, affine, into_crop, lay, outline, recolour, warp
-from .start import take_up
+from .photos import Photos, affine, figures, into_crop, lay, outline, recolour, warp
+from .start import begin
 from .vision import PersonNet, focal
 
 STRIDE = 8
@@ -25,7 +25,7 @@ class Scenes:
         self.rng = np.random.default_rng(seed)
         self.photos = Photos(recipe["labels"], recipe["photos"], held, recipe.get("masks"))
         if not held:
-            self.figures = Rendered(recipe["rendered"], seed) if "rendered" in recipe else Figures(recipe["mocap"], seed)
+            self.figures = figures(recipe, seed)
         self.share = 0 if held else recipe["figures"]
         self.cut_out, self.distorted = list(self.photos.masks), not held
 
@@ -193,10 +193,8 @@ def train(recipe, work):
         found = focal(output[:, 4], tensor(target), tensor(weight))
         return found + 2 * located, {"found": found.item(), "located": located.item()}
 
-    net, step = PersonNet().to(DEVICE), 0
-    if (start := recipe.get("start")) and not checkpoint.exists():
-        take_up(net, start, pixels(scenes.batch(64, recipe["size"])[0]))
-        step = start["step"]
+    net = PersonNet().to(DEVICE)
+    step = begin(net, recipe, checkpoint, lambda: pixels(scenes.batch(64, recipe["size"])[0]))
     net = fit(net, recipe, checkpoint, lambda size: scenes.batch(recipe["batch"], size), loss_of, step=step)
     calibrate(net, recipe)
     return net
