@@ -89,6 +89,16 @@ pub enum ModelError {
     },
 }
 
+impl ModelError {
+    /// That the card of the network of this name is not of its file, or not of what is asked of it.
+    pub(crate) fn mismatch(name: &str, error: impl Into<String>) -> ModelError {
+        ModelError::Mismatch {
+            name: name.into(),
+            error: error.into(),
+        }
+    }
+}
+
 /// The numbers that go into a network.
 #[derive(Clone, Copy, Debug)]
 pub enum Data<'a> {
@@ -236,10 +246,7 @@ impl Model {
     /// [`ModelError::Load`], or [`ModelError::Mismatch`] when the card's inputs or outputs are not the file's.
     pub fn load(&self, engine: &Engine, threads: usize) -> Result<Box<dyn Session>, ModelError> {
         let session = engine.load(&self.card.name, &self.onnx, threads)?;
-        let mismatch = |error| ModelError::Mismatch {
-            name: self.card.name.clone(),
-            error,
-        };
+        let mismatch = |error: String| ModelError::mismatch(&self.card.name, error);
         let inputs = session.inputs();
         let Some((_, shape)) = inputs
             .iter()

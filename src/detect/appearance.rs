@@ -4,7 +4,6 @@ use bevy::math::{Rect, Vec2};
 use image::RgbImage;
 
 use super::crop::{Cutter, Region};
-use super::person::mismatch;
 use crate::inference::{Batch, Decoder, Engine, Fit, InputForm, Model, ModelError, Session};
 use crate::looks::Looks;
 
@@ -30,13 +29,16 @@ impl AppearanceEstimator {
             ..
         } = card.input.form
         else {
-            return Err(mismatch(
+            return Err(ModelError::mismatch(
                 &card.name,
                 "a network for looks takes a crop around a person",
             ));
         };
         let Decoder::Embedding { output } = &card.decoder else {
-            return Err(mismatch(&card.name, "its decoder must be `embedding`"));
+            return Err(ModelError::mismatch(
+                &card.name,
+                "its decoder must be `embedding`",
+            ));
         };
         let session = model.load(engine, threads)?;
         Ok(AppearanceEstimator {

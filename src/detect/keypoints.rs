@@ -5,7 +5,6 @@ use image::RgbImage;
 
 use super::crop::{Cutter, Region};
 use super::decode::{self, RegressionRows};
-use super::person::mismatch;
 use crate::inference::{
     Batch, Decoder, Engine, Fit, Follow, InputForm, Model, ModelError, Session, Tensor,
 };
@@ -64,7 +63,7 @@ impl KeypointEstimator {
             ..
         } = card.input.form
         else {
-            return Err(mismatch(
+            return Err(ModelError::mismatch(
                 &card.name,
                 "a keypoint network takes a crop around a person",
             ));
@@ -73,7 +72,7 @@ impl KeypointEstimator {
             card.decoder,
             Decoder::Simcc { .. } | Decoder::Heatmap { .. } | Decoder::Regression { .. }
         ) {
-            return Err(mismatch(
+            return Err(ModelError::mismatch(
                 &card.name,
                 "its decoder must be `simcc`, `heatmap` or `regression`",
             ));
@@ -135,7 +134,7 @@ impl KeypointEstimator {
             .follow
             .map_or(0, |follow| follow.centre.max(follow.top) + 1);
         if points.len() < self.joints.len().max(followed) {
-            return Err(mismatch(
+            return Err(ModelError::mismatch(
                 &self.name,
                 "it gives fewer landmarks than its card names",
             ));

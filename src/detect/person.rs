@@ -35,7 +35,7 @@ impl PersonDetector {
             ..
         } = card.input.form
         else {
-            return Err(mismatch(
+            return Err(ModelError::mismatch(
                 &card.name,
                 "a person detector takes a letterboxed picture",
             ));
@@ -46,7 +46,7 @@ impl PersonDetector {
             person,
         } = &card.decoder
         else {
-            return Err(mismatch(
+            return Err(ModelError::mismatch(
                 &card.name,
                 "the only decoder for people is `yolox`",
             ));
@@ -99,7 +99,7 @@ impl PersonDetector {
             .ok_or_else(|| {
                 let shape = &rows[0].shape;
                 let error = format!("its output of {shape:?} is not the card's strides and class");
-                mismatch(&self.name, &error)
+                ModelError::mismatch(&self.name, &error)
             })?;
         let picture = Rect::from_corners(Vec2::splat(-0.5), extent - 0.5);
         Ok(boxes
@@ -114,12 +114,5 @@ impl PersonDetector {
             })
             .filter(|found| !found.bounds.is_empty())
             .collect())
-    }
-}
-
-pub(super) fn mismatch(name: &str, error: &str) -> ModelError {
-    ModelError::Mismatch {
-        name: name.into(),
-        error: error.into(),
     }
 }

@@ -31,10 +31,7 @@ impl SequenceNetwork {
         features: impl Fn(usize) -> usize,
     ) -> Result<Self, ModelError> {
         let card = &model.card;
-        let mismatch = |error: String| ModelError::Mismatch {
-            name: card.name.clone(),
-            error,
-        };
+        let mismatch = |error: String| ModelError::mismatch(&card.name, error);
         let InputForm::Sequence {
             frames,
             features: told,
@@ -87,8 +84,8 @@ pub(super) fn features_of(
     if told == made {
         return Ok(made);
     }
-    Err(ModelError::Mismatch {
-        name: card.name.clone(),
-        error: format!("{count} joints make {made} features a frame, the card says {told}"),
-    })
+    Err(ModelError::mismatch(
+        &card.name,
+        format!("{count} joints make {made} features a frame, the card says {told}"),
+    ))
 }

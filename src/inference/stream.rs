@@ -38,10 +38,7 @@ impl StreamNetwork {
         features: impl Fn(usize) -> usize,
     ) -> Result<Self, ModelError> {
         let card = &model.card;
-        let mismatch = |error: String| ModelError::Mismatch {
-            name: card.name.clone(),
-            error,
-        };
+        let mismatch = |error: String| ModelError::mismatch(&card.name, error);
         let InputForm::Frame {
             features: told,
             repeated,
