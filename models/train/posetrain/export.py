@@ -18,6 +18,7 @@ from torch import nn
 from .lifting import Streaming
 from .plausible import Energy
 from .refining import COLUMNS, JOINTS
+from .train_appearance import HIGH, WIDE
 from .views import FEATURES
 from .vision import KeypointNet, PersonNet, near
 
@@ -156,24 +157,29 @@ def export(recipe, recipe_name, net, out):
         module, examples, inputs = net, [torch.zeros(1, net.frames, features)], "sequence"
         card |= {"joints": "lift23", "input": sequence_input(net.frames, features),
                  "decoder": {"kind": "refine", "output": "poses"}, "data": MOTIONS}
+    elif recipe["task"] == "appearance":
+        module, examples, inputs = net, [torch.zeros(1, 3, HIGH, WIDE)], "image"
+        card |= {"input": image_input(WIDE, {"kind": "crop", "growth": 1.0, "pad": 114}) | {"height": HIGH},
+                 "decoder": {"kind": "embedding", "output": "looks"},
+                 "data": "people rendered by Bevy; photographs under free licences"}
     elif recipe["task"] == "keypoints":
         size = recipe["size"]
         module, examples, inputs = Heatmaps(net), [torch.zeros(1, 3, size, size)], "image"
         card |= {"joints": "body25", "input": image_input(size, {"kind": "crop", "growth": 1.25, "pad": 114}),
                  "decoder": {"kind": "heatmap", "output": "heatmaps"}, "data": "photographs under free licences, labelled by "
-                 "the agreement of MoveNet and BlazePose; people rendered and drawn from mocap"}
+                 "the agreement of MoveNet and BlazePose; people rendered in poses of mocap"}
     else:
         size = recipe["size"]
         module, examples, inputs = YoloxRows(net), [torch.zeros(1, 3, size, size)], "image"
         card |= {"input": image_input(size, {"kind": "letterbox", "pad": 114}),
                  "decoder": {"kind": "yolox", "output": "rows", "strides": [8], "person": 0},
-                 "data": "photographs under free licences, labelled by YOLOX-nano; people rendered and drawn from mocap"}
+                 "data": "photographs under free licences, labelled by YOLOX-nano; people rendered in poses of mocap"}
     path = Path(out) / card["file"]
     states = card["decoder"].get("states", [])
     names = [inputs, *(state["input"] for state in states)]
     outputs = [card["decoder"]["output"], *(state["output"] for state in states)]
     # Several people go through these networks at once.
-    several = recipe["task"] in ("keypoints", "lifting")
+    several = recipe["task"] in ("appearance", "keypoints", "lifting")
     probe = [torch.rand(example.shape) * (255 if inputs == "image" else 1) for example in examples]
     plain, apart, torch_apart = save(module, examples, names, outputs, path, several, probe)
     if states:
@@ -199,7 +205,7 @@ if __name__ == "__main__":
         net = train_lifting.network(recipe)
     else:
         net = KeypointNet() if recipe["task"] == "keypoints" else PersonNet()
-    net.load_state_dict(state.get("kept", state["net"]))
+    net.load_state_dict(state["kept"])
     net = net.to(DEVICE)
     if recipe["task"] in ("person", "keypoints"):
         importlib.import_module(f"posetrain.train_{recipe['task']}").calibrate(net, recipe)

@@ -1,12 +1,11 @@
 """The loop in which networks are trained: AdamW, cycles of the learning rate, a running average of the weights,
 and checkpoints from which it goes on."""
 import copy
-import queue
-import threading
 import time
 
 import numpy as np
 import torch
+from torch.utils import data
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -17,54 +16,36 @@ def halves():
     return torch.autocast(DEVICE.type, torch.bfloat16)
 
 
-class Prefetch:
-    """Runs `draw` on a thread of its own, a few batches ahead."""
+class Drawn(data.IterableDataset):
+    """What `draw` draws, without an end."""
 
-    def __init__(self, draw, ahead=3):
-        self.draw, self.line, self.over = draw, queue.Queue(ahead), threading.Event()
-        self.thread = threading.Thread(target=self.work, daemon=True)
-        self.thread.start()
+    def __init__(self, draw):
+        self.draw = draw
 
-    def work(self):
-        while not self.over.is_set():
-            try:
-                drawn = self.draw()
-            except Exception as error:  # whoever waits for a batch is told
-                drawn = error
-            while not self.over.is_set():
-                try:
-                    self.line.put(drawn, timeout=0.2)
-                    break
-                except queue.Full:
-                    continue
-            if isinstance(drawn, Exception):
-                return
+    def __iter__(self):
+        while True:
+            yield self.draw()
 
-    def next(self):
-        drawn = self.line.get()
-        if isinstance(drawn, Exception):
-            raise drawn
-        return drawn
 
-    def stop(self):
-        self.over.set()
-        self.thread.join()
+def line_of(draw, workers, reseed):
+    """Batches that so many processes draw ahead, each of which `reseed(number)` makes draw others; without any, drawn when asked for."""
+    how = {"multiprocessing_context": "fork", "worker_init_fn": reseed, "prefetch_factor": 3} if workers else {}
+    return iter(data.DataLoader(Drawn(draw), batch_size=None, num_workers=workers, **how))
 
 
 def pixels(images):
     """Pictures `(n, S, S, 3)` of bytes as a network takes them."""
-    return torch.from_numpy(images).to(DEVICE).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+    return torch.as_tensor(images).to(DEVICE).permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
 
 
 def tensor(array):
     """An array of numbers where the network is."""
-    return torch.from_numpy(array).to(DEVICE)
+    return torch.as_tensor(array).to(DEVICE)
 
 
 def average(kept, net, decay):
-    with torch.no_grad():
-        for a, b in zip(kept.state_dict().values(), net.state_dict().values()):
-            a.mul_(decay).add_(b, alpha=1 - decay) if a.dtype.is_floating_point else a.copy_(b)
+    both = [pair for pair in zip(kept.state_dict().values(), net.state_dict().values()) if pair[0].dtype.is_floating_point]
+    torch._foreach_lerp_(*zip(*both), 1 - decay)
 
 
 def platt(logit, right):
@@ -107,16 +88,16 @@ def steps_done(checkpoint):
     return torch.load(checkpoint, weights_only=False, map_location="cpu")["step"] if checkpoint.exists() else 0
 
 
-def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", every=200, step=0, also=None):
+def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", every=200, step=0, also=None, workers=1, reseed=None):
     """Trains `net` from `step` through `recipe["cycles"]` (see `stage`) and returns the average of its weights.
 
-    `batch(size)` draws, `loss_of(net, drawn, step)` gives the loss and the numbers to print, by name. `also`: what else is kept in
-    checkpoints, by name, as a discriminator and its optimiser.
+    `batch(size)` draws, on `workers` processes (see `line_of`); `loss_of(net, drawn, step)` gives the loss and the numbers to print, by
+    name. `also`: what else is kept in checkpoints, by name, as a discriminator and its optimiser.
     """
     also = also or {}
     net = net.to(DEVICE, memory_format=torch.channels_last)
     kept = copy.deepcopy(net)
-    optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=recipe.get("decay", 0.02))
+    optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=recipe.get("decay", 0.02), fused=True)
     cycles = recipe["cycles"]
     steps = sum(length for cycle in cycles for _, length in cycle)
     if checkpoint.exists():
@@ -126,28 +107,31 @@ def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", e
         for name, part in also.items():
             part.load_state_dict(state["also"][name])
         step = state["step"]
+    if DEVICE.type == "cuda":
+        net.compile(dynamic=False)
     began, running = time.time(), []
     while now := stage(step, cycles):
         size, _, until = now
-        line = Prefetch(lambda size=size: batch(size))
+        line = line_of(lambda size=size: batch(size), workers, reseed)
         while step < until:
             for group in optimiser.param_groups:
                 group["lr"] = recipe["rate"] * stage(step, cycles)[1]
+            drawn = next(line)
             with halves():
-                loss, shown = loss_of(net, line.next(), step)
+                loss, shown = loss_of(net, drawn, step)
             optimiser.zero_grad(), loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
             optimiser.step()
             step += 1
             average(kept, net, min(0.998, step / (step + 19)))
-            running.append(list(shown.values()))
+            running.append([torch.as_tensor(number).detach() for number in shown.values()])  # asked for later: that waits for the GPU
             if step % every == 0 or step == steps:
                 partial = checkpoint.with_suffix(".part")
                 torch.save({"net": net.state_dict(), "kept": kept.state_dict(), "optimiser": optimiser.state_dict(), "step": step,
                             "also": {name: part.state_dict() for name, part in also.items()}}, partial)
                 partial.replace(checkpoint)
-                means = ", ".join(f"{name} {mean:.3f}" for name, mean in zip(shown, np.mean(running, 0)))
+                means = ", ".join(f"{name} {np.mean([float(number) for number in numbers]):.3f}"
+                                  for name, numbers in zip(shown, zip(*running)))
                 print(f"step {step}/{steps} at {size}: {means}{report(kept, size)}; {time.time() - began:.0f} s", flush=True)
                 running = []
-        line.stop()
     return kept

@@ -104,8 +104,8 @@ def features(given, told, sigma):
 
 
 def loss(net, rows, origin, truth, known):
-    got = net(torch.from_numpy(rows)) + torch.from_numpy(origin)
-    want, weight = torch.from_numpy(truth), torch.from_numpy(known.astype(np.float32))[:, None, :, None]
+    got = net(torch.as_tensor(rows)) + torch.as_tensor(origin)
+    want, weight = torch.as_tensor(truth), torch.as_tensor(known).float()[:, None, :, None]
     off = (got - want).abs() * weight
     moved = ((got[:, 1:] - got[:, :-1]) - (want[:, 1:] - want[:, :-1])).abs() * weight
     return off.sum() / weight.expand_as(off).sum() + moved.sum() / weight.expand_as(moved).sum()

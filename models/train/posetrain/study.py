@@ -1,7 +1,9 @@
 """Compares lifting networks, and ways to train them: `python -m posetrain.study STUDY.toml`.
 
-Each row of the study is trained (some minutes), scored on CMU's subjects 05, 08 and 14, and exported; causal networks with a card that
-`evaluate lift --model` takes. Rows that have their scores are not trained again. The table is printed, and written beside them.
+Each row of the study is trained (some minutes) from each of its seeds, scored on CMU's subjects 05, 08 and 14, and exported; causal networks
+with a card that `evaluate lift --model` takes. Rows that have their scores are not trained again: several processes may share the work
+by `--only` and `--set 'seeds=[1]'`. The table of all that is scored is printed, and written beside them: means, and the standard deviation
+of seeds where there are some.
 """
 import argparse
 import json
@@ -9,6 +11,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -29,7 +32,7 @@ METRES = 10  # weight of a metre in the losses here, as in `laplace`
 def supervised(net, drawn, step):
     x, poses, known = map(tensor, drawn)
     loss, error = laplace(net.every(x), poses, known)
-    return loss, {"error, mm": 1000 * error.item()}
+    return loss, {"error, mm": 1000 * error}
 
 
 def bone_lengths(poses, known):
@@ -52,7 +55,7 @@ def half_supervised(weight):
         (wanted, some), (got, of) = bone_lengths(poses, known), bone_lengths(told[..., :3], there)
         bones = (got - wanted).abs()[some & of].mean()
         return loss + weight * METRES * (bones + pairs.off(told[..., :3] + root[..., None, :], net.asked(x))), \
-            shown | {"bones, mm": 1000 * bones.item()}
+            shown | {"bones, mm": 1000 * bones}
     return loss_of
 
 
@@ -67,7 +70,7 @@ def two_views(weight):
         pair = on_device(drawn)
         losses, errors = zip(*(laplace(net.every(x), poses, known) for x, poses, known, _ in pair[:2]))
         apart = pairs.agree(net, pair)
-        return sum(losses) / 2 + weight * METRES * apart, {"error, mm": 500 * sum(errors).item(), "views apart, mm": 1000 * apart.item()}
+        return sum(losses) / 2 + weight * METRES * apart, {"error, mm": 500 * sum(errors), "views apart, mm": 1000 * apart}
     return loss_of
 
 
@@ -75,7 +78,7 @@ def without_poses(warm):
     """Pairs of views and nothing else (`posetrain.pairs`)."""
     def loss_of(net, drawn, step):
         loss = pairs.loss(net, on_device(drawn), step < warm)
-        return loss, {"loss": loss.item()}
+        return loss, {"loss": loss}
     return loss_of
 
 
@@ -94,7 +97,7 @@ def adversarial(judge, optimiser, weight):
             judged = yes(judge(real)) + no(judge(fake.detach()))
             optimiser.zero_grad(), judged.backward(), optimiser.step()
             fooled = yes(judge(fake))
-        return loss + weight * fooled, {"error, mm": 1000 * error.item(), "judged": judged.item(), "fooled": fooled.item()}
+        return loss + weight * fooled, {"error, mm": 1000 * error, "judged": judged, "fooled": fooled}
     return loss_of
 
 
@@ -108,11 +111,16 @@ def found_pairs(views, count, windows):
             return of(one), of(other), turn[found], place[found]
 
 
+def stem(row):
+    """What the files of a row are called."""
+    return f"{row['slug']}-{row['seed']}"
+
+
 def train_row(row, out, clips, errors):
     """Trains the network of a row."""
     torch.manual_seed(row["seed"])
     net = NETWORKS[row["network"]](dropout=row["dropout"], **row.get("shape", {}))
-    checkpoint = out / f"{row['slug']}.pt"
+    checkpoint = out / f"{stem(row)}.pt"
     seed = 1000 * row["seed"] + steps_done(checkpoint)
     torch.manual_seed(seed)
     few = max(round(row["labels"] * len(clips)), 1)
@@ -153,13 +161,17 @@ def about_hips(net):
     return centred
 
 
+def scores_of(row, out):
+    return out / f"{stem(row)}.scores.json"
+
+
 def run(row, out, clips, held, errors):
     """Trains and scores a row, or reads the scores that it had."""
-    path = out / f"{row['slug']}.scores.json"
+    path = scores_of(row, out)
     if path.exists():
         told = json.loads(path.read_text())
         if told["row"] != row:
-            raise SystemExit(f"{path} is of another setting of this row: remove it, and {row['slug']}.pt, to train it again")
+            raise SystemExit(f"{path} is of another setting of this row: remove it, and {stem(row)}.pt, to train it again")
         return told
     score = lambda lift, net, **how: errors_of(lift, Views(held, net.frames, seed=5, ahead=net.ahead, lens=0, late=0, **how), strides=(2,))
     if row["network"] == "factorization":
@@ -170,28 +182,38 @@ def run(row, out, clips, held, errors):
         of = lambda **how: score(about_hips(net) if row["method"].endswith("pairs") else lifting(net), net, **how)
         told = {"frames": net.frames, "exact": of(), "hidden": of(hidden=0.2), "noise": of(errors=errors)}
         plain, aligned = told["exact"]
-        export_windows(net, row["slug"], out, f"MPJPE {plain:.1f} mm, P-MPJPE {aligned:.1f} mm over twelve limb joints: CMU subjects 05, "
+        export_windows(net, stem(row), out, f"MPJPE {plain:.1f} mm, P-MPJPE {aligned:.1f} mm over twelve limb joints: CMU subjects 05, "
                        "08, 14, exact 2D")
         if judge:
-            export_energy(judge, out / f"{row['slug']}-energy.onnx")
+            export_energy(judge, out / f"{stem(row)}-energy.onnx")
     told |= {"weights": sum(part.numel() for part in net.parameters()), "row": row}
-    path.write_text(json.dumps(told))
+    partial = path.with_suffix(".part")  # another process may be reading
+    partial.write_text(json.dumps(told))
+    partial.replace(path)
     return told
 
 
 def table(rows, results):
-    lines = ["| | frames | weights | MPJPE mm | P-MPJPE mm | joints masked, MPJPE mm | with noise, MPJPE mm | compared |",
-             "|---|---|---|---|---|---|---|---|"]
+    """`results` by slug and seed."""
+    lines = ["| | frames | weights | seeds | MPJPE mm | P-MPJPE mm | joints masked, MPJPE mm | with noise, MPJPE mm | compared |",
+             "|---|---|---|---|---|---|---|---|---|"]
     measures = {"MPJPE": ("exact", 0), "P-MPJPE": ("exact", 1), "masked": ("hidden", 0)}
-    cell = lambda numbers, n: f"{numbers[n]:.1f}" if numbers and numbers[n] is not None else ""
+
+    def cell(numbers, digits=1):
+        if not numbers or None in numbers:
+            return ""
+        return f"{np.mean(numbers):.{digits}f}" + (f" ± {np.std(numbers, ddof=1):.{digits}f}" if len(numbers) > 1 else "")
     for row in rows:
         if not (told := results.get(row["slug"])):
             continue
+        of = lambda condition, n, told=told: [one[condition][n] for one in told.values() if condition in one]
         ratio, (condition, number) = "", measures[row["measure"]]
-        if other := results.get(row.get("against")):
-            ratio = f"{told[condition][number] / other[condition][number]:.2f} × {row['against']} ({row['measure']})"
-        lines.append(f"| {row['name']} (`{row['slug']}`) | {told['frames']} | {told['weights'] / 1e6:.2f} M | {cell(told['exact'], 0)} "
-                     f"| {cell(told['exact'], 1)} | {cell(told.get('hidden'), 0)} | {cell(told.get('noise'), 0)} | {ratio} |")
+        other = results.get(row.get("against"), {})
+        if both := told.keys() & other.keys():
+            ratio = f"{cell([told[s][condition][number] / other[s][condition][number] for s in both], 2)} × {row['against']} ({row['measure']})"
+        first = next(iter(told.values()))
+        lines.append(f"| {row['name']} (`{row['slug']}`) | {first['frames']} | {first['weights'] / 1e6:.2f} M | {len(told)} "
+                     f"| {cell(of('exact', 0))} | {cell(of('exact', 1))} | {cell(of('hidden', 0))} | {cell(of('noise', 0))} | {ratio} |")
     return "\n".join(lines)
 
 
@@ -205,17 +227,19 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     study = tomllib.loads(arguments.study.read_text())
-    common = {key: value for key, value in study.items() if key != "rows"}
+    common = {key: value for key, value in study.items() if key != "rows"} | tomllib.loads("\n".join(arguments.set))
     rows = [common | row | tomllib.loads("\n".join(arguments.set)) for row in study["rows"]]
     arguments.out.mkdir(parents=True, exist_ok=True)
     clips, held = mocap.load(common["data"], "train"), mocap.load(common["data"], "subjects")
     errors, results = json.loads(Path(common["errors"]).read_text()), {}
     for row in rows:
-        wanted = arguments.only is None or re.search(arguments.only, row["slug"])
-        if wanted or (arguments.out / f"{row['slug']}.scores.json").exists():
-            print(row["slug"], flush=True)
-            results[row["slug"]] = run(row, arguments.out, clips, held, errors)
-            (arguments.out / "table.md").write_text(table(rows, results) + "\n")
+        for seed in row.pop("seeds"):
+            one = row | {"seed": seed}
+            wanted = arguments.only is None or re.search(arguments.only, row["slug"])
+            if wanted or scores_of(one, arguments.out).exists():
+                print(stem(one), flush=True)
+                results.setdefault(row["slug"], {})[seed] = run(one, arguments.out, clips, held, errors)
+                (arguments.out / "table.md").write_text(table(rows, results) + "\n")
     print(table(rows, results))
 
 

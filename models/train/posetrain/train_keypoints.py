@@ -1,12 +1,16 @@
-"""Trains the keypoint network on labelled photos and drawn figures."""
+"""Trains the keypoint network on labelled photos and rendered people."""
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from .loop import DEVICE, fit, pixels, platt, steps_done, tensor
-from .photos import MIRROR25, Photos, affine, figures, into_crop, outline, recolour, warp
+from . import masks
+from .loop import DEVICE, fit, pixels, platt, steps_done
+from .photos import MIRROR25, Photos, Rendered, affine, into_crop, warp
+from .pictures import Chance, Pictures, blur, lit, outlines, photographed
+from .pictures import affine as affines, into_crop as into_crops
 from .start import begin
 from .vision import KeypointNet, cross_entropy, near
 
@@ -16,114 +20,159 @@ SHARP = 1.1  # cells: the spread of the bell around a joint that is known
 GUESS = 0.2  # joints whose places the teachers' looks spread over less than this part of the box are guessed at: hidden ones, mostly
 GUESS_WEIGHT = 0.4
 ELSEWHERE = 0.5  # of those who are cut out, so many are put before other backgrounds
+CROWDED = 0.25  # so many stand beside or behind somebody else,
+COVERED = 0.3  # and so many behind something
 TORSO_ONLY = 11  # COCO's first eleven joints are of the head and the arms
+PLACES = 6000
+LOOSE = 0.04  # a detector's box is around joints by so much of a person's height
+
+
+class People:
+    """Everybody that is shown: where they are, what is known of them, and what of their pictures is theirs."""
+
+    def __init__(self, photos, rendered):
+        with ThreadPoolExecutor() as pool:
+            cut_out = list(pool.map(rendered.cut_out, range(len(rendered.files)))) if rendered else []
+        shown = [(i, photos.people[i][k][0], photos.people[i][k][2], photos.square[i], (i, k)) for i, k in photos.labelled]
+        for number, (_, marks) in enumerate(cut_out, len(photos.images)):
+            seen = marks[marks[:, 2] > 0, :2]  # a detector's box is around what can be seen: not around legs behind a desk
+            low, high = seen.min(0), seen.max(0)
+            pad = LOOSE * (high - low).max()
+            shown.append((number, np.r_[low - pad, high + pad], marks, False, None))
+        which, boxes, marks, square, keys = zip(*shown)
+        there = lambda numbers, kind=np.float32: torch.from_numpy(np.array(numbers, kind)).to(DEVICE)
+        self.pictures = Pictures(photos.images + [picture for picture, _ in cut_out])
+        self.which, self.boxes, self.marks, self.square = there(which, np.int64), there(boxes), there(marks), there(square, bool)
+        self.rendered = torch.arange(len(shown), device=DEVICE) >= len(photos.labelled)
+        outlined = [key for key in keys if key in photos.masks] or [None]
+        number = {key: n for n, key in enumerate(outlined)}
+        self.masks = there([photos.masks.get(key, np.zeros((masks.SIDE, masks.SIDE))) for key in outlined], np.uint8)
+        self.mask = there([number.get(key, -1) if key else -1 for key in keys], np.int64)
+        windows = np.array([masks.window(box) for box in boxes])
+        self.mask_from_photo = there(np.c_[np.ones(len(windows)), -windows[:, :, 2]] / windows[:, 0, :1])
+        self.separate = (self.rendered | (self.mask >= 0)).nonzero()[:, 0]  # who can be put before another place
+
+    def look(self, who, matrix, size, apart, reflect):
+        """Crops of people: their light `(n, 3, size, size)` and how much it covers; where they are `apart` `(n,)`, without what is around
+        them."""
+        seen = self.pictures.sample(self.which[who], matrix, size, reflect)
+        own = outlines(self.masks[self.mask[who].clamp(min=0)], self.mask_from_photo[who], matrix, size)
+        share = torch.where((apart & ~self.rendered[who])[:, None, None, None], own, 1)
+        return seen[:, :3] * share, seen[:, 3:] / 255 * share
 
 
 class Crops:
-    """`held` draws from the photos that are kept from training, without drawn figures."""
+    """`held` draws from the photos that are kept from training, without rendered people."""
 
     def __init__(self, recipe, seed, held=False):
-        self.rng = np.random.default_rng(seed)
-        self.photos = Photos(recipe["labels"], recipe["photos"], held, recipe.get("masks"))
-        if not held:
-            self.figures = figures(recipe, seed)
-        self.share = 0 if held else recipe["figures"]
-        weights = np.array([recipe["weights"].get(self.photos.sets[i], 1.0) for i, _ in self.photos.labelled])
-        self.upto = np.cumsum(weights) / weights.sum()
+        photos = Photos(recipe["labels"], recipe["photos"], held, recipe.get("masks"))
+        self.chance, self.share = Chance(seed), 0 if held else recipe["figures"]
+        self.people = People(photos, Rendered(recipe["rendered"]) if self.share else None)
+        weights = torch.tensor([recipe["weights"].get(photos.sets[i], 1.0) for i, _ in photos.labelled], device=DEVICE)
+        self.upto = torch.cumsum(weights, 0) / weights.sum()
+        rng = np.random.default_rng(seed)
+        which, centre, side = zip(*(photos.place(rng) for _ in range(PLACES)))
+        there = lambda numbers: torch.from_numpy(np.array(numbers)).to(DEVICE)
+        self.places = there(which), there(centre).float(), there(side).float()
 
-    def photo(self):
-        i, k = self.photos.labelled[min(np.searchsorted(self.upto, self.rng.random()), len(self.upto) - 1)]
-        box, _, marks = self.photos.people[i][k]
-        return self.photos.images[i], box, marks, self.photos.square[i], self.photos.masks.get((i, k))
-
-    def figure(self):
-        canvas = self.photos.background(288, self.rng)
-        if self.rng.random() < 0.5:
-            canvas = cv2.GaussianBlur(canvas, (0, 0), 2)
-        marks = self.figures.draw(canvas, np.array([144., 144.]), self.rng.uniform(150, 240))
-        seen = marks[marks[:, 2] > 0, :2]  # a detector's box is around what can be seen: not around legs behind a desk
-        return canvas, np.r_[seen.min(0) - 8, seen.max(0) + 8], marks, False, None
-
-    def one(self, size):
-        rng = self.rng
-        image, box, marks, square, mask = self.figure() if rng.random() < self.share else self.photo()
-        known = marks[:, 2] > 0
-        weight = np.where(known, 1, np.where(marks[:, 3] < GUESS, GUESS_WEIGHT, 0))
-        width, height = box[2] - box[0], box[3] - box[1]
-        apart = np.where(known, 0, marks[:, 3]) * max(width, height)
-        centre = np.array([box[0] + width / 2, box[1] + height / 2])
-        if rng.random() < 0.25 and known[:TORSO_ONLY].sum() > 4:  # a desk in front, or a webcam near by
-            above = marks[:TORSO_ONLY][known[:TORSO_ONLY]]
-            low, high = above[:, :2].min(0), above[:, :2].max(0)
-            centre, width, height = (low + high) / 2, *(high - low)
-        side = max(width, height, 8) * GROWTH * np.exp(rng.normal(0, 0.16))
-        centre = centre + rng.normal(0, 0.06, 2) * side
-        angle = rng.uniform(-np.pi, np.pi) if rng.random() < 0.25 else rng.normal(0, 0.35)
-        aspect = np.exp(rng.uniform(-0.4, 0.4)) if square else np.exp(rng.normal(0, 0.06))
-        mirror = rng.random() < 0.5
-        matrix = affine(centre, side, size, angle, aspect, mirror)
-        fill = (114, 114, 114) if rng.random() < 0.7 else None
-        crop, points = warp(image, matrix, size, fill), into_crop(matrix, marks[:, :2])
-        if mask is not None and rng.random() < ELSEWHERE:
-            share = outline(mask, box, matrix, size)
-            crop = (recolour(crop, rng) * share + self.photos.background(size, rng) * (1 - share)).astype(np.uint8)
-            # Joints that were cut away with the wall are hidden now.
-            x, y = np.round(points).astype(int).clip(0, size - 1).T
-            weight = np.where(share[y, x, 0] > 0.5, weight, np.minimum(weight, GUESS_WEIGHT))
-        crop = recolour(crop, rng)
-        apart = np.hypot(SHARP, apart * size / side / STRIDE)
-        if mirror:
-            points, weight, apart = points[MIRROR25], weight[MIRROR25], apart[MIRROR25]
-        # What is put before somebody hides joints whose places are known all the same: the network learns where they must be.
-        if rng.random() < 0.25:
-            self.crowd(crop)
-        if rng.random() < 0.3:
-            w, h = (rng.uniform(0.1, 0.35, 2) * size).astype(int)
-            x, y = rng.integers(0, size - w), rng.integers(0, size - h)
-            crop[y:y + h, x:x + w] = rng.integers(0, 255, 3) if rng.random() < 0.5 else crop[::-1, ::-1][y:y + h, x:x + w]
-        inside = ((points > -0.5) & (points < size - 0.5)).all(-1)
-        return crop, points, inside & (weight > 0), weight, apart
-
-    def crowd(self, crop):
-        """Puts a piece of somebody else beside, over or before the person in the crop, who stays in the middle of it."""
-        rng, size = self.rng, len(crop)
-        image, box, _, _, mask = self.photo()
-        side = max(box[2] - box[0], box[3] - box[1]) * rng.uniform(0.9, 1.6)
-        middle, mirror = (box[:2] + box[2:4]) / 2, rng.random() < 0.5
-        if mask is not None:
-            # They stand a good way to one side.
-            turn = rng.uniform(-np.pi, np.pi)
-            shift = side * rng.uniform(0.3, 0.55) * np.array([np.cos(turn), 0.5 * np.sin(turn)])
-            matrix = affine(middle + shift, side, size, rng.normal(0, 0.2), mirror=mirror)
-            share = outline(mask, box, matrix, size)
-            crop[:] = recolour(warp(image, matrix, size, None), rng) * share + crop * (1 - share)
-            return
-        other = recolour(warp(image, affine(middle, side, size, mirror=mirror), size, None), rng)
-        wide, high = (size * rng.uniform(0.25, 0.55)), (size * rng.uniform(0.4, 1.0))
-        turn = rng.uniform(-np.pi, np.pi)
-        x, y = size / 2 + size * rng.uniform(0.3, 0.5) * np.array([np.cos(turn), np.sin(turn)])
-        x0, x1 = (int(v) for v in np.clip((x - wide / 2, x + wide / 2), 0, size))
-        y0, y1 = (int(v) for v in np.clip((y - high / 2, y + high / 2), 0, size))
-        from_x, from_y = (size - x1 + x0) // 2, (size - y1 + y0) // 2
-        crop[y0:y1, x0:x1] = other[from_y:from_y + y1 - y0, from_x:from_x + x1 - x0]
+    def background(self, count, size):
+        """Places without people, or nearly, `(n, 3, size, size)`; some out of focus."""
+        chance = self.chance
+        which, centre, side = (of[(chance.uniform(count) * PLACES).long()] for of in self.places)
+        matrix = affines(centre, side, size, chance.normal(count, spread=0.1), torch.ones_like(side), chance.whether(0.5, count))
+        out = self.people.pictures.sample(which, matrix, size, torch.ones_like(which, dtype=torch.bool))[:, :3]
+        soft = chance.some(count, 0.3)
+        out[soft] = blur(out[soft], chance.rng.uniform(0.5, 2.5))
+        return lit(out, chance)
 
     def drawn(self, count, size):
-        return map(np.stack, zip(*(self.one(size) for _ in range(count))))
+        """Crops `(n, 3, size, size)`; where joints are in them `(n, 25, 2)` and whether they are; how much each counts, and how far from
+        there it may be in cells, `(n, 25)`."""
+        chance, people = self.chance, self.people
+        figures = round(count * self.share)
+        who = people.rendered.numel() - 1 - (chance.uniform(figures) * people.rendered.sum()).long()
+        who = torch.cat([who, chance.among(self.upto, count - figures)])
+        box, marks = people.boxes[who], people.marks[who]
+        known = marks[..., 2] > 0
+        weight = torch.where(known, 1, torch.where(marks[..., 3] < GUESS, GUESS_WEIGHT, 0))
+        low, high = box[:, :2], box[:, 2:4]
+        apart = torch.where(known, 0, marks[..., 3]) * (high - low).amax(-1, keepdim=True)
+        # A desk in front, or a webcam near by.
+        above, some = marks[:, :TORSO_ONLY, :2], known[:, :TORSO_ONLY, None]
+        near_by = (chance.whether(0.25, count) & (some.sum((1, 2)) > 4))[:, None]
+        low = torch.where(near_by, torch.where(some, above, torch.inf).amin(1), low)
+        high = torch.where(near_by, torch.where(some, above, -torch.inf).amax(1), high)
+        side = (high - low).amax(-1).clamp(min=8) * GROWTH * chance.normal(count, spread=0.16).exp()
+        centre = (low + high) / 2 + chance.normal(count, 2, spread=0.06) * side[:, None]
+        angle = torch.where(chance.whether(0.25, count), chance.uniform(count, low=-torch.pi, high=torch.pi), chance.normal(count, spread=0.35))
+        aspect = torch.where(people.square[who], chance.uniform(count, low=-0.4, high=0.4), chance.normal(count, spread=0.06)).exp()
+        mirror = chance.whether(0.5, count)
+        matrix = affines(centre, side, size, angle, aspect, mirror)
+
+        cut_out = people.mask[who] >= 0
+        cut_out &= chance.whether(ELSEWHERE, count)
+        apart_from = cut_out | people.rendered[who]
+        light, share = people.look(who, matrix, size, apart_from, ~apart_from & chance.whether(0.3, count))
+        light = torch.where(apart_from[:, None, None, None], lit(light, chance, share), light)
+        behind = torch.where(apart_from[:, None, None, None], self.background(count, size), 114)
+        crops = light + behind * (1 - share)
+
+        points = into_crops(matrix, marks[..., :2])
+        # Joints that were cut away with the wall are hidden now.
+        x, y = points.round().long().clamp(0, size - 1).unbind(-1)
+        left = share[torch.arange(count, device=DEVICE)[:, None], 0, y, x] > 0.5
+        weight = torch.where(cut_out[:, None] & ~left, weight.clamp(max=GUESS_WEIGHT), weight)
+        apart = torch.hypot(torch.full_like(apart, SHARP), apart * (size / STRIDE) / side[:, None])
+        swap = torch.where(mirror[:, None], torch.from_numpy(MIRROR25).to(DEVICE), torch.arange(25, device=DEVICE))
+        points, weight, apart = points.gather(1, swap[..., None].expand(-1, -1, 2)), weight.gather(1, swap), apart.gather(1, swap)
+        # What is put before somebody hides joints whose places are known all the same: the network learns where they must be.
+        self.crowd(crops)
+        self.cover(crops)
+        inside = ((points > -0.5) & (points < size - 0.5)).all(-1)
+        return photographed(crops, chance).float(), points, inside & (weight > 0), weight, apart
+
+    def crowd(self, crops):
+        """Puts somebody else beside some of the people, who stay in the middle."""
+        chance, people, size = self.chance, self.people, crops.shape[-1]
+        where = chance.some(len(crops), CROWDED)
+        count = len(where)
+        if not len(people.separate):
+            return
+        who = people.separate[(chance.uniform(count) * len(people.separate)).long()]
+        low, high = people.boxes[who, :2], people.boxes[who, 2:4]
+        side = (high - low).amax(-1) * chance.uniform(count, low=0.9, high=1.6)
+        turn = chance.uniform(count, low=-torch.pi, high=torch.pi)
+        shift = (side * chance.uniform(count, low=0.3, high=0.55))[:, None] * torch.stack([turn.cos(), 0.5 * turn.sin()], -1)
+        matrix = affines((low + high) / 2 + shift, side, size, chance.normal(count, spread=0.2), torch.ones_like(side),
+                         chance.whether(0.5, count))
+        yes = torch.ones(count, dtype=torch.bool, device=DEVICE)
+        light, share = people.look(who, matrix, size, yes, ~yes)
+        crops[where] = lit(light, chance, share) + crops[where] * (1 - share)
+
+    def cover(self, crops):
+        """Puts rectangles before some of the people: of one colour, or pieces of the picture."""
+        chance, size = self.chance, crops.shape[-1]
+        where = chance.some(len(crops), COVERED)
+        sides = chance.uniform(len(where), 2, low=0.1, high=0.35) * size
+        at = torch.arange(size, device=DEVICE) - chance.uniform(len(where), 2, 1) * (size - sides)[..., None]
+        across, down = ((at >= 0) & (at < sides[..., None])).unbind(1)
+        before = (down[:, :, None] & across[:, None])[:, None]
+        plain = chance.whether(0.5, len(where))[:, None, None, None]
+        piece = torch.where(plain, chance.uniform(len(where), 3, 1, 1, high=255).to(crops.dtype), crops[where].flip(-1, -2))
+        crops[where] = torch.where(before, piece, crops[where])
 
     def batch(self, count, size):
         crops, points, shown, weight, spread = self.drawn(count, size)
-        return crops, bells(points, shown, size, spread), weight.astype(np.float32)
+        return crops.contiguous(memory_format=torch.channels_last), bells(points, shown, size, spread), weight
 
 
 def bells(points, shown, size, spread):
     """`(n, joints, cells, cells)`: a bell of sum 1 around each joint that is shown; `spread` `(n, joints)` in cells."""
-    cells = np.arange(size // STRIDE)
+    cells = torch.arange(size // STRIDE, device=points.device)
     at = (points + 0.5) / STRIDE - 0.5  # crop pixels -> cells, centres of pixels and of cells being whole numbers
-
-    def bell(v):
-        height = np.exp(-0.5 * ((cells[None, None] - v[..., None]) / spread[..., None]) ** 2)
-        return (height / height.sum(-1, keepdims=True).clip(1e-6)).astype(np.float32)
-    return bell(at[..., 1])[..., None] * (bell(at[..., 0]) * shown[..., None].astype(np.float32))[..., None, :]
+    height = torch.exp(-0.5 * ((cells - at[..., None]) / spread[..., None, None]) ** 2)
+    across, down = (height / height.sum(-1, keepdim=True).clamp(min=1e-6)).unbind(2)
+    return down[..., None] * (across * shown[..., None])[..., None, :]
 
 
 class HeldOut:
@@ -144,7 +193,7 @@ class HeldOut:
         """For each labelled joint: how far off it was found, in parts of the box's longer side."""
         net.eval()
         crops, wanted, marks = map(np.stack, zip(*self.crops(size)))
-        found = np.concatenate([found_in(net, crops[first:first + 32])[0] for first in range(0, len(crops), 32)])
+        found = np.concatenate([found_in(net, pixels(crops[first:first + 32]))[0] for first in range(0, len(crops), 32)])
         net.train()
         return (np.linalg.norm(found - wanted, axis=-1) / size * GROWTH)[marks[..., 2] > 0]
 
@@ -161,10 +210,10 @@ def peaks(maps, size):
 
 
 def found_in(net, crops):
-    """Where each joint is likeliest in crops `(n, S, S, 3)`, in their pixels `(n, 25, 2)`, and the logit of its chance `(n, 25)`."""
+    """Where each joint is likeliest in crops `(n, 3, S, S)`, in their pixels `(n, 25, 2)`, and the logit of its chance `(n, 25)`."""
     with torch.no_grad():
-        chance = near(net(pixels(crops))).clamp(1e-6, 1 - 1e-6).cpu().numpy()
-    at, height = peaks(chance, crops.shape[1])
+        chance = near(net(crops)).clamp(1e-6, 1 - 1e-6).cpu().numpy()
+    at, height = peaks(chance, crops.shape[-1])
     return at, np.log(height / (1 - height))
 
 
@@ -178,7 +227,8 @@ def calibrate(net, recipe, batches=60):
     net.eval()
     logits, rights = [], []
     for _ in range(batches):
-        images, points, shown, _, _ = crops.drawn(32, size)
+        images, *told = crops.drawn(32, size)
+        points, shown, _, _ = (part.cpu().numpy() for part in told)
         at, logit = found_in(net, images)
         logits.append(logit[shown]), rights.append((np.linalg.norm(at - points, axis=-1) < 0.1 * size / GROWTH)[shown])
     logit, right = torch.from_numpy(np.concatenate(logits)), torch.from_numpy(np.concatenate(rights).astype(np.float32))
@@ -195,12 +245,13 @@ def train(recipe, work):
 
     def loss_of(net, drawn, step):
         images, target, weight = drawn
-        loss = cross_entropy(net(pixels(images)), tensor(target), tensor(weight))
-        return loss, {"loss": loss.item()}
+        loss = cross_entropy(net(images), target, weight)
+        return loss, {"loss": loss.detach()}
 
     held, net = HeldOut(recipe), KeypointNet().to(DEVICE)
-    step = begin(net, recipe, checkpoint, lambda: pixels(crops.batch(64, recipe["size"])[0]))
-    net = fit(net, recipe, checkpoint, lambda size: crops.batch(recipe["batch"], size), loss_of, held.report,
-              every=500, step=step)
+    step = begin(net, recipe, checkpoint, lambda: crops.batch(64, recipe["size"])[0])
+    # A GPU draws what it trains on by itself.
+    net = fit(net, recipe, checkpoint, lambda size: crops.batch(recipe["batch"], size), loss_of, held.report, every=500, step=step,
+              workers=0 if DEVICE.type == "cuda" else 1)
     calibrate(net, recipe)
     return net

@@ -72,7 +72,7 @@ def train(recipe, work):
     def loss_of(net, drawn, step):
         sequences, poses, known = map(tensor, drawn)
         loss, error = laplace(net.every(sequences), poses, known)
-        return loss, {"error, mm": 1000 * error.item()}
+        return loss, {"error, mm": 1000 * error}
 
     def report(net, _):
         (plain, aligned), (noisy, _) = score(net, held), score(net, held, errors)

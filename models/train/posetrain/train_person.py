@@ -1,4 +1,4 @@
-"""Trains the person detector on boxes in photos, around people who are put into them, and around rendered or drawn figures."""
+"""Trains the person detector on boxes in photos, around people who are put into them, and around rendered people."""
 from pathlib import Path
 
 import cv2
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from .loop import DEVICE, fit, pixels, platt, steps_done, tensor
 from .masks import WINDOW
-from .photos import Photos, affine, figures, into_crop, lay, outline, recolour, warp
+from .photos import Photos, Rendered, affine, into_crop, lay, outline, recolour, warp
 from .start import begin
 from .vision import PersonNet, focal
 
@@ -19,15 +19,18 @@ COVERED = 0.5  # whoever a guest hides by more than this is no longer asked for
 
 
 class Scenes:
-    """`held` draws from the photos that are kept from training, without drawn figures."""
+    """`held` draws from the photos that are kept from training, without rendered people."""
 
     def __init__(self, recipe, seed, held=False):
-        self.rng = np.random.default_rng(seed)
         self.photos = Photos(recipe["labels"], recipe["photos"], held, recipe.get("masks"))
-        if not held:
-            self.figures = figures(recipe, seed)
         self.share = 0 if held else recipe["figures"]
-        self.cut_out, self.distorted = list(self.photos.masks), not held
+        self.figures = Rendered(recipe["rendered"]) if self.share else None
+        self.cut_out, self.distorted, self.seed = list(self.photos.masks), not held, seed
+        self.reseed(0)
+
+    def reseed(self, worker):
+        """Each process draws others."""
+        self.rng = np.random.default_rng([self.seed, worker])
 
     def one(self, size):
         """A picture, and its boxes `(n, 5)` with how sure they are."""
@@ -71,7 +74,7 @@ class Scenes:
             height, width = image.shape[:2]
             for _ in range(rng.integers(1, 3)):
                 centre = np.array([rng.uniform(.2, .8) * width, rng.uniform(.3, .7) * height])
-                marks = self.figures.draw(image, centre, rng.uniform(.25, .95) * height)
+                marks = self.figures.draw(image, centre, rng.uniform(.25, .95) * height, rng)
                 marks = marks[marks[:, 2] > 0, :2]  # a detector's box is around what can be seen: not around legs behind a desk
                 pad = 0.06 * max(marks.max(0) - marks.min(0))
                 people.append((np.r_[marks.min(0) - pad, marks.max(0) + pad], 1.0, None))
@@ -191,10 +194,11 @@ def train(recipe, work):
         overlap = giou(boxes_of(output[:, :4]), tensor(box))
         located = ((1 - overlap) * inside).sum() / inside.sum().clamp(min=1)
         found = focal(output[:, 4], tensor(target), tensor(weight))
-        return found + 2 * located, {"found": found.item(), "located": located.item()}
+        return found + 2 * located, {"found": found, "located": located}
 
     net = PersonNet().to(DEVICE)
     step = begin(net, recipe, checkpoint, lambda: pixels(scenes.batch(64, recipe["size"])[0]))
-    net = fit(net, recipe, checkpoint, lambda size: scenes.batch(recipe["batch"], size), loss_of, step=step)
+    net = fit(net, recipe, checkpoint, lambda size: scenes.batch(recipe["batch"], size), loss_of, step=step,
+              workers=recipe["workers"], reseed=scenes.reseed)
     calibrate(net, recipe)
     return net

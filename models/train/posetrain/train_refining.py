@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .loop import Prefetch, stage
+from .loop import line_of, stage
 from .refining import COLUMNS, Refiner, Sequences, loss
 
 
@@ -37,12 +37,12 @@ def train(recipe, work):
         first = state["step"]
     held = lambda: Sequences(recipe["held"], net.frames, seed=5)
     sequences = Sequences(recipe["data"], net.frames, seed=first)
-    line = Prefetch(lambda: sequences.batch(recipe["batch"]))
+    line = line_of(lambda: sequences.batch(recipe["batch"]), 1, None)
     began, running = time.time(), []
     for step in range(first, steps):
         for group in optimiser.param_groups:
             group["lr"] = recipe["rate"] * stage(step, cycles)[1]
-        value = loss(net, *line.next())
+        value = loss(net, *next(line))
         optimiser.zero_grad(), value.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
@@ -53,7 +53,6 @@ def train(recipe, work):
             print(f"step {step + 1}/{steps} loss {1000 * np.mean(running):.1f}; held-out subjects {before:.1f} -> {after:.1f} mm; "
                   f"{time.time() - began:.0f} s", flush=True)
             running = []
-    line.stop()
     before, after = score(net, held())
     net.metrics = [f"mean error {before:.1f} mm as reconstructed, {after:.1f} mm refined: CMU subjects 05, 08, 14 before random rooms "
                    "of two to five cameras, with the modelled faults of a 2D network"]

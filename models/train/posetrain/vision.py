@@ -71,10 +71,10 @@ class KeypointNet(nn.Module):
     """RGB `(n, 3, S, S)` in 0-255 -> for every joint `(n, joints, S/4, S/4)` how much likelier it is in that cell than nowhere in
     the picture, as a logarithm: see `places`.
 
-    Channels are multiples of 16, as many as a vector register holds; it is wide where pictures are small, which costs little.
+    Channels are multiples of 8, of which vector registers hold one or two; it is wide where pictures are small, which costs little.
     """
 
-    def __init__(self, joints=25, widths=(16, 48, 96, 160), depths=(1, 1, 2, 2), merged=48):
+    def __init__(self, joints=25, widths=(24, 64, 128, 144), depths=(1, 1, 2, 2), merged=48):
         super().__init__()
         self.normal = Normalised()
         self.backbone = Backbone(widths, depths, stem=16)
@@ -101,6 +101,22 @@ class PersonNet(nn.Module):
     def forward(self, x):
         merged = self.pyramid(self.backbone(self.normal(x)))
         return torch.cat([self.box(merged), self.score(merged)], 1)
+
+
+class AppearanceNet(nn.Module):
+    """RGB `(n, 3, 128, 64)` in 0-255, a box around somebody -> what they look like, `(n, 64)` of length 1."""
+
+    def __init__(self, widths=(16, 24, 48, 72), depths=(0, 1, 1, 0), told=64):
+        super().__init__()
+        self.normal = Normalised()
+        self.backbone = Backbone(widths, depths, stem=12)
+        self.out = nn.Linear(2 * widths[-1], told)
+
+    def forward(self, x):
+        features = self.backbone(self.normal(x))[-1]
+        # Upper and lower body by themselves: clothes differ.
+        high, low = features.chunk(2, 2)
+        return functional.normalize(self.out(torch.cat([high.mean((2, 3)), low.mean((2, 3))], 1)), dim=-1)
 
 
 def places(logits):

@@ -1,0 +1,154 @@
+"""Many pictures of any sizes, of which networks are shown pieces: turned, moved, laid over one another, in another light.
+
+All of it is arithmetic on tensors of a whole batch, so that a GPU is never kept waiting; two cores do it as well.
+Pictures and crops are RGB from 0 to 255; of pixels, centres are whole numbers.
+"""
+import random
+
+import torch
+from torch.nn import functional
+
+from .loop import DEVICE
+
+# Halves are exact enough for colours, and half as much to move.
+COLOUR = torch.float16 if DEVICE.type == "cuda" else torch.float32
+
+
+class Chance:
+    """Random numbers where the pictures are."""
+
+    def __init__(self, seed):
+        self.of, self.rng = torch.Generator(DEVICE).manual_seed(seed), random.Random(seed)
+
+    def uniform(self, *shape, low=0.0, high=1.0):
+        return torch.rand(shape, generator=self.of, device=DEVICE) * (high - low) + low
+
+    def normal(self, *shape, spread=1.0):
+        return torch.randn(shape, generator=self.of, device=DEVICE) * spread
+
+    def whether(self, chance, *shape):
+        return torch.rand(shape, generator=self.of, device=DEVICE) < chance
+
+    def some(self, count, share):
+        """The numbers of so many of `count`."""
+        return torch.randperm(count, generator=self.of, device=DEVICE)[:round(count * share)]
+
+    def among(self, upto, count):
+        """Numbers drawn by cumulative weights that end at 1."""
+        return torch.searchsorted(upto, self.uniform(count)).clamp(max=len(upto) - 1)
+
+
+def affine(centre, side, size, angle, aspect, mirror):
+    """photo_from_crop `(n, 2, 3)`: crops of `size` pixels show rotated rectangles `side` `(n,)` wide around `centre` `(n, 2)`."""
+    scale, wide = side / size, aspect.sqrt()
+    c, s = angle.cos() * scale, angle.sin() * scale
+    across = torch.where(mirror, -wide, wide)
+    linear = torch.stack([c * across, -s / wide, s * across, c / wide], -1).unflatten(-1, (2, 2))
+    return torch.cat([linear, centre[..., None] - linear.sum(-1, keepdim=True) * (size - 1) / 2], -1)
+
+
+def into_crop(photo_from_crop, points):
+    """Points `(n, k, 2)` of photos in their crops."""
+    (a, b), (c, d) = photo_from_crop[:, 0, :2].unbind(-1), photo_from_crop[:, 1, :2].unbind(-1)
+    inverse = torch.stack([d, -b, -c, a], -1).unflatten(-1, (2, 2)) / (a * d - b * c)[:, None, None]
+    return (points - photo_from_crop[:, None, :, 2]) @ inverse.transpose(1, 2)
+
+
+def pixels_of(matrix, size):
+    """Where the pixels of crops are in their photos: x and y, `(n, size, size)`."""
+    at = torch.arange(size, device=matrix.device, dtype=torch.float32)
+    of = lambda row: row[:, 0, None, None] * at + row[:, 1, None, None] * at[:, None] + row[:, 2, None, None]
+    return of(matrix[:, 0]), of(matrix[:, 1])
+
+
+class Pictures:
+    """Pictures in one tensor. Their fourth channel says how much of a pixel is covered; what is not covered is black."""
+
+    def __init__(self, images):
+        """`images`: arrays `(h, w, 3)`, or `(h, w, 4)`, of bytes."""
+        sides = torch.tensor([image.shape[:2] for image in images])
+        length = sides.prod(-1)
+        self.high, self.wide = sides.to(DEVICE).unbind(-1)
+        self.first = (torch.cumsum(length, 0) - length).to(DEVICE)
+        flat, at = torch.full((int(length.sum()), 4), 255, dtype=torch.uint8), 0
+        for image in images:
+            piece = flat[at:at + image.shape[0] * image.shape[1], :image.shape[2]]
+            piece[:] = torch.from_numpy(image).flatten(0, 1)
+            at += len(piece)
+        self.packed = flat.view(torch.int32)[:, 0].to(DEVICE)
+
+    def sample(self, which, matrix, size, reflect):
+        """Crops `(n, 4, size, size)` of pictures `which` `(n,)` by photo_from_crop `(n, 2, 3)`: bilinear; beyond their edges pictures
+        are mirrored where `reflect` `(n,)`, and cover nothing elsewhere."""
+        return sampled(self.packed, self.first[which], self.high[which], self.wide[which], matrix, size, reflect)
+
+
+def sampled(packed, first, high, wide, matrix, size, reflect):
+    across, down = pixels_of(matrix, size)
+    first, high, wide, reflect = (part[:, None, None] for part in (first, high, wide, reflect))
+
+    def folded(v, count):
+        last = (count - 1).float()
+        return torch.where(reflect, last - (last - v.abs() % (2 * last)).abs(), v)
+    x, y = folded(across, wide), folded(down, high)
+    left, above = x.floor(), y.floor()
+    out = None
+    for dx in (0, 1):
+        for dy in (0, 1):
+            i, j = (left + dx).long(), (above + dy).long()
+            share = (1 - (x - i).abs()) * (1 - (y - j).abs()) * ((i >= 0) & (i < wide) & (j >= 0) & (j < high))
+            # The neighbour of the last pixel has a share of nothing.
+            colour = packed[first + j.clamp(min=0).minimum(high - 1) * wide + i.clamp(min=0).minimum(wide - 1)]
+            channels = torch.stack([colour >> shift & 255 for shift in (0, 8, 16, 24)], 1) * share[:, None]
+            out = channels if out is None else out + channels
+    return out.to(COLOUR)
+
+
+def outlines(masks, mask_from_photo, matrix, size):
+    """How much of each pixel of crops belongs to whoever masks `(n, m, m)` of bytes cut out, `(n, 1, size, size)` from 0 to 1;
+    `mask_from_photo` `(n, 3)`: a scale, and what is added to x and y."""
+    scale, side = mask_from_photo[:, 0, None, None], masks.shape[-1] - 1
+    grid = torch.stack([scale * at + mask_from_photo[:, n, None, None] for n, at in enumerate(pixels_of(matrix, size), 1)], -1)
+    share = functional.grid_sample(masks[:, None].to(COLOUR) / 255, (grid * (2 / side) - 1).to(COLOUR), align_corners=True)
+    # Where networks are of two minds there is mostly wall; a hard edge would show.
+    return ((share - 0.35) / 0.3).clamp(0, 1)
+
+
+def lit(images, chance, share=1, by=0.5):
+    """Pictures `(n, 3, s, s)` in another light, of other contrast and colour, `by` how much; `share` `(n, 1, s, s)` is how much of each
+    pixel they cover."""
+    n = len(images)
+    gain = (chance.normal(n, 1, spread=0.25 * by) + chance.normal(n, 3, spread=0.08 * by)).exp()[..., None, None]
+    colourful = chance.normal(n, 1, 1, 1, spread=0.4 * by).exp()
+    gray = images.mean(1, keepdim=True)
+    images = gray + (images - gray) * colourful.to(COLOUR)
+    contrast, shift = chance.normal(n, 1, 1, 1, spread=0.2 * by).exp(), chance.normal(n, 1, 1, 1, spread=18 * by)
+    return ((images * contrast.to(COLOUR) + (118 * (1 - contrast) + shift).to(COLOUR) * share) * gain.to(COLOUR)).clamp(0, 255)
+
+
+def photographed(images, chance):
+    """Pictures `(n, 3, s, s)` as cheap webcams would take them: light, colour, blur, few pixels, noise."""
+    images, (n, _, size, _) = lit(images, chance, by=1), images.shape
+    gray = chance.some(n, 0.1)
+    images[gray] = images[gray].mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    blurred = chance.some(n, 0.2)
+    images[blurred] = blur(images[blurred], chance.rng.uniform(0.5, 1.6))
+    coarse, few = chance.some(n, 0.2), max(int(size * chance.rng.uniform(0.3, 0.8)), 8)
+    images[coarse] = functional.interpolate(functional.interpolate(images[coarse], (few, few), mode="area"), (size, size), mode="bilinear")
+    noisy = chance.some(n, 0.2)
+    images[noisy] += (chance.normal(len(noisy), 3, size, size) * chance.uniform(len(noisy), 1, 1, 1, low=2, high=14)).to(COLOUR)
+    return images.clamp(0, 255)
+
+
+def blur(images, spread, reach=4):
+    """A Gaussian blur of `spread` pixels."""
+    at = torch.arange(-reach, reach + 1, device=images.device)
+    bell = torch.exp(-0.5 * (at / spread) ** 2)
+    bell = (bell / bell.sum()).to(images.dtype)
+    flat = functional.pad(images.flatten(0, 1)[:, None], (reach,) * 4, mode="reflect")
+    return functional.conv2d(functional.conv2d(flat, bell.view(1, 1, 1, -1)), bell.view(1, 1, -1, 1)).view_as(images)
+
+
+# One kernel in place of a hundred; there is no compiler on many a machine without a GPU.
+if DEVICE.type == "cuda":
+    sampled = torch.compile(sampled, dynamic=True)

@@ -1,0 +1,78 @@
+"""Pictures as tensors are what OpenCV makes of them one by one."""
+import unittest
+
+import cv2
+import numpy as np
+import torch
+
+from posetrain import masks, photos
+from posetrain.loop import DEVICE
+from posetrain.pictures import Chance, Pictures, affine, blur, into_crop, lit, outlines
+
+SIZE = 48
+
+
+def smooth(high, wide, channels, seed):
+    return cv2.GaussianBlur(np.random.default_rng(seed).integers(0, 255, (high, wide, channels), np.uint8), (0, 0), 2)
+
+
+def there(*numbers):
+    return torch.tensor(numbers, device=DEVICE)
+
+
+class Sampling(unittest.TestCase):
+    def setUp(self):
+        self.images = [smooth(60, 90, 3, 1), smooth(50, 40, 4, 2)]
+        self.centre, self.angle = [(44.0, 31.0), (12.0, 30.0)], [0.4, -2.0]
+        self.side, self.aspect, self.mirror = [70.0, 35.0], [1.2, 1.0], [False, True]
+        self.matrix = affine(there(*self.centre), there(*self.side), SIZE, there(*self.angle), there(*self.aspect), there(*self.mirror))
+        self.alone = [photos.affine(np.array(c), s, SIZE, a, p, m)
+                      for c, s, a, p, m in zip(self.centre, self.side, self.angle, self.aspect, self.mirror)]
+
+    def test_crops_are_placed_as_one_by_one(self):
+        for matrix, alone in zip(self.matrix.cpu(), self.alone):
+            np.testing.assert_allclose(matrix, alone, atol=1e-4)
+
+    def test_crops_show_what_opencv_shows(self):
+        pictures = Pictures(self.images)
+        for reflect, fill in ((True, None), (False, (0, 0, 0, 0))):
+            got = pictures.sample(there(0, 1), self.matrix, SIZE, there(reflect, reflect)).float().cpu().numpy()
+            for seen, image, alone in zip(got, self.images, self.alone):
+                image = image if image.shape[2] == 4 else np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+                wanted = photos.warp(image, alone, SIZE, fill).transpose(2, 0, 1)
+                # OpenCV rounds places to a 32nd of a pixel.
+                self.assertLess(np.abs(seen - wanted).mean(), 0.6)
+                self.assertLess(np.quantile(np.abs(seen - wanted), 0.99), 6)
+
+    def test_points_go_where_their_pixels_go(self):
+        points = there([[10.0, 20.0], [44.0, 31.0]], [[3.0, 8.0], [12.0, 30.0]])
+        got = into_crop(self.matrix, points).cpu()
+        for n, alone in enumerate(self.alone):
+            np.testing.assert_allclose(got[n], photos.into_crop(alone, points[n].cpu().numpy()), atol=1e-3)
+
+    def test_outlines_are_where_opencv_puts_them(self):
+        mask, box = smooth(masks.SIDE, masks.SIDE, 1, 3)[..., None][..., 0], np.array([20.0, 10, 60, 50])
+        mask = cv2.normalize(mask, None, 0, 255, cv2.NORM_MINMAX).reshape(masks.SIDE, masks.SIDE)
+        window = masks.window(box)
+        from_photo = there([1 / window[0, 0], -window[0, 2] / window[0, 0], -window[1, 2] / window[0, 0]]).float()
+        got = outlines(torch.from_numpy(mask)[None].to(DEVICE), from_photo, self.matrix[:1], SIZE).float().cpu().numpy()[0, 0]
+        self.assertLess(np.abs(got - photos.outline(mask, box, self.alone[0], SIZE)[..., 0]).mean(), 0.02)
+
+
+class Light(unittest.TestCase):
+    def test_what_covers_nothing_stays_black(self):
+        images = torch.zeros(4, 3, 8, 8, device=DEVICE)
+        self.assertEqual(lit(images, Chance(1), torch.zeros(4, 1, 8, 8, device=DEVICE)).abs().max(), 0)
+        self.assertGreater(lit(images + 100, Chance(1)).std(), 5)
+
+    def test_a_blur_keeps_the_light_and_spreads_it(self):
+        point = torch.zeros(1, 3, 21, 21, device=DEVICE)
+        point[:, :, 10, 10] = 1
+        got = blur(point, 1.5)[0, 0]
+        self.assertAlmostEqual(got.sum().item(), 1, places=4)
+        at = torch.arange(21.0, device=DEVICE) - 10
+        self.assertAlmostEqual((got.sum(0) * at ** 2).sum().item(), 1.5 ** 2, delta=0.15)
+
+
+if __name__ == "__main__":
+    unittest.main()
