@@ -5,6 +5,7 @@ pub mod crop;
 pub mod decode;
 pub mod keypoints;
 pub mod person;
+pub mod reach;
 pub mod swap;
 pub mod track;
 

@@ -1,7 +1,7 @@
 //! Undoing swaps of left and right over time.
 //!
 //! Networks that see a person from the front and from behind alike exchange the sides of a whole body, of the legs or of
-//! the arms, for one frame or for seconds. Joints do not jump across the body between two frames, so an exchange shows as
+//! the arms, mostly for a few frames. Joints do not jump across the body between two frames, so an exchange shows as
 //! a motion that the exchanged reading explains better. Whoever follows such evidence alone follows a first wrong frame
 //! for ever; hence a vote of the network's own readings decides in the long run.
 
@@ -11,8 +11,9 @@ use crate::skeleton::{ARMS, FACE, Joint, LEGS, Pose2d};
 
 /// How much better the exchanged reading must explain the motion.
 const CLEARLY: f32 = 0.6;
-/// Seconds over which the network's own readings are counted.
-const MEMORY: f64 = 0.8;
+/// Seconds over which the network's own readings are counted: networks exchange sides for a few frames, and a fast turn that looks like
+/// an exchange must not rule for long.
+const MEMORY: f64 = 0.1;
 /// Share of the vote at which the network is believed against the motion.
 const OVERRULED: f32 = 0.75;
 

@@ -6,6 +6,7 @@ use super::Person2d;
 use super::crop::Region;
 use super::decode::{ScoredBox, overlap};
 use super::keypoints::{Estimate, Look};
+use super::reach::Reach;
 use super::swap::SwapFilter;
 use crate::assignment::assign;
 use crate::looks::Looks;
@@ -13,6 +14,8 @@ use crate::skeleton::{Joint, Pose2d};
 
 /// Joints surer than this place the next crop and count as seen.
 const SURE: f32 = 0.3;
+/// A box is around sure joints by so much of its longer side. Crops are larger anyway, and what is tight is seen in more pixels.
+const MARGIN: f32 = 0.02;
 /// A person with fewer sure joints is lost for this frame.
 const LEAST_JOINTS: usize = 4;
 /// Frames without a person after which the track ends.
@@ -20,8 +23,8 @@ const PATIENCE: u32 = 12;
 /// The least overlap of a detector's box with a track that makes them the same person.
 const SAME: f32 = 0.25;
 
-/// Keypoint networks find a body in any crop: where the surest joints are less sure than this on average, the detector is
-/// asked too.
+/// Keypoint networks find a body in any crop: where the surest joints, or the shoulders, are less sure than this on average, the
+/// detector is asked too. In the feet of tables they are sure of legs, hardly of shoulders.
 const DOUBTFUL: f32 = 0.55;
 /// How many joints those are: of somebody at a desk, no more may be in view.
 const SUREST: usize = 8;
@@ -37,6 +40,15 @@ const LOOKS_PERIOD: f64 = 0.5;
 const LOOKS_RATE: f32 = 0.25;
 /// A box of which another takes more shows two people at once.
 const CROWDED: f32 = 0.25;
+/// Where limbs end, and the head.
+const ENDS: [Joint; 3] = [Joint::LeftWrist, Joint::LeftAnkle, Joint::LeftEar];
+/// No two people have theirs in one place.
+const TRUNK: [Joint; 4] = [
+    Joint::LeftShoulder,
+    Joint::RightShoulder,
+    Joint::LeftHip,
+    Joint::RightHip,
+];
 /// How often in a row the detector may not be clear about somebody whose joints are in doubt.
 const MISSES: u32 = 3;
 
@@ -55,12 +67,13 @@ pub struct Track {
     /// Runs of the detector since it was last clear about them.
     unclear: u32,
     swaps: SwapFilter,
+    reach: Reach,
     /// What they look like, and when that was last asked.
     looks: Option<Looks>,
     looked_at: Option<f64>,
 }
 
-/// The box around the sure joints, grown by what a body has beyond its joints.
+/// The box around the sure joints, grown a little.
 fn bounds_of(pose: &Pose2d) -> Option<Rect> {
     let mut points = pose
         .present()
@@ -70,7 +83,7 @@ fn bounds_of(pose: &Pose2d) -> Option<Rect> {
     let tight = points.fold(Rect::from_corners(first, first), |bounds, point| {
         bounds.union_point(point)
     });
-    Some(tight.inflate(0.06 * tight.size().max_element()))
+    Some(tight.inflate(MARGIN * tight.size().max_element()))
 }
 
 impl Track {
@@ -86,6 +99,7 @@ impl Track {
             seen: 0,
             unclear: if found.score >= CLEAR { 0 } else { MISSES + 1 },
             swaps: SwapFilter::default(),
+            reach: Reach::default(),
             looks: None,
             looked_at: None,
         }
@@ -99,6 +113,7 @@ impl Track {
     /// Takes in what the network found there; `time` in seconds.
     pub fn observe(&mut self, estimate: Estimate, time: f64, undo_swaps: bool) {
         let mut pose = estimate.pose;
+        self.reach.mend(&mut pose, time);
         let sure = pose
             .present()
             .filter(|(_, point)| point.confidence.get() >= SURE)
@@ -154,13 +169,27 @@ impl Track {
         Rect::from_center_size(self.bounds.center() + shift, self.bounds.size() * SHRINK)
     }
 
+    /// Whether the ends of all limbs are seen.
+    fn is_whole(&self) -> bool {
+        let sure = |joint: Joint| {
+            let point = self.pose.as_ref().and_then(|pose| pose[joint]);
+            point.is_some_and(|point| point.confidence.get() >= SURE)
+        };
+        ENDS.iter().all(|&end| sure(end) && sure(end.mirror()))
+    }
+
     /// Whether neither network is sure that somebody is there.
     fn is_doubtful(&self) -> bool {
-        let joints = self.pose.iter().flat_map(Pose2d::present);
-        let mut sure: Vec<f32> = joints.map(|(_, point)| point.confidence.get()).collect();
+        let Some(pose) = &self.pose else {
+            return false;
+        };
+        let told = |joint: Joint| pose[joint].map_or(0.0, |point| point.confidence.get());
+        let shoulders = (told(Joint::LeftShoulder) + told(Joint::RightShoulder)) / 2.0;
+        let mut sure: Vec<f32> = pose.present().map(|(joint, _)| told(joint)).collect();
         sure.sort_by(|a, b| b.total_cmp(a));
         sure.truncate(SUREST);
-        self.unclear > MISSES && sure.iter().sum::<f32>() < DOUBTFUL * sure.len() as f32
+        let surest = sure.iter().sum::<f32>() / sure.len().max(1) as f32;
+        self.unclear > MISSES && surest.min(shoulders) < DOUBTFUL
     }
 
     /// The person, while they are seen.
@@ -219,9 +248,11 @@ impl Tracker {
                 } else {
                     // Joints that were unsure for a moment shrink the box and stay outside of it, and joints that are taken for
                     // something else hold it open: the detector, which sees all of the picture, widens it again, and, where
-                    // it is clear about somebody, narrows it.
+                    // it is clear about somebody, narrows it. Of whom all limbs are seen, these tell better than it does.
                     let seen = boxes[found].bounds;
-                    track.bounds = track.bounds.union(seen);
+                    if !track.is_whole() {
+                        track.bounds = track.bounds.union(seen);
+                    }
                     if boxes[found].score >= CLEAR {
                         let reach = seen.inflate(REACH * seen.size().max_element());
                         track.bounds = track.bounds.intersect(reach);
@@ -313,20 +344,20 @@ impl Tracker {
     }
 }
 
-/// Whether two tracks sit on one person: most joints of both lie on one another.
+/// Whether two tracks sit on one person: most joints of both lie on one another, or the whole trunk does, whatever is taken for limbs.
 fn same_person(a: &Track, b: &Track) -> bool {
     let (Some(one), Some(two)) = (&a.pose, &b.pose) else {
         return false;
     };
     let size = a.bounds.size().max_element().max(1.0);
-    let (mut near, mut total) = (0, 0);
-    for (joint, point) in one.present() {
-        if let Some(other) = two[joint] {
-            total += 1;
-            near += u32::from(point.position.distance(other.position) < 0.06 * size);
-        }
-    }
-    total >= 5 && near * 10 > total * 7
+    let is_near = |joint: Joint| {
+        let apart = one[joint]?.position.distance(two[joint]?.position);
+        Some(apart < 0.06 * size)
+    };
+    let near: Vec<bool> = Joint::ALL.iter().filter_map(|&j| is_near(j)).collect();
+    let of_trunk = TRUNK.iter().filter(|&&j| is_near(j) == Some(true)).count();
+    let count = near.iter().filter(|near| **near).count();
+    of_trunk == TRUNK.len() || (near.len() >= 5 && count * 10 > near.len() * 7)
 }
 
 #[cfg(test)]
@@ -554,6 +585,44 @@ mod tests {
             }
             assert_eq!(tracker.tracks().count(), usize::from(stays), "{confidence}");
         }
+    }
+
+    #[test]
+    fn limbs_without_shoulders_that_the_detector_is_unclear_about_are_nobody() {
+        let unclear = ScoredBox {
+            score: 0.5,
+            ..box_at(100.0)
+        };
+        let mut tracker = Tracker::default();
+        tracker.meet(&[unclear], 8);
+        for track in tracker.tracks_mut() {
+            let mut estimate = person_at(100.0);
+            for joint in [Joint::LeftShoulder, Joint::RightShoulder] {
+                if let Some(point) = &mut estimate.pose[joint] {
+                    point.confidence = Confidence::new(0.35);
+                }
+            }
+            track.observe(estimate, 0.0, true);
+        }
+        tracker.tidy(640, 480);
+        assert_eq!(tracker.tracks().count(), 0);
+    }
+
+    #[test]
+    fn two_trunks_in_one_place_are_one_person_whatever_is_taken_for_legs() {
+        let mut tracker = Tracker::default();
+        tracker.meet(&[box_at(100.0), box_at(200.0)], 8);
+        for (track, below) in tracker.tracks_mut().zip([0.0, 60.0]) {
+            let mut estimate = person_at(150.0);
+            for joint in [Joint::LeftKnee, Joint::RightKnee, Joint::Nose] {
+                if let Some(point) = &mut estimate.pose[joint] {
+                    point.position.y += below;
+                }
+            }
+            track.observe(estimate, 0.0, true);
+        }
+        tracker.tidy(640, 480);
+        assert_eq!(tracker.tracks().count(), 1);
     }
 
     #[test]
