@@ -191,7 +191,7 @@ fn the_embedded_files_are_those_of_their_cards_and_small() {
     assert!(of_pictures < 5_000_000, "{of_pictures} bytes");
     assert!(of_one_camera < 8_000_000, "{of_one_camera} bytes");
     // The whole crate stays under 10 MB, with its clip and its mannequin.
-    assert!(total < 9_000_000, "{total} bytes");
+    assert!(total < 9_500_000, "{total} bytes");
 }
 
 #[test]
