@@ -20,7 +20,7 @@ from .plausible import Energy
 from .refining import COLUMNS, JOINTS
 from .train_appearance import HIGH, WIDE
 from .views import FEATURES
-from .vision import KeypointNet, PersonNet, near
+from .vision import AppearanceNet, KeypointNet, PersonNet, near
 
 MOTIONS = "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"
 
@@ -160,7 +160,7 @@ def export(recipe, recipe_name, net, out):
     elif recipe["task"] == "appearance":
         module, examples, inputs = net, [torch.zeros(1, 3, HIGH, WIDE)], "image"
         card |= {"input": image_input(WIDE, {"kind": "crop", "growth": 1.0, "pad": 114}) | {"height": HIGH},
-                 "decoder": {"kind": "embedding", "output": "looks"},
+                 "decoder": {"kind": "embedding", "output": "looks", "likeness": net.likeness},
                  "data": "people rendered by Bevy; photographs under free licences"}
     elif recipe["task"] == "keypoints":
         size = recipe["size"]
@@ -204,10 +204,10 @@ if __name__ == "__main__":
     if recipe["task"] == "lifting":
         net = train_lifting.network(recipe)
     else:
-        net = KeypointNet() if recipe["task"] == "keypoints" else PersonNet()
+        net = {"keypoints": KeypointNet, "person": PersonNet, "appearance": AppearanceNet}[recipe["task"]]()
     net.load_state_dict(state["kept"])
     net = net.to(DEVICE)
-    if recipe["task"] in ("person", "keypoints"):
+    if recipe["task"] in ("person", "keypoints", "appearance"):
         importlib.import_module(f"posetrain.train_{recipe['task']}").calibrate(net, recipe)
     arguments.out.mkdir(parents=True, exist_ok=True)
     export(recipe, arguments.recipe.name, net, arguments.out)

@@ -1,6 +1,7 @@
 """The loop in which networks are trained: AdamW, cycles of the learning rate, a running average of the weights,
 and checkpoints from which it goes on."""
 import copy
+import multiprocessing
 import time
 
 import numpy as np
@@ -28,9 +29,14 @@ class Drawn(data.IterableDataset):
 
 
 def line_of(draw, workers, reseed):
-    """Batches that so many processes draw ahead, each of which `reseed(number)` makes draw others; without any, drawn when asked for."""
-    how = {"multiprocessing_context": "fork", "worker_init_fn": reseed, "prefetch_factor": 3} if workers else {}
-    return iter(data.DataLoader(Drawn(draw), batch_size=None, num_workers=workers, **how))
+    """Batches that so many processes draw ahead, each of which `reseed(number)` makes draw others; without any, and where processes
+    cannot be forked, drawn when asked for."""
+    if workers and "fork" in multiprocessing.get_all_start_methods():
+        how = {"multiprocessing_context": "fork", "worker_init_fn": reseed, "prefetch_factor": 3, "num_workers": workers}
+    else:
+        how = {}
+        reseed(0)
+    return iter(data.DataLoader(Drawn(draw), batch_size=None, **how))
 
 
 def pixels(images):
@@ -88,11 +94,11 @@ def steps_done(checkpoint):
     return torch.load(checkpoint, weights_only=False, map_location="cpu")["step"] if checkpoint.exists() else 0
 
 
-def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", every=200, step=0, also=None, workers=1, reseed=None):
+def fit(net, recipe, checkpoint, drawers, batch, loss_of, report=lambda kept, size: "", every=200, step=0, also=None, workers=1):
     """Trains `net` from `step` through `recipe["cycles"]` (see `stage`) and returns the average of its weights.
 
-    `batch(size)` draws, on `workers` processes (see `line_of`); `loss_of(net, drawn, step)` gives the loss and the numbers to print, by
-    name. `also`: what else is kept in checkpoints, by name, as a discriminator and its optimiser.
+    `batch(size)` draws from `drawers`, on `workers` processes (see `line_of`), which draw others in each and after each break, as
+    `reseed(step, process)` is called on every drawer; `loss_of(net, drawn, step)` gives the loss and the numbers to print, by name. `also`: what else is kept in checkpoints, by name, as a discriminator and its optimiser.
     """
     also = also or {}
     net = net.to(DEVICE, memory_format=torch.channels_last)
@@ -112,7 +118,8 @@ def fit(net, recipe, checkpoint, batch, loss_of, report=lambda kept, size: "", e
     began, running = time.time(), []
     while now := stage(step, cycles):
         size, _, until = now
-        line = line_of(lambda size=size: batch(size), workers, reseed)
+        line = line_of(lambda size=size: batch(size), workers,
+                       lambda process, step=step: [drawer.reseed(step, process) for drawer in drawers])
         while step < until:
             for group in optimiser.param_groups:
                 group["lr"] = recipe["rate"] * stage(step, cycles)[1]

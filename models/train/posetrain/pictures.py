@@ -3,6 +3,7 @@
 All of it is arithmetic on tensors of a whole batch, so that a GPU is never kept waiting; two cores do it as well.
 Pictures and crops are RGB from 0 to 255; of pixels, centres are whole numbers.
 """
+import math
 import random
 
 import torch
@@ -17,8 +18,9 @@ COLOUR = torch.float16 if DEVICE.type == "cuda" else torch.float32
 class Chance:
     """Random numbers where the pictures are."""
 
-    def __init__(self, seed):
-        self.of, self.rng = torch.Generator(DEVICE).manual_seed(seed), random.Random(seed)
+    def __init__(self, *seeds):
+        self.rng = random.Random(repr(seeds))
+        self.of = torch.Generator(DEVICE).manual_seed(self.rng.getrandbits(60))
 
     def uniform(self, *shape, low=0.0, high=1.0):
         return torch.rand(shape, generator=self.of, device=DEVICE) * (high - low) + low
@@ -89,7 +91,7 @@ def sampled(packed, first, high, wide, matrix, size, reflect):
 
     def folded(v, count):
         last = (count - 1).float()
-        return torch.where(reflect, last - (last - v.abs() % (2 * last)).abs(), v)
+        return torch.where(reflect, last - (last - v.abs() % (2 * last).clamp(min=1)).abs(), v)
     x, y = folded(across, wide), folded(down, high)
     left, above = x.floor(), y.floor()
     out = None
@@ -140,8 +142,9 @@ def photographed(images, chance):
     return images.clamp(0, 255)
 
 
-def blur(images, spread, reach=4):
+def blur(images, spread):
     """A Gaussian blur of `spread` pixels."""
+    reach = math.ceil(3 * spread)
     at = torch.arange(-reach, reach + 1, device=images.device)
     bell = torch.exp(-0.5 * (at / spread) ** 2)
     bell = (bell / bell.sum()).to(images.dtype)

@@ -47,7 +47,11 @@ class Sequences:
         self.given, self.truth, self.known = (np.concatenate([part[name] for part in data]) for name in ("given", "truth", "known"))
         bounds = np.cumsum([0] + [length for part in data for length in np.diff(part["first"])])
         self.first = np.concatenate([np.arange(a, b - frames + 1) for a, b in zip(bounds[:-1], bounds[1:])])
-        self.frames, self.rng = frames, np.random.default_rng(seed)
+        self.frames, self.seed = frames, seed
+        self.reseed()
+
+    def reseed(self, *numbers):
+        self.rng = np.random.default_rng([self.seed, *numbers])
 
     def batch(self, count):
         """Rows `(b, t, 115)`, their origin `(b, 1, 1, 3)`, the truth `(b, t, 23, 3)`, and which joints were seen at all `(b, 23)`."""

@@ -7,6 +7,7 @@ of seeds where there are some.
 """
 import argparse
 import json
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -121,19 +122,20 @@ def train_row(row, out, clips, errors):
     torch.manual_seed(row["seed"])
     net = NETWORKS[row["network"]](dropout=row["dropout"], **row.get("shape", {}))
     checkpoint = out / f"{stem(row)}.pt"
-    seed = 1000 * row["seed"] + steps_done(checkpoint)
-    torch.manual_seed(seed)
+    torch.manual_seed(1000 * row["seed"] + steps_done(checkpoint))  # other joints are dropped after a break
     few = max(round(row["labels"] * len(clips)), 1)
     order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(row["seed"])).tolist()
     views = lambda clips, seed: Views(clips, net.frames, errors if row["noise"] else None, seed, net.ahead, lens=0, late=0,
                                       hidden=row["hidden"])
-    known, count, judge, also = views([clips[n] for n in order[:few]], seed), row["batch"], None, {}
+    known, count, judge, also = views([clips[n] for n in order[:few]], row["seed"]), row["batch"], None, {}
+    drawers = [known]
     batch, loss_of = (lambda windows: known.batch(count, windows)), supervised
     match row["method"]:
         case "supervised":
             pass
         case "half-supervised":
-            flat = views([clips[n] for n in order[few:]], seed + 1)
+            flat = views([clips[n] for n in order[few:]], 1000 + row["seed"])
+            drawers.append(flat)
             batch, loss_of = lambda windows: (known.batch(count, windows), flat.batch(count, windows)), half_supervised(row["weight"])
         case "two views":
             batch, loss_of = lambda windows: known.pairs(count // 2, windows), two_views(row["weight"])
@@ -148,7 +150,7 @@ def train_row(row, out, clips, errors):
         case other:
             raise SystemExit(f"row {row['slug']}: there is no method {other!r}")
     recipe = {"rate": row["rate"], "decay": 1e-4, "cycles": [[[row["windows"], row["steps"]]]]}
-    return fit(net, recipe, checkpoint, batch, loss_of, every=400, also=also), judge
+    return fit(net, recipe, checkpoint, drawers, batch, loss_of, every=400, also=also), judge
 
 
 def about_hips(net):
@@ -161,13 +163,9 @@ def about_hips(net):
     return centred
 
 
-def scores_of(row, out):
-    return out / f"{stem(row)}.scores.json"
-
-
 def run(row, out, clips, held, errors):
     """Trains and scores a row, or reads the scores that it had."""
-    path = scores_of(row, out)
+    path = out / f"{stem(row)}.scores.json"
     if path.exists():
         told = json.loads(path.read_text())
         if told["row"] != row:
@@ -187,10 +185,26 @@ def run(row, out, clips, held, errors):
         if judge:
             export_energy(judge, out / f"{stem(row)}-energy.onnx")
     told |= {"weights": sum(part.numel() for part in net.parameters()), "row": row}
-    partial = path.with_suffix(".part")  # another process may be reading
-    partial.write_text(json.dumps(told))
-    partial.replace(path)
+    keep(json.dumps(told), path)
     return told
+
+
+def keep(text, path):
+    """Writes a file at once: another process may be reading it."""
+    partial = path.with_suffix(f".part{os.getpid()}")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def scored(rows, out):
+    """Scores of rows by slug and seed, as far as there are some."""
+    results = {}
+    for row in rows:
+        for path in sorted(out.glob(f"{row['slug']}-*.scores.json")):
+            told = json.loads(path.read_text())
+            if told["row"]["slug"] == row["slug"]:
+                results.setdefault(row["slug"], {})[told["row"]["seed"]] = told
+    return results
 
 
 def table(rows, results):
@@ -231,16 +245,14 @@ def main():
     rows = [common | row | tomllib.loads("\n".join(arguments.set)) for row in study["rows"]]
     arguments.out.mkdir(parents=True, exist_ok=True)
     clips, held = mocap.load(common["data"], "train"), mocap.load(common["data"], "subjects")
-    errors, results = json.loads(Path(common["errors"]).read_text()), {}
+    errors = json.loads(Path(common["errors"]).read_text())
     for row in rows:
         for seed in row.pop("seeds"):
-            one = row | {"seed": seed}
-            wanted = arguments.only is None or re.search(arguments.only, row["slug"])
-            if wanted or scores_of(one, arguments.out).exists():
-                print(stem(one), flush=True)
-                results.setdefault(row["slug"], {})[seed] = run(one, arguments.out, clips, held, errors)
-                (arguments.out / "table.md").write_text(table(rows, results) + "\n")
-    print(table(rows, results))
+            if arguments.only is None or re.search(arguments.only, row["slug"]):
+                print(f"{row['slug']}, seed {seed}", flush=True)
+                run(row | {"seed": seed}, arguments.out, clips, held, errors)
+                keep(table(rows, scored(rows, arguments.out)) + "\n", arguments.out / "table.md")
+    print(table(rows, scored(rows, arguments.out)))
 
 
 if __name__ == "__main__":

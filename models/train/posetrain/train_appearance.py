@@ -25,10 +25,14 @@ class Looks:
     """Pairs of crops of one person each; `held` ones are of people who are not trained on."""
 
     def __init__(self, recipe, seed, held=False):
-        self.rng = np.random.default_rng(seed)
+        self.seed = seed
+        self.reseed()
         self.photos = Photos(recipe["labels"], recipe["photos"], held, recipe["masks"])
         self.sides = Sided(recipe["sides"], held)
         self.cut_out = list(self.photos.masks)
+
+    def reseed(self, *numbers):
+        self.rng = np.random.default_rng([self.seed, *numbers])
 
     def rendered(self, person):
         """Two pictures of a rendered person from different sides, each before another place, and the boxes of their joints."""
@@ -117,6 +121,7 @@ def held_out(recipe, describe, rounds=4):
 def train(recipe, work):
     torch.manual_seed(0)
     cv2.setNumThreads(1)
+    checkpoint = Path(work) / "appearance.pt"
     looks = Looks(recipe, 100)
 
     def loss_of(net, drawn, step):
@@ -124,15 +129,19 @@ def train(recipe, work):
         loss = alike(*crops.float().chunk(2))
         return loss, {"loss": loss}
 
-    net = fit(AppearanceNet(), recipe, Path(work) / "appearance.pt", looks.batch, loss_of, every=200)
+    net = fit(AppearanceNet(), recipe, checkpoint, [looks], looks.batch, loss_of, every=200)
+    calibrate(net, recipe)
+    return net
+
+
+def calibrate(net, recipe):
+    """Gives the net what its distances mean, and a line for its card, by people who are not trained on."""
     (rendered, photos), same, other = held_out(recipe, lambda crops: looks_of(net, crops))
     # As often one person as two, as before several cameras with two or three people.
     other = np.random.default_rng(0).choice(other, len(same))
     apart = torch.from_numpy(np.concatenate([same, other]).astype(np.float32))
     slope, shift = platt(-apart, torch.cat([torch.ones(len(same)), torch.zeros(len(other))]))
-    net.same_at = shift / slope
+    net.likeness = {"same_at": round(shift / slope, 3), "steepness": round(slope, 2)}
     net.metrics = [f"found again among all, from another side: {rendered:.3f} of rendered people; {photos:.3f} of people in photographs, "
-                   "distorted; none of them trained on",
-                   f"as likely one person as two {net.same_at:.3f} apart, steepness {slope:.1f}"]
-    print(net.metrics, flush=True)
-    return net
+                   "distorted; none of them trained on"]
+    print(net.likeness, net.metrics, flush=True)

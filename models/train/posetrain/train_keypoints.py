@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from . import masks
-from .loop import DEVICE, fit, pixels, platt, steps_done
+from .loop import DEVICE, fit, pixels, platt
 from .photos import MIRROR25, Photos, Rendered, affine, into_crop, warp
 from .pictures import Chance, Pictures, blur, lit, outlines, photographed
 from .pictures import affine as affines, into_crop as into_crops
@@ -66,7 +66,8 @@ class Crops:
 
     def __init__(self, recipe, seed, held=False):
         photos = Photos(recipe["labels"], recipe["photos"], held, recipe.get("masks"))
-        self.chance, self.share = Chance(seed), 0 if held else recipe["figures"]
+        self.seed, self.share = seed, 0 if held else recipe["figures"]
+        self.reseed()
         self.people = People(photos, Rendered(recipe["rendered"]) if self.share else None)
         weights = torch.tensor([recipe["weights"].get(photos.sets[i], 1.0) for i, _ in photos.labelled], device=DEVICE)
         self.upto = torch.cumsum(weights, 0) / weights.sum()
@@ -74,6 +75,9 @@ class Crops:
         which, centre, side = zip(*(photos.place(rng) for _ in range(PLACES)))
         there = lambda numbers: torch.from_numpy(np.array(numbers)).to(DEVICE)
         self.places = there(which), there(centre).float(), there(side).float()
+
+    def reseed(self, *numbers):
+        self.chance = Chance(self.seed, *numbers)
 
     def background(self, count, size):
         """Places without people, or nearly, `(n, 3, size, size)`; some out of focus."""
@@ -241,7 +245,7 @@ def train(recipe, work):
     torch.manual_seed(0)
     cv2.setNumThreads(1)
     checkpoint = Path(work) / "keypoints.pt"
-    crops = Crops(recipe, 100 + steps_done(checkpoint))
+    crops = Crops(recipe, 100)
 
     def loss_of(net, drawn, step):
         images, target, weight = drawn
@@ -251,7 +255,7 @@ def train(recipe, work):
     held, net = HeldOut(recipe), KeypointNet().to(DEVICE)
     step = begin(net, recipe, checkpoint, lambda: crops.batch(64, recipe["size"])[0])
     # A GPU draws what it trains on by itself.
-    net = fit(net, recipe, checkpoint, lambda size: crops.batch(recipe["batch"], size), loss_of, held.report, every=500, step=step,
+    net = fit(net, recipe, checkpoint, [crops], lambda size: crops.batch(recipe["batch"], size), loss_of, held.report, every=500, step=step,
               workers=0 if DEVICE.type == "cuda" else 1)
     calibrate(net, recipe)
     return net

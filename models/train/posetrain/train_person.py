@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from .loop import DEVICE, fit, pixels, platt, steps_done, tensor
+from .loop import DEVICE, fit, pixels, platt, tensor
 from .masks import WINDOW
 from .photos import Photos, Rendered, affine, into_crop, lay, outline, recolour, warp
 from .start import begin
@@ -26,11 +26,10 @@ class Scenes:
         self.share = 0 if held else recipe["figures"]
         self.figures = Rendered(recipe["rendered"]) if self.share else None
         self.cut_out, self.distorted, self.seed = list(self.photos.masks), not held, seed
-        self.reseed(0)
+        self.reseed()
 
-    def reseed(self, worker):
-        """Each process draws others."""
-        self.rng = np.random.default_rng([self.seed, worker])
+    def reseed(self, *numbers):
+        self.rng = np.random.default_rng([self.seed, *numbers])
 
     def one(self, size):
         """A picture, and its boxes `(n, 5)` with how sure they are."""
@@ -186,7 +185,7 @@ def train(recipe, work):
     torch.manual_seed(0)
     cv2.setNumThreads(1)
     checkpoint = Path(work) / "person.pt"
-    scenes = Scenes(recipe, 100 + steps_done(checkpoint))
+    scenes = Scenes(recipe, 100)
 
     def loss_of(net, drawn, step):
         pictures, target, weight, box, inside = drawn
@@ -198,7 +197,7 @@ def train(recipe, work):
 
     net = PersonNet().to(DEVICE)
     step = begin(net, recipe, checkpoint, lambda: pixels(scenes.batch(64, recipe["size"])[0]))
-    net = fit(net, recipe, checkpoint, lambda size: scenes.batch(recipe["batch"], size), loss_of, step=step,
-              workers=recipe["workers"], reseed=scenes.reseed)
+    net = fit(net, recipe, checkpoint, [scenes], lambda size: scenes.batch(recipe["batch"], size), loss_of, step=step,
+              workers=recipe["workers"])
     calibrate(net, recipe)
     return net

@@ -36,8 +36,8 @@ def train(recipe, work):
         net.load_state_dict(state["net"]), optimiser.load_state_dict(state["optimiser"])
         first = state["step"]
     held = lambda: Sequences(recipe["held"], net.frames, seed=5)
-    sequences = Sequences(recipe["data"], net.frames, seed=first)
-    line = line_of(lambda: sequences.batch(recipe["batch"]), 1, None)
+    sequences = Sequences(recipe["data"], net.frames, seed=0)
+    line = line_of(lambda: sequences.batch(recipe["batch"]), 1, lambda process: sequences.reseed(first, process))
     began, running = time.time(), []
     for step in range(first, steps):
         for group in optimiser.param_groups:

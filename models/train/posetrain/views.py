@@ -106,7 +106,8 @@ class Views:
     masked as in Cheng et al. (2020), section 3.3, with a chance of `hidden` for each of its four kinds of masks."""
 
     def __init__(self, clips, frames=27, errors=None, seed=0, ahead=0, lens=0.12, late=0.15, hidden=0.0):
-        self.rng, self.frames, self.errors = np.random.default_rng(seed), frames, errors
+        self.seed, self.frames, self.errors = seed, frames, errors
+        self.reseed()
         self.ahead, self.lens, self.late, self.hidden = ahead, lens, late, hidden
         self.joints = np.concatenate([c.joints for c in clips])
         self.known = np.repeat(np.stack([c.known for c in clips]), [len(c.joints) for c in clips], 0)
@@ -116,6 +117,9 @@ class Views:
         for i, clip in enumerate(clips):
             weight[i] *= 0.15 if clip.name.startswith("idle_") else 3.0 if clip.name.startswith("humanoid3d") else 1.0
         self.weight = weight / weight.sum()
+
+    def reseed(self, *numbers):
+        self.rng = np.random.default_rng([self.seed, *numbers])
 
     def batch(self, n, windows=1, strides=(1, 1, 2, 2, 2, 3, 4, 6)):
         """Features `(n, t, 74)`, `t` being `frames - 1 + windows`; poses `(n, windows, 23, 3)` of each window's frame, about

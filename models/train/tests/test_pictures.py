@@ -51,7 +51,7 @@ class Sampling(unittest.TestCase):
             np.testing.assert_allclose(got[n], photos.into_crop(alone, points[n].cpu().numpy()), atol=1e-3)
 
     def test_outlines_are_where_opencv_puts_them(self):
-        mask, box = smooth(masks.SIDE, masks.SIDE, 1, 3)[..., None][..., 0], np.array([20.0, 10, 60, 50])
+        mask, box = smooth(masks.SIDE, masks.SIDE, 1, 3), np.array([20.0, 10, 60, 50])
         mask = cv2.normalize(mask, None, 0, 255, cv2.NORM_MINMAX).reshape(masks.SIDE, masks.SIDE)
         window = masks.window(box)
         from_photo = there([1 / window[0, 0], -window[0, 2] / window[0, 0], -window[1, 2] / window[0, 0]]).float()
