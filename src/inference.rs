@@ -294,7 +294,7 @@ impl Models {
     /// Our own models, inside the crate.
     #[cfg(feature = "embedded-models")]
     pub fn embedded() -> Models {
-        let files: [(&str, &[u8]); 4] = [
+        let files: [(&str, &[u8]); 5] = [
             (
                 include_str!("../models/embedded/person.json"),
                 include_bytes!("../models/embedded/person.onnx"),
@@ -310,6 +310,10 @@ impl Models {
             (
                 include_str!("../models/embedded/refiner.json"),
                 include_bytes!("../models/embedded/refiner.onnx"),
+            ),
+            (
+                include_str!("../models/embedded/appearance.json"),
+                include_bytes!("../models/embedded/appearance.onnx"),
             ),
         ];
         let models = files

@@ -432,7 +432,7 @@ fn is_plausible(joints: &Joints) -> bool {
 mod tests {
     use super::*;
     use crate::associate::tests::{room, seen_by, standing};
-    use crate::looks::Looks;
+    use crate::looks::{Likeness, Looks};
     use bevy::math::DVec3;
 
     /// Follows people; each gives, by time, where they stand, or `None` while no camera sees them. Returns their numbers at
@@ -458,7 +458,9 @@ mod tests {
                 for (person, place) in places.iter().enumerate() {
                     let Some(place) = place else { continue };
                     let mut seen = seen_by(view, &views, &standing(*place));
-                    seen.looks = looks.get(person).and_then(|looks| Looks::new(looks));
+                    seen.looks = looks
+                        .get(person)
+                        .and_then(|looks| Looks::new(looks, Likeness::default()));
                     sightings.push(seen);
                 }
             }

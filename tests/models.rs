@@ -109,7 +109,7 @@ fn both_engines_agree_on(models: &Models) {
 #[cfg(feature = "embedded-models")]
 fn both_engines_agree_on_the_embedded_models() {
     let models = Models::embedded();
-    assert_eq!(models.iter().count(), 4, "a card does not parse");
+    assert_eq!(models.iter().count(), 5, "a card does not parse");
     both_engines_agree_on(&models);
 }
 

@@ -5,7 +5,7 @@ use image::RgbImage;
 
 use super::crop::{Cutter, Region};
 use crate::inference::{Batch, Decoder, Engine, Fit, InputForm, Model, ModelError, Session};
-use crate::looks::Looks;
+use crate::looks::{Likeness, Looks};
 
 /// Describes people's looks by vectors that are near to one another for the same person, from whichever side they are seen.
 pub struct AppearanceEstimator {
@@ -15,6 +15,7 @@ pub struct AppearanceEstimator {
     growth: f32,
     pad: u8,
     output: String,
+    likeness: Likeness,
 }
 
 impl AppearanceEstimator {
@@ -34,12 +35,19 @@ impl AppearanceEstimator {
                 "a network for looks takes a crop around a person",
             ));
         };
-        let Decoder::Embedding { output } = &card.decoder else {
+        let Decoder::Embedding { output, likeness } = &card.decoder else {
             return Err(ModelError::mismatch(
                 &card.name,
                 "its decoder must be `embedding`",
             ));
         };
+        let Likeness { same_at, steepness } = *likeness;
+        if !(same_at.is_finite() && steepness.is_finite() && steepness > 0.0) {
+            return Err(ModelError::mismatch(
+                &card.name,
+                "its likeness needs a steepness above 0",
+            ));
+        }
         let session = model.load(engine, threads)?;
         Ok(AppearanceEstimator {
             batch: Batch::new(session.as_ref(), card),
@@ -48,6 +56,7 @@ impl AppearanceEstimator {
             growth,
             pad,
             output: output.clone(),
+            likeness: *likeness,
         })
     }
 
@@ -75,7 +84,7 @@ impl AppearanceEstimator {
         let found = self.batch.run(self.session.as_mut(), &[&self.output])?;
         Ok(found
             .iter()
-            .map(|tensors| Looks::new(&tensors[0].data))
+            .map(|tensors| Looks::new(&tensors[0].data, self.likeness))
             .collect())
     }
 }

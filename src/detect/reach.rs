@@ -11,7 +11,7 @@ use crate::skeleton::{Joint, JointMap, Pose2d};
 const SURE: f32 = 0.3;
 /// Seconds in which half of the trunk's length is forgotten: who bends towards the camera has a short one for a while.
 const HALF_LIFE: f64 = 4.0;
-/// A trunk is so many times as long as shoulders are broad: who comes towards the camera shows these at full length.
+/// A trunk is so many times as long as shoulders are broad: who bends towards the camera shows these at full length.
 const OF_SHOULDERS: f32 = 1.3;
 /// Limbs from the trunk outwards, and how long each may look in lengths of the trunk. Thighs and shins are 0.85 of it, upper arms 0.6,
 /// forearms 0.5; what is nearer to the camera than the trunk looks larger.
@@ -26,6 +26,7 @@ const LIMBS: &[(Joint, Joint, f32)] = {
         (LeftAnkle, LeftFootIndex, 0.9),
         (LeftWrist, LeftIndex, 0.7),
         (LeftWrist, LeftPinky, 0.7),
+        (LeftWrist, LeftThumb, 0.7),
     ]
 };
 
@@ -38,15 +39,14 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// Leaves out what is further off than limbs reach, and what hangs on it; `time` in seconds.
+    /// Leaves out what is further off than limbs reach, and what hangs on it; `time` in seconds. Where no trunk is seen nothing is said.
     pub fn mend(&mut self, pose: &mut Pose2d, time: f64) {
+        let Some(seen) = length_of_trunk(pose) else {
+            return;
+        };
         let elapsed = self.last_time.map_or(0.0, |last| (time - last).max(0.0));
         self.last_time = Some(time);
-        let kept = self.trunk * 0.5_f64.powf(elapsed / HALF_LIFE) as f32;
-        self.trunk = kept.max(length_of_trunk(pose).unwrap_or(0.0));
-        if self.trunk <= 0.0 {
-            return;
-        }
+        self.trunk = seen.max(self.trunk * 0.5_f64.powf(elapsed / HALF_LIFE) as f32);
         let mut gone = JointMap::<bool>::default();
         for &(inner, outer, most) in LIMBS {
             for (inner, outer) in [(inner, outer), (inner.mirror(), outer.mirror())] {
@@ -67,14 +67,13 @@ fn sure(pose: &Pose2d, joint: Joint) -> Option<Vec2> {
     Some(point.position)
 }
 
-/// How long the trunk looks, in pixels, or how broad the shoulders are where that is more.
+/// How long the trunk looks, in pixels; or how long it must be, as broad as the shoulders are. From the side these are not broad, so that
+/// both shoulders and hips must be seen.
 fn length_of_trunk(pose: &Pose2d) -> Option<f32> {
     let both = |joint: Joint| Some((sure(pose, joint)?, sure(pose, joint.mirror())?));
-    let shoulders = both(Joint::LeftShoulder)?;
+    let (shoulders, hips) = (both(Joint::LeftShoulder)?, both(Joint::LeftHip)?);
     let across = OF_SHOULDERS * shoulders.0.distance(shoulders.1);
-    let along = both(Joint::LeftHip).map_or(0.0, |hips| {
-        (shoulders.0 + shoulders.1).distance(hips.0 + hips.1) / 2.0
-    });
+    let along = (shoulders.0 + shoulders.1).distance(hips.0 + hips.1) / 2.0;
     Some(across.max(along))
 }
 
@@ -144,9 +143,18 @@ mod tests {
     }
 
     #[test]
-    fn without_a_trunk_nothing_is_said() {
+    fn of_somebody_from_the_side_behind_a_desk_nothing_is_said() {
         let mut pose = standing();
-        pose[Joint::LeftShoulder] = None;
+        for joint in [Joint::LeftShoulder, Joint::RightShoulder] {
+            if let Some(point) = &mut pose[joint] {
+                point.position.x *= 0.2;
+            }
+            pose[if joint == Joint::LeftShoulder {
+                Joint::LeftHip
+            } else {
+                Joint::RightHip
+            }] = None;
+        }
         let before = pose.clone();
         Reach::default().mend(&mut pose, 0.0);
         assert_eq!(pose, before);

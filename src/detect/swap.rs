@@ -14,6 +14,8 @@ const CLEARLY: f32 = 0.6;
 /// Seconds over which the network's own readings are counted: networks exchange sides for a few frames, and a fast turn that looks like
 /// an exchange must not rule for long.
 const MEMORY: f64 = 0.1;
+/// The most that one frame counts.
+const MOST: f64 = 0.3;
 /// Share of the vote at which the network is believed against the motion.
 const OVERRULED: f32 = 0.75;
 
@@ -59,7 +61,8 @@ impl SwapFilter {
             .last_time
             .map_or(0.0, |last| (time - last).clamp(0.0, 1.0));
         self.last_time = Some(time);
-        let step = (1.0 - (-elapsed / MEMORY).exp()) as f32;
+        // At a few frames a second one frame is no vote.
+        let step = (1.0 - (-elapsed / MEMORY).exp()).min(MOST) as f32;
         for (part, joints) in [(&mut self.arms, ARMS), (&mut self.legs, LEGS)] {
             if let Some((plain, crossed)) = costs(pose, expected, joints) {
                 // Where both sides lie on one another neither reading says anything.
@@ -108,15 +111,18 @@ mod tests {
 
     #[test]
     fn a_swap_of_the_legs_is_undone_and_the_arms_are_left_alone() {
-        let (mut filter, truth) = (SwapFilter::default(), standing());
-        for n in 0..10 {
-            let mut pose = standing();
-            if (3..6).contains(&n) {
-                pose.exchange(LEGS);
+        for rate in [7.0, 30.0, 60.0] {
+            let (mut filter, truth) = (SwapFilter::default(), standing());
+            for n in 0..10 {
+                let mut pose = standing();
+                if (3..6).contains(&n) {
+                    pose.exchange(LEGS);
+                }
+                filter.mend(&mut pose, &truth, 110.0, f64::from(n) / rate);
+                let told = format!("frame {n} of {rate} a second");
+                assert_eq!(x_of(&pose, Joint::LeftKnee), Some(60.0), "{told}");
+                assert_eq!(x_of(&pose, Joint::LeftWrist), Some(60.0), "{told}");
             }
-            filter.mend(&mut pose, &truth, 110.0, f64::from(n) / 30.0);
-            assert_eq!(x_of(&pose, Joint::LeftKnee), Some(60.0), "frame {n}");
-            assert_eq!(x_of(&pose, Joint::LeftWrist), Some(60.0), "frame {n}");
         }
     }
 

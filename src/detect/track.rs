@@ -23,7 +23,7 @@ const PATIENCE: u32 = 12;
 /// The least overlap of a detector's box with a track that makes them the same person.
 const SAME: f32 = 0.25;
 
-/// Keypoint networks find a body in any crop: where the surest joints, or the shoulders, are less sure than this on average, the
+/// Keypoint networks find a body in any crop: where the surest joints on average, or the surer shoulder, are less sure than this, the
 /// detector is asked too. In the feet of tables they are sure of legs, hardly of shoulders.
 const DOUBTFUL: f32 = 0.55;
 /// How many joints those are: of somebody at a desk, no more may be in view.
@@ -42,7 +42,7 @@ const LOOKS_RATE: f32 = 0.25;
 const CROWDED: f32 = 0.25;
 /// Where limbs end, and the head.
 const ENDS: [Joint; 3] = [Joint::LeftWrist, Joint::LeftAnkle, Joint::LeftEar];
-/// No two people have theirs in one place.
+/// No two people who are seen have theirs in one place.
 const TRUNK: [Joint; 4] = [
     Joint::LeftShoulder,
     Joint::RightShoulder,
@@ -113,12 +113,15 @@ impl Track {
     /// Takes in what the network found there; `time` in seconds.
     pub fn observe(&mut self, estimate: Estimate, time: f64, undo_swaps: bool) {
         let mut pose = estimate.pose;
-        self.reach.mend(&mut pose, time);
+        let is_there = estimate.presence >= 0.5;
+        if is_there {
+            self.reach.mend(&mut pose, time);
+        }
         let sure = pose
             .present()
             .filter(|(_, point)| point.confidence.get() >= SURE)
             .count();
-        if estimate.presence.is_nan() || estimate.presence < 0.5 || sure < LEAST_JOINTS {
+        if !is_there || sure < LEAST_JOINTS {
             self.lost += 1;
             self.next = None;
             return;
@@ -184,12 +187,13 @@ impl Track {
             return false;
         };
         let told = |joint: Joint| pose[joint].map_or(0.0, |point| point.confidence.get());
-        let shoulders = (told(Joint::LeftShoulder) + told(Joint::RightShoulder)) / 2.0;
+        // From the side one of them is hidden.
+        let shoulder = told(Joint::LeftShoulder).max(told(Joint::RightShoulder));
         let mut sure: Vec<f32> = pose.present().map(|(joint, _)| told(joint)).collect();
         sure.sort_by(|a, b| b.total_cmp(a));
         sure.truncate(SUREST);
         let surest = sure.iter().sum::<f32>() / sure.len().max(1) as f32;
-        self.unclear > MISSES && surest.min(shoulders) < DOUBTFUL
+        self.unclear > MISSES && surest.min(shoulder) < DOUBTFUL
     }
 
     /// The person, while they are seen.
@@ -351,18 +355,24 @@ fn same_person(a: &Track, b: &Track) -> bool {
     };
     let size = a.bounds.size().max_element().max(1.0);
     let is_near = |joint: Joint| {
-        let apart = one[joint]?.position.distance(two[joint]?.position);
-        Some(apart < 0.06 * size)
+        let (p, q) = (one[joint]?, two[joint]?);
+        let is_sure = p.confidence.least(q.confidence).get() >= SURE;
+        Some((p.position.distance(q.position) < 0.06 * size, is_sure))
     };
-    let near: Vec<bool> = Joint::ALL.iter().filter_map(|&j| is_near(j)).collect();
-    let of_trunk = TRUNK.iter().filter(|&&j| is_near(j) == Some(true)).count();
+    let near: Vec<bool> = Joint::ALL
+        .iter()
+        .filter_map(|&joint| Some(is_near(joint)?.0))
+        .collect();
     let count = near.iter().filter(|near| **near).count();
-    of_trunk == TRUNK.len() || (near.len() >= 5 && count * 10 > near.len() * 7)
+    let seen_now = a.lost == 0 && b.lost == 0;
+    let of_trunk = |joint: &Joint| is_near(*joint) == Some((true, true));
+    (seen_now && TRUNK.iter().all(of_trunk)) || (near.len() >= 5 && count * 10 > near.len() * 7)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::looks::Likeness;
     use crate::skeleton::{Confidence, JointSet, Keypoint};
 
     fn person_at(x: f32) -> Estimate {
@@ -517,6 +527,30 @@ mod tests {
     }
 
     #[test]
+    fn a_box_that_somebodys_own_limbs_fill_is_not_widened() {
+        let mut tracker = Tracker::default();
+        let wide = ScoredBox {
+            bounds: Rect::new(85.0, 0.0, 135.0, 180.0),
+            score: 0.5,
+        };
+        for whole in [true, false] {
+            tracker.forget_everybody();
+            tracker.meet(&[box_at(100.0)], 8);
+            for track in tracker.tracks_mut() {
+                let mut estimate = person_at(100.0);
+                for joint in ENDS.iter().flat_map(|end| [*end, end.mirror()]) {
+                    let shown = whole || joint != Joint::RightAnkle;
+                    estimate.pose[joint] = estimate.pose[Joint::LeftKnee].filter(|_| shown);
+                }
+                track.observe(estimate, 0.0, true);
+            }
+            let before = tracker.tracks[0].bounds;
+            tracker.meet(&[wide], 8);
+            assert_eq!(tracker.tracks[0].bounds == before, whole);
+        }
+    }
+
+    #[test]
     fn a_foot_that_is_unsure_for_a_moment_stays_in_the_box() {
         let mut track = Track::new(1, &box_at(100.0));
         track.observe(person_at(100.0), 0.0, true);
@@ -611,18 +645,24 @@ mod tests {
     #[test]
     fn two_trunks_in_one_place_are_one_person_whatever_is_taken_for_legs() {
         let mut tracker = Tracker::default();
-        tracker.meet(&[box_at(100.0), box_at(200.0)], 8);
-        for (track, below) in tracker.tracks_mut().zip([0.0, 60.0]) {
-            let mut estimate = person_at(150.0);
-            for joint in [Joint::LeftKnee, Joint::RightKnee, Joint::Nose] {
-                if let Some(point) = &mut estimate.pose[joint] {
-                    point.position.y += below;
+        for (hip, people) in [(0.8, 1), (0.2, 2)] {
+            tracker.forget_everybody();
+            tracker.meet(&[box_at(100.0), box_at(200.0)], 8);
+            for (track, below) in tracker.tracks_mut().zip([0.0, 60.0]) {
+                let mut estimate = person_at(150.0);
+                for joint in [Joint::LeftKnee, Joint::RightKnee, Joint::Nose] {
+                    if let Some(point) = &mut estimate.pose[joint] {
+                        point.position.y += below;
+                    }
                 }
+                if let Some(point) = &mut estimate.pose[Joint::LeftHip] {
+                    point.confidence = Confidence::new(hip);
+                }
+                track.observe(estimate, 0.0, true);
             }
-            track.observe(estimate, 0.0, true);
+            tracker.tidy(640, 480);
+            assert_eq!(tracker.tracks().count(), people, "{hip}");
         }
-        tracker.tidy(640, 480);
-        assert_eq!(tracker.tracks().count(), 1);
     }
 
     #[test]
@@ -650,7 +690,8 @@ mod tests {
             tracker.due_for_looks(time).map(|(n, _)| n).collect()
         };
         assert_eq!(due(&tracker, 0.0), [0, 1]);
-        let (before, after) = (Looks::new(&[1.0, 0.0]), Looks::new(&[0.0, 1.0]));
+        let of = |vector: &[f32]| Looks::new(vector, Likeness::default());
+        let (before, after) = (of(&[1.0, 0.0]), of(&[0.0, 1.0]));
         tracker.take_looks(0, before.clone(), 0.0);
         assert_eq!(due(&tracker, 0.2), [1]);
         assert_eq!(due(&tracker, 0.6), [0, 1]);

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::looks::Likeness;
 use crate::skeleton::{Joint, JointSet};
 
 /// A network keeps no more numbers of a person in one state.
@@ -346,8 +347,11 @@ pub enum Decoder {
     },
     /// A vector.
     Embedding {
-        /// Output of shape `(1, n)`.
+        /// Output of shape `(people, n)`.
         output: String,
+        /// How distances between two of them are to be read; OSNet's where it is left out.
+        #[serde(default)]
+        likeness: Likeness,
     },
 }
 
@@ -378,7 +382,7 @@ impl Decoder {
             Decoder::Yolox { output, .. }
             | Decoder::Heatmap { output }
             | Decoder::Refine { output }
-            | Decoder::Embedding { output } => vec![output],
+            | Decoder::Embedding { output, .. } => vec![output],
             Decoder::Lift { output, states } => {
                 let kept = states.iter().map(|state| state.output.as_str());
                 std::iter::once(output.as_str()).chain(kept).collect()
