@@ -12,17 +12,26 @@ pub mod track;
 use std::time::{Duration, Instant};
 
 use bevy::log::warn;
-use bevy::math::Rect;
+use bevy::math::{Rect, Vec2};
 use image::RgbImage;
 
 use crate::inference::{Engine, ModelError, Models, Task};
 use crate::looks::Looks;
-use crate::skeleton::Pose2d;
+use crate::skeleton::{Joint, Pose2d};
 
 use appearance::AppearanceEstimator;
 use keypoints::{KeypointEstimator, Look};
 use person::PersonDetector;
 use track::{Track, Tracker};
+
+/// Joints surer than this place the next crop and count as seen.
+const SURE: f32 = 0.3;
+
+/// Where a joint is, if that is sure.
+fn sure(pose: &Pose2d, joint: Joint) -> Option<Vec2> {
+    let point = pose[joint].filter(|point| point.confidence.get() >= SURE)?;
+    Some(point.position)
+}
 
 /// A person in a picture.
 #[derive(Clone, Debug, PartialEq)]

@@ -233,6 +233,12 @@ pub const FACE: &[Joint] = {
     &[LeftEyeInner, LeftEye, LeftEyeOuter, LeftEar, MouthLeft]
 };
 
+/// Shoulders and hips.
+pub const TORSO: [Joint; 4] = {
+    use Joint::*;
+    [LeftShoulder, RightShoulder, LeftHip, RightHip]
+};
+
 /// The side of the body that something belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {

@@ -3,12 +3,9 @@
 //! Networks take table legs, cords and the edges of floors for limbs, and are sure of it. What they are rarely wrong about is
 //! the trunk, and that tells how large somebody is: a joint that is further from the one before it than a limb reaches is not theirs.
 
-use bevy::math::Vec2;
-
+use super::sure;
 use crate::skeleton::{Joint, JointMap, Pose2d};
 
-/// Joints surer than this count.
-const SURE: f32 = 0.3;
 /// Seconds in which half of the trunk's length is forgotten: who bends towards the camera has a short one for a while.
 const HALF_LIFE: f64 = 4.0;
 /// A trunk is so many times as long as shoulders are broad: who bends towards the camera shows these at full length.
@@ -62,11 +59,6 @@ impl Reach {
     }
 }
 
-fn sure(pose: &Pose2d, joint: Joint) -> Option<Vec2> {
-    let point = pose[joint].filter(|point| point.confidence.get() >= SURE)?;
-    Some(point.position)
-}
-
 /// How long the trunk looks, in pixels; or how long it must be, as broad as the shoulders are. From the side these are not broad, so that
 /// both shoulders and hips must be seen.
 fn length_of_trunk(pose: &Pose2d) -> Option<f32> {
@@ -81,6 +73,7 @@ fn length_of_trunk(pose: &Pose2d) -> Option<f32> {
 mod tests {
     use super::*;
     use crate::skeleton::{Confidence, Keypoint};
+    use bevy::math::Vec2;
 
     /// Somebody upright, 100 pixels from shoulders to hips.
     fn standing() -> Pose2d {
@@ -128,7 +121,7 @@ mod tests {
             let mut reach = Reach::default();
             reach.mend(&mut standing(), 0.0);
             let mut pose = standing();
-            for &joint in [Joint::LeftShoulder, Joint::RightShoulder].iter() {
+            for joint in [Joint::LeftShoulder, Joint::RightShoulder] {
                 pose = moved(pose, joint, Vec2::new(0.0, 90.0));
                 // Seen from the side as well: shoulders are not broad.
                 if let Some(point) = &mut pose[joint] {
@@ -145,15 +138,14 @@ mod tests {
     #[test]
     fn of_somebody_from_the_side_behind_a_desk_nothing_is_said() {
         let mut pose = standing();
-        for joint in [Joint::LeftShoulder, Joint::RightShoulder] {
-            if let Some(point) = &mut pose[joint] {
+        for (shoulder, hip) in [
+            (Joint::LeftShoulder, Joint::LeftHip),
+            (Joint::RightShoulder, Joint::RightHip),
+        ] {
+            if let Some(point) = &mut pose[shoulder] {
                 point.position.x *= 0.2;
             }
-            pose[if joint == Joint::LeftShoulder {
-                Joint::LeftHip
-            } else {
-                Joint::RightHip
-            }] = None;
+            pose[hip] = None;
         }
         let before = pose.clone();
         Reach::default().mend(&mut pose, 0.0);

@@ -2,18 +2,16 @@
 
 use bevy::math::{Rect, Vec2};
 
-use super::Person2d;
 use super::crop::Region;
 use super::decode::{ScoredBox, overlap};
 use super::keypoints::{Estimate, Look};
 use super::reach::Reach;
 use super::swap::SwapFilter;
+use super::{Person2d, SURE, sure};
 use crate::assignment::assign;
 use crate::looks::Looks;
-use crate::skeleton::{Joint, Pose2d};
+use crate::skeleton::{Joint, Pose2d, TORSO};
 
-/// Joints surer than this place the next crop and count as seen.
-const SURE: f32 = 0.3;
 /// A box is around sure joints by so much of its longer side. Crops are larger anyway, and what is tight is seen in more pixels.
 const MARGIN: f32 = 0.02;
 /// A person with fewer sure joints is lost for this frame.
@@ -42,13 +40,6 @@ const LOOKS_RATE: f32 = 0.25;
 const CROWDED: f32 = 0.25;
 /// Where limbs end, and the head.
 const ENDS: [Joint; 3] = [Joint::LeftWrist, Joint::LeftAnkle, Joint::LeftEar];
-/// No two people who are seen have theirs in one place.
-const TRUNK: [Joint; 4] = [
-    Joint::LeftShoulder,
-    Joint::RightShoulder,
-    Joint::LeftHip,
-    Joint::RightHip,
-];
 /// How often in a row the detector may not be clear about somebody whose joints are in doubt.
 const MISSES: u32 = 3;
 
@@ -174,11 +165,12 @@ impl Track {
 
     /// Whether the ends of all limbs are seen.
     fn is_whole(&self) -> bool {
-        let sure = |joint: Joint| {
-            let point = self.pose.as_ref().and_then(|pose| pose[joint]);
-            point.is_some_and(|point| point.confidence.get() >= SURE)
+        let seen = |pose: &Pose2d, end: Joint| {
+            sure(pose, end).is_some() && sure(pose, end.mirror()).is_some()
         };
-        ENDS.iter().all(|&end| sure(end) && sure(end.mirror()))
+        self.pose
+            .as_ref()
+            .is_some_and(|pose| ENDS.iter().all(|&end| seen(pose, end)))
     }
 
     /// Whether neither network is sure that somebody is there.
@@ -365,8 +357,9 @@ fn same_person(a: &Track, b: &Track) -> bool {
         .collect();
     let count = near.iter().filter(|near| **near).count();
     let seen_now = a.lost == 0 && b.lost == 0;
+    // No two people who are seen have theirs in one place.
     let of_trunk = |joint: &Joint| is_near(*joint) == Some((true, true));
-    (seen_now && TRUNK.iter().all(of_trunk)) || (near.len() >= 5 && count * 10 > near.len() * 7)
+    (seen_now && TORSO.iter().all(of_trunk)) || (near.len() >= 5 && count * 10 > near.len() * 7)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use bevy::math::{Mat3, Quat, Vec2, Vec3};
 
 use crate::camera::Intrinsics;
-use crate::skeleton::{Joint, Pose2d};
+use crate::skeleton::{Joint, Pose2d, TORSO};
 
 /// Numbers after the joints' three each: how the person's centre and size move, the time step, how large they appear.
 const MOTION: usize = 5;
@@ -19,13 +19,6 @@ const SEEN: f32 = 0.2;
 const RATE: f32 = 60.0;
 /// Seconds that a person's first frame is taken to last: there is none before it.
 const FIRST_STEP: f32 = 1.0 / 30.0;
-
-const TORSO: [Joint; 4] = [
-    Joint::LeftShoulder,
-    Joint::RightShoulder,
-    Joint::LeftHip,
-    Joint::RightHip,
-];
 
 /// One frame, normalised.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use bevy::math::{DMat3, DVec3};
 
 use super::bones::{BONES, Lengths};
 use super::triangulate::{Noise, Sight};
-use crate::skeleton::{Joint, JointMap};
+use crate::skeleton::{Joint, JointMap, TORSO};
 
 /// How a bone is held: the logarithm of the density of its direction, a Fisher–Bingham distribution on the sphere (Mardia and Jupp
 /// 2000, section 9.3.3), as factors of x, y, z, x² − ⅓, y² − ⅓, xy, xz and yz along the trunk's axes: outward, up, forward.
@@ -157,12 +157,6 @@ const CROSSING: f64 = 0.12;
 const REMEMBERED: f64 = 0.4;
 /// For so many seconds after views agreed on its shoulders and hips, a trunk tells how arms and legs are held.
 const TRUSTED: f64 = 1.0;
-const TRUNK: [Joint; 4] = [
-    Joint::LeftShoulder,
-    Joint::RightShoulder,
-    Joint::LeftHip,
-    Joint::RightHip,
-];
 /// Looks a second at somebody's posture that are independent of one another.
 const LOOKS: f64 = 10.0;
 /// A limb is held otherwise when `exp` of this speaks for it; one look says no more than that.
@@ -206,7 +200,7 @@ impl Posture {
         let mut moved = Vec::new();
         // A trunk that one view alone sees may itself be the wrong one of two.
         let is_sure = |joint: &Joint| self.is_known(*joint, time, TRUSTED, told.sights);
-        let axes = trunk(|joint| places[joint]).filter(|_| TRUNK.iter().all(is_sure));
+        let axes = trunk(|joint| places[joint]).filter(|_| TORSO.iter().all(is_sure));
         let Some(axes) = axes else {
             self.doubts = Default::default();
             return moved;

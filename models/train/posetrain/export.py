@@ -24,6 +24,7 @@ from .vision import AppearanceNet, KeypointNet, PersonNet, near
 
 MOTIONS = "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"
 
+
 def halve(model):
     """Stores large 32-bit initialisers as 16-bit ones followed by a cast."""
     casts, kept = [], []

@@ -98,7 +98,8 @@ def fit(net, recipe, checkpoint, drawers, batch, loss_of, report=lambda kept, si
     """Trains `net` from `step` through `recipe["cycles"]` (see `stage`) and returns the average of its weights.
 
     `batch(size)` draws from `drawers`, on `workers` processes (see `line_of`), which draw others in each and after each break, as
-    `reseed(step, process)` is called on every drawer; `loss_of(net, drawn, step)` gives the loss and the numbers to print, by name. `also`: what else is kept in checkpoints, by name, as a discriminator and its optimiser.
+    `reseed(step, process)` is called on every drawer; `loss_of(net, drawn, step)` gives the loss and the numbers to print, by name.
+    `also`: what else is kept in checkpoints, by name, as a discriminator and its optimiser.
     """
     also = also or {}
     net = net.to(DEVICE, memory_format=torch.channels_last)

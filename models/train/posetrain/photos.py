@@ -120,9 +120,7 @@ def outline(mask, box, photo_from_crop, size):
     """How much of each pixel of a crop belongs to whoever a mask cuts out, `(size, size, 1)` from 0 to 1."""
     photo_from_mask = np.r_[masks.window(box), [[0, 0, 1]]]
     mask_from_crop = np.linalg.inv(photo_from_mask) @ np.r_[photo_from_crop, [[0, 0, 1]]]
-    share = warp(mask, mask_from_crop[:2], size, (0,)).astype(np.float32) / 255
-    # Where networks are of two minds there is mostly wall; a hard edge would show.
-    return np.clip((share - 0.35) / 0.3, 0, 1)[..., None]
+    return masks.softened(warp(mask, mask_from_crop[:2], size, (0,)).astype(np.float32) / 255)[..., None]
 
 
 def into_crop(photo_from_crop, points):
@@ -138,6 +136,15 @@ def lay(canvas, light, share, corner):
         canvas[into] = light[part] + canvas[into] * (1 - share[part])
 
 
+def rendered_in(folder):
+    """People of `render_people` in a folder, as far as they are rendered, as `people.json` tells of them."""
+    told = json.loads((folder / "people.json").read_text())
+    people = [person for person in told["people"] if (folder / person["file"]).exists()]
+    if told["joint_names"] != BODY25 or not people:
+        raise ValueError(f"{folder} shows nobody, or not the joints of a keypoint network: render people again")
+    return people
+
+
 class Rendered:
     """People of `render_people`, put before photographs: exact labels, any pose, hidden joints known."""
 
@@ -146,10 +153,7 @@ class Rendered:
     def __init__(self, folders):
         self.joints, self.files = [], []
         for folder in map(Path, folders):
-            told = json.loads((folder / "people.json").read_text())
-            people = [person for person in told["people"] if (folder / person["file"]).exists()]  # as far as they are rendered
-            if told["joint_names"] != BODY25 or not people:
-                raise ValueError(f"{folder} shows nobody, or not the joints of a keypoint network: render people again")
+            people = rendered_in(folder)
             self.joints += [np.array(person["joints"], np.float32) for person in people]
             self.files += [np.fromfile(folder / person["file"], np.uint8) for person in people]
 
@@ -180,8 +184,8 @@ class Sided:
 
     def __init__(self, folder, held=False):
         self.folder, views = Path(folder), {}
-        for picture in json.loads((self.folder / "people.json").read_text())["people"]:
-            if (picture["person"] % HELD_OUT == 0) == held and (self.folder / picture["file"]).exists():
+        for picture in rendered_in(self.folder):
+            if (picture["person"] % HELD_OUT == 0) == held:
                 views.setdefault(picture["person"], []).append((picture["file"], np.array(picture["joints"], np.float32)))
         self.views = [of for of in views.values() if len(of) > 1]
         if not self.views:

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from .loop import DEVICE
+from .masks import softened
 
 # Halves are exact enough for colours, and half as much to move.
 COLOUR = torch.float16 if DEVICE.type == "cuda" else torch.float32
@@ -112,8 +113,7 @@ def outlines(masks, mask_from_photo, matrix, size):
     scale, side = mask_from_photo[:, 0, None, None], masks.shape[-1] - 1
     grid = torch.stack([scale * at + mask_from_photo[:, n, None, None] for n, at in enumerate(pixels_of(matrix, size), 1)], -1)
     share = functional.grid_sample(masks[:, None].to(COLOUR) / 255, (grid * (2 / side) - 1).to(COLOUR), align_corners=True)
-    # Where networks are of two minds there is mostly wall; a hard edge would show.
-    return ((share - 0.35) / 0.3).clamp(0, 1)
+    return softened(share)
 
 
 def lit(images, chance, share=1, by=0.5):

@@ -12,10 +12,12 @@ import torch
 from torch.nn import functional
 
 from .loop import fit, pixels, platt
+from .masks import WINDOW
 from .photos import Photos, Sided, affine, outline, recolour, warp
 from .vision import AppearanceNet
 
 WIDE, HIGH = 64, 128
+CUT = 224  # pixels of a picture around somebody in a photograph
 TEMPERATURE = 0.1
 RENDERED = 0.5  # share of rendered people
 UPPER = 0.25  # the chance that a crop ends above the legs
@@ -46,15 +48,15 @@ class Looks:
         """Somebody in a photograph twice, the second time before another place."""
         i, k = key
         box = self.photos.people[i][k][0]
-        side = 1.3 * max(box[2] - box[0], box[3] - box[1])
+        side = WINDOW * max(box[2] - box[0], box[3] - box[1])
         for elsewhere in self.rng.permutation(2):
-            matrix = affine((box[:2] + box[2:4]) / 2, side, 224, mirror=self.rng.random() < 0.5)
-            image = warp(self.photos.images[i], matrix, 224, None)
+            matrix = affine((box[:2] + box[2:4]) / 2, side, CUT, mirror=self.rng.random() < 0.5)
+            image = warp(self.photos.images[i], matrix, CUT, None)
             if elsewhere:
-                share = outline(self.photos.masks[i, k], box, matrix, 224)
-                image = (image * share + self.photos.background(224, self.rng) * (1 - share)).astype(np.uint8)
-            half = (box[2:4] - box[:2]) / side * 112
-            yield image, np.r_[111.5 - half, 111.5 + half]
+                share = outline(self.photos.masks[i, k], box, matrix, CUT)
+                image = (image * share + self.photos.background(CUT, self.rng) * (1 - share)).astype(np.uint8)
+            half, middle = (box[2:4] - box[:2]) / side * CUT / 2, (CUT - 1) / 2
+            yield image, np.r_[middle - half, middle + half]
 
     def crop(self, image, box):
         """A box as detectors give it, stretched to the crop, in the light of some camera."""

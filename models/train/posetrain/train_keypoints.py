@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from . import masks
-from .loop import DEVICE, fit, pixels, platt
+from .loop import DEVICE, fit, pixels, platt, tensor
 from .photos import MIRROR25, Photos, Rendered, affine, into_crop, warp
 from .pictures import Chance, Pictures, blur, lit, outlines, photographed
 from .pictures import affine as affines, into_crop as into_crops
@@ -40,7 +40,7 @@ class People:
             pad = LOOSE * (high - low).max()
             shown.append((number, np.r_[low - pad, high + pad], marks, False, None))
         which, boxes, marks, square, keys = zip(*shown)
-        there = lambda numbers, kind=np.float32: torch.from_numpy(np.array(numbers, kind)).to(DEVICE)
+        there = lambda numbers, kind=np.float32: tensor(np.array(numbers, kind))
         self.pictures = Pictures(photos.images + [picture for picture, _ in cut_out])
         self.which, self.boxes, self.marks, self.square = there(which, np.int64), there(boxes), there(marks), there(square, bool)
         self.rendered = torch.arange(len(shown), device=DEVICE) >= len(photos.labelled)
@@ -73,8 +73,7 @@ class Crops:
         self.upto = torch.cumsum(weights, 0) / weights.sum()
         rng = np.random.default_rng(seed)
         which, centre, side = zip(*(photos.place(rng) for _ in range(PLACES)))
-        there = lambda numbers: torch.from_numpy(np.array(numbers)).to(DEVICE)
-        self.places = there(which), there(centre).float(), there(side).float()
+        self.places = tensor(np.array(which)), tensor(np.array(centre, np.float32)), tensor(np.array(side, np.float32))
 
     def reseed(self, *numbers):
         self.chance = Chance(self.seed, *numbers)
@@ -127,7 +126,7 @@ class Crops:
         left = share[torch.arange(count, device=DEVICE)[:, None], 0, y, x] > 0.5
         weight = torch.where(cut_out[:, None] & ~left, weight.clamp(max=GUESS_WEIGHT), weight)
         apart = torch.hypot(torch.full_like(apart, SHARP), apart * (size / STRIDE) / side[:, None])
-        swap = torch.where(mirror[:, None], torch.from_numpy(MIRROR25).to(DEVICE), torch.arange(25, device=DEVICE))
+        swap = torch.where(mirror[:, None], tensor(MIRROR25), torch.arange(25, device=DEVICE))
         points, weight, apart = points.gather(1, swap[..., None].expand(-1, -1, 2)), weight.gather(1, swap), apart.gather(1, swap)
         # What is put before somebody hides joints whose places are known all the same: the network learns where they must be.
         self.crowd(crops)
@@ -138,10 +137,10 @@ class Crops:
     def crowd(self, crops):
         """Puts somebody else beside some of the people, who stay in the middle."""
         chance, people, size = self.chance, self.people, crops.shape[-1]
-        where = chance.some(len(crops), CROWDED)
-        count = len(where)
         if not len(people.separate):
             return
+        where = chance.some(len(crops), CROWDED)
+        count = len(where)
         who = people.separate[(chance.uniform(count) * len(people.separate)).long()]
         low, high = people.boxes[who, :2], people.boxes[who, 2:4]
         side = (high - low).amax(-1) * chance.uniform(count, low=0.9, high=1.6)
@@ -250,7 +249,7 @@ def train(recipe, work):
     def loss_of(net, drawn, step):
         images, target, weight = drawn
         loss = cross_entropy(net(images), target, weight)
-        return loss, {"loss": loss.detach()}
+        return loss, {"loss": loss}
 
     held, net = HeldOut(recipe), KeypointNet().to(DEVICE)
     step = begin(net, recipe, checkpoint, lambda: crops.batch(64, recipe["size"])[0])
