@@ -128,14 +128,6 @@ def into_crop(photo_from_crop, points):
     return points @ inverse[:2, :2].T + inverse[:2, 2]
 
 
-def lay(canvas, light, share, corner):
-    """Lays a square picture over another, as far as it is inside: `light` is what it adds, `(w, w, 3)`, `share` how much it covers."""
-    low, high = np.maximum(corner, 0), np.minimum(corner + len(light), canvas.shape[1::-1])
-    if (low < high).all():
-        into, part = (np.s_[a[1]:b[1], a[0]:b[0]] for a, b in ((low, high), (low - corner, high - corner)))
-        canvas[into] = light[part] + canvas[into] * (1 - share[part])
-
-
 def rendered_in(folder):
     """People of `render_people` in a folder, as far as they are rendered, as `people.json` tells of them."""
     told = json.loads((folder / "people.json").read_text())
@@ -167,16 +159,6 @@ class Rendered:
         seen = joints[:, 2]
         marks = np.c_[joints[:, :2] - [x, y], seen, np.where(seen > 0, 0, self.HIDDEN)]
         return np.concatenate([np.round(colours).astype(np.uint8), picture[..., 3:]], -1), marks
-
-    def draw(self, canvas, centre, height, rng):
-        """Paints somebody about `height` pixels tall; returns `(25, 4)` keypoints as labels have them."""
-        picture, marks = self.cut_out(rng.integers(len(self.files)))
-        size, window = np.array(picture.shape[1::-1]), int(np.ceil(1.05 * height))
-        crop = affine((size - 1) / 2, max(size) * window / height, window)
-        over = warp(picture, crop, window, (0, 0, 0, 0)).astype(np.float32)
-        corner = np.round(centre - (window - 1) / 2).astype(int)
-        lay(canvas, over[..., :3], over[..., 3:] / 255, corner)
-        return np.c_[into_crop(crop, marks[:, :2]) + corner, marks[:, 2:]]
 
 
 class Sided:
