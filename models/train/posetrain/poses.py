@@ -1,8 +1,8 @@
 """Poses of random bodies, for `render_people`: `python -m posetrain.poses MOCAP LABELS.json OUT.json [--count 8000]`.
 
 Of CMU's training clips, whose heads, hands and feet are known, as they are and recombined; some are put on chairs, and before most of
-these stands a desk. Joints in metres, Y up. Told besides are the photographs of a label file that are trained on, from which clothes
-may get their patterns.
+these stands a desk. With `--athletes`, so many of them bend as gymnasts do, any way up, which mocap hardly shows. Joints in metres, Y up.
+Told besides are the photographs of a label file that are trained on, from which clothes may get their patterns.
 """
 import argparse
 import json
@@ -62,6 +62,80 @@ def seated(joints, rng):
     return out
 
 
+def turn(axis, angle):
+    """The rotation by an angle about a direction (Rodrigues)."""
+    x, y, z = axis / np.linalg.norm(axis)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def anyhow(rng):
+    """A rotation, all of them as likely."""
+    q, r = np.linalg.qr(rng.normal(size=(3, 3)))
+    q *= np.sign(np.diag(r))
+    return q * np.linalg.det(q)
+
+
+def bent(mean, spread, least, most, rng):
+    """An angle in radians of those that a joint allows, given in degrees."""
+    return np.radians(np.clip(rng.normal(mean, spread), least, most))
+
+
+def athletic(joints, rng):
+    """The same body as far bent as bodies go: trunk, hips, knees, shoulders and elbows each by themselves; half of them any way up. Bones
+    keep their lengths."""
+    out = joints.astype(float)
+    place = lambda name: out[AT[name]]
+    hips = (place("left_hip") + place("right_hip")) / 2
+    chest = (place("left_shoulder") + place("right_shoulder")) / 2
+    # In axes of the hips: x left, y up, z ahead.
+    across, up = place("left_hip") - place("right_hip"), chest - hips
+    across /= np.linalg.norm(across)
+    up -= up @ across * across
+    up /= np.linalg.norm(up)
+    out = (out - hips) @ np.stack([across, up, np.cross(across, up)]).T
+
+    legs = [AT[f"{side}_{part}"] for side in ("left", "right") for part in ("hip", "knee", "ankle", "heel", "foot_index")]
+    upper = np.setdiff1d(np.arange(len(out)), legs)
+    x, y, z = np.eye(3)
+    trunk = turn(x, bent(20, 35, -40, 110, rng)) @ turn(z, bent(0, 18, -45, 45, rng)) @ turn(y, bent(0, 22, -60, 60, rng))
+    out[upper] = out[upper] @ trunk.T
+    head = [AT[name] for name in ("nose", "left_ear", "right_ear")]
+    neck = 0.75 * (place("left_shoulder") + place("right_shoulder")) / 2 + 0.25 * out[head].mean(0)
+    nod = trunk @ turn(y, bent(0, 30, -70, 70, rng)) @ turn(x, bent(0, 22, -50, 50, rng)) @ trunk.T
+    out[head] = (out[head] - neck) @ nod.T + neck
+
+    split = rng.random() < 0.15
+    for side, outward in (("left", 1), ("right", -1)):
+        hip, knee, ankle, heel, toe = (AT[f"{side}_{part}"] for part in ("hip", "knee", "ankle", "heel", "foot_index"))
+        length = lambda a, b: np.linalg.norm(joints[a] - joints[b])
+        forwards = bent(outward * 70 if split else 35, 20 if split else 45, -40, 130, rng)
+        thigh = turn(x, -forwards) @ turn(z, outward * bent(15, 22, -15, 85, rng)) @ turn(y, outward * bent(10, 25, -40, 60, rng))
+        shin = thigh @ turn(x, abs(bent(0, 30 if split else 60, -150, 150, rng)))
+        foot = shin @ turn(x, bent(25, 30, -20, 70, rng))
+        out[knee] = out[hip] - length(hip, knee) * thigh[:, 1]
+        out[ankle] = out[knee] - length(knee, ankle) * shin[:, 1]
+        out[heel] = out[ankle] - length(ankle, heel) * (0.8 * foot[:, 1] + 0.6 * foot[:, 2])
+        out[toe] = out[heel] + length(heel, toe) * foot[:, 2]
+
+        shoulder, elbow, wrist = (AT[f"{side}_{part}"] for part in ("shoulder", "elbow", "wrist"))
+        hand = [wrist, AT[f"{side}_pinky"], AT[f"{side}_index"]]
+        while True:
+            arm = rng.normal(size=3) * [1, 1.3, 1] + [0.4 * outward, 0, 0.4]
+            arm /= np.linalg.norm(arm)
+            # Not through the chest, and hardly behind the back.
+            if arm[0] * outward > -0.4 and arm[2] > -0.6:
+                break
+        arm = trunk @ arm
+        fore = turn(np.cross(arm, rng.normal(size=3)), abs(bent(0, 65, -145, 145, rng))) @ arm
+        from_elbow = (out[hand] - out[elbow]) @ turning(out[wrist] - out[elbow], fore).T
+        out[elbow] = out[shoulder] + arm * length(shoulder, elbow)
+        out[hand] = out[elbow] + from_elbow
+    out = out @ (anyhow(rng) if rng.random() < 0.5 else turn(rng.normal(size=3) * [1, 0, 1], bent(0, 20, -60, 60, rng))).T
+    out[:, 1] -= out[:, 1].min()
+    return out
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mocap", type=Path)
@@ -69,6 +143,7 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--athletes", type=float, default=0.0, help="part of everybody")
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
     clips = [clip for clip in mocap.load(arguments.mocap, "train", bodies=3, mixed=3, seed=arguments.seed) if clip.known.all()]
@@ -79,7 +154,9 @@ def main():
     poses, desks = [], []
     for number, (clip, t) in enumerate(frames[i] for i in chosen):
         joints = clip.joints[t].copy()
-        if rng.random() < SEATED:
+        if rng.random() < arguments.athletes:
+            joints = athletic(joints, rng)
+        elif rng.random() < SEATED:
             joints = seated(joints, rng)
             desks += [number] if rng.random() < DESKS else []
         joints[:, [0, 2]] -= joints[AT["left_hip"], [0, 2]]
