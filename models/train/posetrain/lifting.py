@@ -1,8 +1,7 @@
 """The lifting network: 2D over time -> 3D of the last frame, with an uncertainty per joint.
 
-Dilated temporal convolutions of VideoPose3D (Pavllo et al. 2019, section 3): a convolution of kernel 3, then residual
-blocks of a dilated convolution and a 1x1 convolution; causal, with a receptive field of 3^(blocks+1) frames. Two things are
-told to it rather than left to be learned: how limbs lie and how long they look, and that a joint lies on its ray.
+Causal temporal convolutions, as VideoPose3D (Pavllo et al. 2019, section 3) has them, of inverted bottlenecks. Two things are told to it
+rather than left to be learned: how limbs lie and how long they look, and that a joint lies on its ray.
 """
 import torch
 from torch import nn
@@ -49,39 +48,35 @@ class Lifting(nn.Module):
 
 
 class LiftNet(Lifting):
-    """Causal, unless it is `symmetric`."""
+    """Causal, unless it is `symmetric`. Each layer looks along the frames of every channel by itself, at three that are `apart`, and then at
+    all channels of a frame (the inverted bottleneck of Liu et al. 2022, "A ConvNet for the 2020s"): most of lifting is between the joints
+    of a frame, not between frames, and so many weights make ten such layers, or four full convolutions."""
 
-    def __init__(self, channels=384, blocks=2, dropout=0.0, symmetric=False):
+    def __init__(self, channels=256, apart=(1, 1, 2, 3, 6), widening=2, dropout=0.0, symmetric=False):
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        self.frames = 3 ** (blocks + 1)
+        self.dropout, self.apart = nn.Dropout(dropout), tuple(apart)
+        self.frames = 1 + 2 * sum(self.apart)
         self.ahead = self.frames // 2 if symmetric else 0
-        self.expand = nn.Conv1d(FEATURES + 4 * len(BONES), channels, 3, bias=False)
-        self.expand_norm = nn.BatchNorm1d(channels)
-        self.wide = nn.ModuleList(nn.Conv1d(channels, channels, 3, bias=False) for _ in range(blocks))
-        self.point = nn.ModuleList(nn.Conv1d(channels, channels, 1, bias=False) for _ in range(blocks))
-        self.norms = nn.ModuleList(nn.BatchNorm1d(channels) for _ in range(2 * blocks))
+        one = lambda inputs, outputs: nn.Sequential(nn.Conv1d(inputs, outputs, 1, bias=False), nn.BatchNorm1d(outputs))
+        self.expand = one(FEATURES + 4 * len(BONES), channels)
+        self.along = nn.ModuleList(nn.Conv1d(channels, channels, 3, groups=channels, bias=False) for _ in self.apart)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(channels) for _ in self.apart)
+        self.wide = nn.ModuleList(one(channels, widening * channels) for _ in self.apart)
+        self.narrow = nn.ModuleList(one(widening * channels, channels) for _ in self.apart)
         self.shrink = nn.Conv1d(channels, 4 * JOINTS + 3, 1)
 
-    def forward(self, x):
-        # One output frame: strides give the same sums as dilations at a third of the work (section 3.4 of the paper).
-        step = lambda conv, x, _: functional.conv1d(x, conv.weight, None, stride=3)
-        own = slice(1 if self.ahead else 2, None, 3)
-        return on_rays(self.run(x, step, lambda x, _: x[:, :, own]).float(), self.asked(x))[:, 0]
-
     def raw(self, x):
-        step = lambda conv, x, apart: functional.conv1d(x, conv.weight, None, dilation=apart)
-        own = lambda x, apart: x[:, :, apart:-apart] if self.ahead else x[:, :, 2 * apart:]
-        return self.run(x, step, own)
+        along = lambda conv, x, apart: functional.conv1d(x, conv.weight, None, dilation=apart, groups=conv.groups)
+        return self.run(x, along)
 
-    def run(self, sequence, step, own):
-        x = with_bones(sequence).transpose(1, 2)
-        x = self.dropout(functional.relu(self.expand_norm(step(self.expand, x, 1))))
-        for n, (wide, point) in enumerate(zip(self.wide, self.point)):
-            apart = 3 ** (n + 1)
-            kept = own(x, apart)
-            x = self.dropout(functional.relu(self.norms[2 * n](step(wide, x, apart))))
-            x = kept + self.dropout(functional.relu(self.norms[2 * n + 1](point(x))))
+    def run(self, sequence, along):
+        """`along(conv, x, apart)`: a convolution over the frames of `x`, none of which is before its first."""
+        x = functional.relu(self.expand(with_bones(sequence).transpose(1, 2)))
+        for conv, norm, wide, narrow, apart in zip(self.along, self.norms, self.wide, self.narrow, self.apart):
+            y = norm(along(conv, x, apart))
+            before = x.shape[-1] - y.shape[-1]
+            first = before // 2 if self.ahead else before
+            x = x[..., first:first + y.shape[-1]] + narrow(self.dropout(functional.relu(wide(y))))
         return self.shrink(x).transpose(1, 2)
 
 
@@ -102,19 +97,17 @@ class Streaming(nn.Module):
     def __init__(self, net):
         super().__init__()
         self.net = net
-        apart = [1] + [3 ** (n + 1) for n in range(len(net.wide))]
         # Channels of a convolution, and the frames that it looks back.
-        self.states = [(conv.in_channels, 2 * by) for conv, by in zip([net.expand, *net.wide], apart)]
+        self.states = [(len(conv.weight), 2 * apart) for conv, apart in zip(net.along, net.apart)]
 
     def forward(self, frame, *states):
         kept = []
 
-        def step(conv, x, apart):
+        def along(conv, x, apart):
             held = torch.cat([states[len(kept)], x], -1)
             kept.append(held[..., 1:])
-            # As one product of matrices for everybody.
-            return functional.linear(held[..., ::apart].flatten(1), conv.weight.flatten(1))[..., None]
-        raw = self.net.run(frame[:, None], step, lambda x, _: x)
+            return (held[..., ::apart] * conv.weight[:, 0]).sum(-1, keepdim=True)
+        raw = self.net.run(frame[:, None], along)
         return on_rays(raw[:, 0].float(), frame), *kept
 
 

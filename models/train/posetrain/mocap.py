@@ -152,7 +152,8 @@ def files(folder, split):
 
 
 def load(folder, split, bodies=0, mixed=0, seed=0):
-    """All clips of a split: `bodies` random bodies each, and of CMU `mixed` more that are `recombined`; as recorded where both are 0."""
+    """All clips of a split: `bodies` random bodies each, and of CMU `mixed` more that are `recombined`. Without `bodies` everybody is as
+    recorded; and with `mixed` alone there are none but the recombined."""
     rng, motions, out = np.random.default_rng(seed), [], []
     for name, open_file, table, metres in files(folder, split):
         motion = open_file()
@@ -163,6 +164,6 @@ def load(folder, split, bodies=0, mixed=0, seed=0):
     cmu = [motion for _, motion, table, _ in motions if table is CMU]
     for name, motion, table, metres in motions:
         for body in [motion] * max(bodies, 0 if mixed else 1) + [recombined(motion, cmu, rng) for _ in range(mixed if table is CMU else 0)]:
-            joints, known = convert(body, table, metres, rng if bodies or mixed else None)
+            joints, known = convert(body, table, metres, rng if bodies else None)
             out.append(Clip(name, joints, known))
     return out

@@ -3,10 +3,48 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .lifting import BONES, JOINTS, Lifting, with_bones
+from .lifting import BONES, JOINTS, Lifting, on_rays, with_bones
 from .views import FEATURES
 
 INPUTS = FEATURES + 4 * len(BONES)
+
+
+class ConvolutionNet(Lifting):
+    """Dilated temporal convolutions (Pavllo et al. 2019, section 3): a convolution of kernel 3, then residual blocks of a dilated convolution
+    and a 1x1 convolution; a receptive field of 3^(blocks+1) frames. Causal, unless it is `symmetric`."""
+
+    def __init__(self, channels=384, blocks=2, dropout=0.0, symmetric=False):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.frames = 3 ** (blocks + 1)
+        self.ahead = self.frames // 2 if symmetric else 0
+        self.expand = nn.Conv1d(INPUTS, channels, 3, bias=False)
+        self.expand_norm = nn.BatchNorm1d(channels)
+        self.wide = nn.ModuleList(nn.Conv1d(channels, channels, 3, bias=False) for _ in range(blocks))
+        self.point = nn.ModuleList(nn.Conv1d(channels, channels, 1, bias=False) for _ in range(blocks))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(channels) for _ in range(2 * blocks))
+        self.shrink = nn.Conv1d(channels, 4 * JOINTS + 3, 1)
+
+    def forward(self, x):
+        # One output frame: strides give the same sums as dilations at a third of the work (section 3.4 of the paper).
+        step = lambda conv, x, _: functional.conv1d(x, conv.weight, None, stride=3)
+        own = slice(1 if self.ahead else 2, None, 3)
+        return on_rays(self.run(x, step, lambda x, _: x[:, :, own]).float(), self.asked(x))[:, 0]
+
+    def raw(self, x):
+        step = lambda conv, x, apart: functional.conv1d(x, conv.weight, None, dilation=apart)
+        own = lambda x, apart: x[:, :, apart:-apart] if self.ahead else x[:, :, 2 * apart:]
+        return self.run(x, step, own)
+
+    def run(self, sequence, step, own):
+        x = with_bones(sequence).transpose(1, 2)
+        x = self.dropout(functional.relu(self.expand_norm(step(self.expand, x, 1))))
+        for n, (wide, point) in enumerate(zip(self.wide, self.point)):
+            apart = 3 ** (n + 1)
+            kept = own(x, apart)
+            x = self.dropout(functional.relu(self.norms[2 * n](step(wide, x, apart))))
+            x = kept + self.dropout(functional.relu(self.norms[2 * n + 1](point(x))))
+        return self.shrink(x).transpose(1, 2)
 
 
 class StrideNet(Lifting):

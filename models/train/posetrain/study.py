@@ -21,12 +21,12 @@ from .export import export_energy, export_windows
 from .lifting import BONES, LiftNet, laplace
 from .loop import DEVICE, fit, steps_done, tensor
 from .mocap import LIMBS
-from .networks import AttentionNet, StrideNet
+from .networks import AttentionNet, ConvolutionNet, StrideNet
 from .plausible import Plausible, turned
 from .train_lifting import errors_of, lifting
 from .views import HIPS, Views
 
-NETWORKS = {"tcn": LiftNet, "attention": AttentionNet, "strides": StrideNet}
+NETWORKS = {"ours": LiftNet, "tcn": ConvolutionNet, "attention": AttentionNet, "strides": StrideNet}
 METRES = 10  # weight of a metre in the losses here, as in `laplace`
 
 
@@ -244,12 +244,13 @@ def main():
     common = {key: value for key, value in study.items() if key != "rows"} | tomllib.loads("\n".join(arguments.set))
     rows = [common | row | tomllib.loads("\n".join(arguments.set)) for row in study["rows"]]
     arguments.out.mkdir(parents=True, exist_ok=True)
-    clips, held = mocap.load(common["data"], "train"), mocap.load(common["data"], "subjects")
+    recorded, held = mocap.load(common["data"], "train"), mocap.load(common["data"], "subjects")
     errors = json.loads(Path(common["errors"]).read_text())
     for row in rows:
         for seed in row.pop("seeds"):
             if arguments.only is None or re.search(arguments.only, row["slug"]):
                 print(f"{row['slug']}, seed {seed}", flush=True)
+                clips = recorded + (mocap.load(common["data"], "train", mixed=row["mixed"], seed=seed) if row["mixed"] else [])
                 run(row | {"seed": seed}, arguments.out, clips, held, errors)
                 keep(table(rows, scored(rows, arguments.out)) + "\n", arguments.out / "table.md")
     print(table(rows, scored(rows, arguments.out)))

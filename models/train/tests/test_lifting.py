@@ -1,0 +1,80 @@
+"""A lifter says the same frame after frame as window after window; a body that bends stays one."""
+import unittest
+
+import numpy as np
+import torch
+from torch import nn
+
+from posetrain.lifting import BONES, LiftNet, Streaming
+from posetrain.mocap import LIFT23
+from posetrain.poses import athletic
+from posetrain.views import FEATURES
+
+
+class Frames(unittest.TestCase):
+    def setUp(self):
+        torch.manual_seed(0)
+        self.net = LiftNet(32, (1, 2, 3))
+        for norm in (part for part in self.net.modules() if isinstance(part, nn.BatchNorm1d)):
+            norm.running_mean.normal_(0, 0.1), norm.running_var.uniform_(0.5, 2)
+        self.net.eval()
+        self.frames = torch.randn(2, 30, FEATURES)
+
+    def test_streaming_is_what_windows_say(self):
+        streaming, repeated = Streaming(self.net), self.net.frames - 1
+        windows = self.net.every(torch.cat([self.frames[:, :1].expand(-1, repeated, -1), self.frames], 1))
+        kept = [torch.zeros(2, *shape) for shape in streaming.states]
+        for time in range(-repeated, 30):
+            pose, *kept = streaming(self.frames[:, max(time, 0)], *kept)
+            if time >= 0:
+                torch.testing.assert_close(pose, windows[:, time])
+
+    def test_causal_networks_see_no_later_frame_and_symmetric_ones_see_both_ways(self):
+        for symmetric, sees in ((False, lambda t: t <= 20), (True, lambda t: 14 <= t <= 26)):
+            net = LiftNet(32, (1, 2, 3), symmetric=symmetric).eval()
+            first = net.frames - 1 - net.ahead
+            before = net.every(self.frames)[:, 20 - first]
+            for changed in (15, 19, 21, 26, 27):
+                other = self.frames.clone()
+                other[:, changed] += 1
+                self.assertEqual(not torch.equal(net.every(other)[:, 20 - first], before), sees(changed), (symmetric, changed))
+
+    def test_a_frame_goes_through_as_itself_where_layers_add_nothing(self):
+        for symmetric in (False, True):
+            net = LiftNet(32, (1, 2, 3), symmetric=symmetric).eval()
+            for narrow in net.narrow:
+                nn.init.zeros_(narrow[1].weight)
+            first = net.frames - 1 - net.ahead
+            before = net.every(self.frames)[:, 20 - first]
+            for changed in (14, 19, 20, 21, 26):
+                other = self.frames.clone()
+                other[:, changed] += 1
+                self.assertEqual(torch.equal(net.every(other)[:, 20 - first], before), changed != 20)
+
+
+class Bodies(unittest.TestCase):
+    def test_bones_of_athletes_keep_their_lengths(self):
+        rng = np.random.default_rng(0)
+        at = LIFT23.index
+        standing = np.zeros((23, 3))
+        for side, x in (("left", 1), ("right", -1)):
+            for part, place in {"ear": (0.07, 1.6, 0), "shoulder": (0.2, 1.4, 0), "elbow": (0.25, 1.1, 0), "wrist": (0.27, 0.85, 0.03),
+                                "pinky": (0.29, 0.77, 0.02), "index": (0.28, 0.76, 0.06), "hip": (0.1, 0.9, 0), "knee": (0.11, 0.48, 0.02),
+                                "ankle": (0.1, 0.08, 0), "heel": (0.1, 0.02, -0.05), "foot_index": (0.11, 0.02, 0.15)}.items():
+                standing[at(f"{side}_{part}")] = np.array(place) * [x, 1, 1]
+        standing[at("nose")] = 0, 1.57, 0.11
+        limbs = [(a, b) for a, b in BONES if (a, b) != tuple(map(at, ("nose", "left_shoulder"))) and LIFT23[a] != "nose" and
+                 {LIFT23[a].split("_")[1], LIFT23[b].split("_")[1]} not in ({"shoulder", "hip"}, {"ankle", "foot"})]
+        lengths = lambda joints: np.array([np.linalg.norm(joints[a] - joints[b]) for a, b in limbs])
+        poses = [athletic(standing, rng) for _ in range(50)]
+        for pose in poses:
+            np.testing.assert_allclose(lengths(pose), lengths(standing), atol=1e-4)
+            self.assertAlmostEqual(pose[:, 1].min(), 0)
+        # Half of them any way up.
+        heads_down = sum(pose[at("nose"), 1] < pose[at("left_hip"), 1] for pose in poses)
+        self.assertGreater(heads_down, 8)
+        self.assertLess(heads_down, 42)
+
+
+if __name__ == "__main__":
+    unittest.main()
