@@ -30,6 +30,8 @@ const SUREST: usize = 8;
 const SHRINK: f32 = 0.9;
 /// A box with this score is clearly somebody.
 const CLEAR: f32 = 0.65;
+/// Whoever the detector is unclear about is shown after so many frames: most of what is nobody is gone by then.
+const PROBATION: u32 = 3;
 /// So much of a clear box's longer side may limbs reach beyond it.
 const REACH: f32 = 0.2;
 /// Seconds after which somebody's looks are seen again.
@@ -188,9 +190,11 @@ impl Track {
         self.unclear > MISSES && surest.min(shoulder) < DOUBTFUL
     }
 
-    /// The person, while they are seen.
+    /// The person, while they are seen and somebody.
     pub fn person(&self) -> Option<Person2d> {
-        let pose = self.pose.as_ref().filter(|_| self.lost == 0)?;
+        let is_somebody = self.seen > PROBATION || self.unclear <= MISSES;
+        let pose = self.pose.as_ref();
+        let pose = pose.filter(|_| self.lost == 0 && is_somebody)?;
         Some(Person2d {
             id: self.id,
             bounds: self.bounds,
@@ -454,6 +458,25 @@ mod tests {
             then.iter().map(|p| p.0).collect::<Vec<_>>()
         );
         assert_eq!(then.len(), 2);
+    }
+
+    #[test]
+    fn a_newcomer_whom_the_detector_is_unclear_about_is_shown_after_some_frames() {
+        for (score, first) in [(0.4, PROBATION), (0.9, 0)] {
+            let mut tracker = Tracker::default();
+            let found = ScoredBox {
+                score,
+                ..box_at(100.0)
+            };
+            let shown: Vec<bool> = (0..6)
+                .map(|n| {
+                    frame(&mut tracker, &[found], &[100.0], 0.1 * f64::from(n));
+                    tracker.tracks().any(|track| track.person().is_some())
+                })
+                .collect();
+            let wanted: Vec<bool> = (0..6).map(|n| n >= first).collect();
+            assert_eq!(shown, wanted, "{score}");
+        }
     }
 
     #[test]
