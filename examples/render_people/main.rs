@@ -39,7 +39,8 @@ type AnyError = Box<dyn std::error::Error>;
 /// A rendering that was stopped goes on when it is asked for again.
 #[derive(Parser)]
 struct Arguments {
-    /// Poses: JSON of `joint_names` and `poses` of joints in metres, y up; written by `python -m posetrain.poses`.
+    /// Poses: JSON of `joint_names` and `poses` of joints in metres, y up; so many `frames` of these on end are one person who moves.
+    /// Written by `python -m posetrain.poses`.
     #[arg(long)]
     poses: PathBuf,
     /// The folder of the photographs that the file of poses names: some clothes get their patterns from them.
@@ -48,7 +49,7 @@ struct Arguments {
     /// Side of the pictures, in pixels.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(32..=1024))]
     size: u32,
-    /// Render so many of the poses.
+    /// Render so many of the people.
     #[arg(long)]
     most: Option<usize>,
     /// Photograph everybody from so many sides: for networks that know people again.
@@ -66,12 +67,19 @@ struct Arguments {
 struct Poses {
     joint_names: Vec<Joint>,
     poses: Vec<Vec<[f32; 3]>>,
+    /// So many poses on end are one person who moves.
+    #[serde(default = "one")]
+    frames: usize,
     /// Numbers of the poses of those who sit at desks.
     #[serde(default)]
     desks: HashSet<usize>,
     /// Photographs that networks are trained on.
     #[serde(default)]
     photos: Vec<String>,
+}
+
+fn one() -> usize {
+    1
 }
 
 impl Poses {
@@ -87,6 +95,16 @@ impl Poses {
             serde_json::from_slice(&read).map_err(|error| wrong(error.to_string()))?;
         if poses.poses.is_empty() {
             return Err(wrong("it has none".into()));
+        }
+        if poses.frames == 0 || !poses.poses.len().is_multiple_of(poses.frames) {
+            return Err(wrong(format!(
+                "{} poses are not whole motions of {} frames",
+                poses.poses.len(),
+                poses.frames
+            )));
+        }
+        if poses.frames > 1 && !poses.desks.is_empty() {
+            return Err(wrong("nobody moves at a desk here".into()));
         }
         let joints = poses.joint_names.len();
         let whole = |pose: &Vec<[f32; 3]>| {
@@ -255,12 +273,16 @@ struct Shot {
 const FILLED: f32 = 0.84;
 
 impl Shot {
-    /// From anywhere, or from beyond somebody's desk, so that all of them is in the picture.
-    fn random(joints: &Places, desk: Option<&Desk>, random: &mut Random) -> Shot {
+    /// From anywhere, or from beyond somebody's desk, so that all of them is in the picture, at every moment.
+    fn random(moments: &[Places], desk: Option<&Desk>, random: &mut Random) -> Shot {
         let mut within = |least: f64, most: f64| (least + (most - least) * random.uniform()) as f32;
-        let (low, high) = joints.present().fold(
+        let places = || {
+            let present = moments.iter().flat_map(|joints| joints.present());
+            present.map(|(_, &place)| place)
+        };
+        let (low, high) = places().fold(
             (Vec3::INFINITY, Vec3::NEG_INFINITY),
-            |(low, high), (_, &place)| (low.min(place), high.max(place)),
+            |(low, high), place| (low.min(place), high.max(place)),
         );
         let middle = low.midpoint(high);
         let (yaw, distance, height) = if let Some(desk) = desk {
@@ -283,7 +305,7 @@ impl Shot {
         let stands = Transform::from_translation(eye).looking_at(middle, Vec3::Y);
         let mut reach: f32 = 0.05;
         let corners = desk.into_iter().flat_map(Desk::corners);
-        for place in joints.present().map(|(_, &place)| place).chain(corners) {
+        for place in places().chain(corners) {
             let seen = stands.to_matrix().inverse().transform_point3(place);
             let depth = (-seen.z).max(0.3);
             // Heads and hands go on beyond their joints.
@@ -307,14 +329,13 @@ impl Shot {
 /// Some people stand on their hands, lie or fly, which mocap seldom shows.
 const TURNED: f64 = 0.2;
 
-fn pose(names: &[Joint], places: &[[f32; 3]], turned: bool, random: &mut Random) -> Places {
-    let mut joints = JointMap::default();
+fn turn(random: &mut Random) -> Quat {
     let mut angle = || (random.uniform() as f32 - 0.5) * TAU;
-    let turn = if turned {
-        Quat::from_euler(EulerRot::YXZ, angle(), angle() * 0.5, angle())
-    } else {
-        Quat::IDENTITY
-    };
+    Quat::from_euler(EulerRot::YXZ, angle(), angle() * 0.5, angle())
+}
+
+fn pose(names: &[Joint], places: &[[f32; 3]], turn: Quat) -> Places {
+    let mut joints = JointMap::default();
     let about = Vec3::Y;
     for (&joint, &place) in names.iter().zip(places) {
         joints[joint] = Some(turn * (Vec3::from_array(place) - about) + about);
@@ -337,27 +358,37 @@ struct Sitting {
 }
 
 impl Sitting {
-    /// One of the `views` of a person. The same for the same number, whoever was photographed before; `None` where a joint of a body is
-    /// not among those of the file.
+    /// A moment of one of the `views` of a person. The same for the same number, whoever was photographed before; `None` where a joint of
+    /// a body is not among those of the file.
     fn new(number: usize, poses: &Poses, seed: u64, views: usize) -> Option<Sitting> {
-        let person = number / views;
+        let (view, moment) = (number / poses.frames, number % poses.frames);
+        let person = view / views;
         let of = |number: usize, kind: u64| {
             Random::new(
                 seed.wrapping_mul(1_000_003)
                     .wrapping_add(2 * number as u64 + kind),
             )
         };
-        let (mut cloth, mut light) = (of(person, 0), of(number, 1));
+        let (mut cloth, mut light) = (of(person, 0), of(view, 1));
         let at_desk = poses.desks.contains(&person);
-        let turned = !at_desk && cloth.uniform() < TURNED;
-        let joints = pose(&poses.joint_names, &poses.poses[person], turned, &mut cloth);
+        let turn = match !at_desk && cloth.uniform() < TURNED {
+            true => turn(&mut cloth),
+            false => Quat::IDENTITY,
+        };
         let looks = Looks::random(&mut cloth);
-        let body = Body::new(joints, &looks)?;
+        let own = person * poses.frames..(person + 1) * poses.frames;
+        let bodies = poses.poses[own].iter().map(|places| {
+            let joints = pose(&poses.joint_names, places, turn);
+            Body::new(joints, &looks)
+        });
+        let mut bodies = bodies.collect::<Option<Vec<Body>>>()?;
+        let moments: Vec<Places> = bodies.iter().map(|body| body.joints().clone()).collect();
+        let body = bodies.swap_remove(moment);
         let desk = match at_desk {
             true => Some(Desk::random(body.joints(), &mut cloth)?),
             false => None,
         };
-        let shot = Shot::random(body.joints(), desk.as_ref(), &mut light);
+        let shot = Shot::random(&moments, desk.as_ref(), &mut light);
         Some(Sitting {
             body,
             desk,
@@ -374,7 +405,8 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
     std::fs::create_dir_all(&arguments.out)
         .map_err(|error| format!("cannot make {}: {error}", arguments.out.display()))?;
     let views = arguments.views as usize;
-    let count = views * poses.poses.len().min(arguments.most.unwrap_or(usize::MAX));
+    let everybody = poses.poses.len() / poses.frames;
+    let count = views * poses.frames * everybody.min(arguments.most.unwrap_or(usize::MAX));
     let sitting = |number| {
         Sitting::new(number, &poses, arguments.seed, views).ok_or_else(|| {
             format!(
@@ -386,13 +418,18 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
     let label = |number| {
         Ok(Labelled::new(
             number,
-            number / views,
+            number / (views * poses.frames),
             &sitting(number)?,
             arguments.size,
         ))
     };
     let people = (0..count).map(label).collect::<Result<Vec<_>, String>>()?;
-    let old = announce(&arguments.out.join("people.json"), &people, arguments.size)?;
+    let old = announce(
+        &arguments.out.join("people.json"),
+        &people,
+        arguments.size,
+        poses.frames,
+    )?;
 
     let (sender, pictures) = channel();
     let mut booth = Booth::open(arguments.size, sender)?;
@@ -461,10 +498,12 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
 }
 
 /// Writes where everybody's joints will be; true where a rendering of the same people stopped half-way, which then goes on.
-fn announce(file: &Path, people: &[Labelled], size: u32) -> Result<bool, AnyError> {
+fn announce(file: &Path, people: &[Labelled], size: u32, frames: usize) -> Result<bool, AnyError> {
     let joints = JointSet::Body25.joints().iter();
     let names: Vec<&str> = joints.map(|joint| joint.name()).collect();
-    let labels = serde_json::json!({ "joint_names": names, "size": size, "people": people });
+    let labels = serde_json::json!({
+        "joint_names": names, "size": size, "frames": frames, "people": people,
+    });
     let labels = labels.to_string();
     match std::fs::read_to_string(file) {
         Ok(old) if old == labels => Ok(true),
@@ -502,7 +541,7 @@ fn straight(mut picture: RgbaImage) -> RgbaImage {
 #[derive(serde::Serialize)]
 struct Labelled {
     file: String,
-    /// Whose picture it is: the number of their pose.
+    /// Whose picture it is: the number of their pose, or motion.
     person: usize,
     /// x and y in pixels, and whether it can be seen (1) or not (0).
     joints: Vec<[f32; 3]>,
@@ -579,6 +618,8 @@ impl Sheet {
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     #[test]
@@ -605,20 +646,51 @@ mod tests {
             }]
         };
         assert!(
-            !announce(&file, &people(1.0), 64)?,
+            !announce(&file, &people(1.0), 64, 1)?,
             "nobody was there before"
         );
-        assert!(announce(&file, &people(1.0), 64)?);
-        assert!(announce(&file, &people(1.5), 64).is_err());
-        assert!(announce(&file, &people(1.0), 128).is_err());
+        assert!(announce(&file, &people(1.0), 64, 1)?);
+        assert!(announce(&file, &people(1.5), 64, 1).is_err());
+        assert!(announce(&file, &people(1.0), 128, 1).is_err());
         Ok(())
+    }
+
+    #[test]
+    fn whoever_moves_stays_the_same_before_a_camera_that_stands_still() {
+        let standing = body::tests::standing();
+        let (joint_names, places): (Vec<Joint>, Vec<Vec3>) = standing
+            .present()
+            .map(|(joint, &place)| (joint, place))
+            .unzip();
+        let stride = |forward: f32| {
+            let moved = places.iter().map(|place| *place + Vec3::Z * forward);
+            moved.map(|place| place.to_array()).collect()
+        };
+        let poses = Poses {
+            joint_names,
+            poses: (0..6).map(|n| stride(0.2 * n as f32)).collect(),
+            frames: 3,
+            desks: HashSet::new(),
+            photos: Vec::new(),
+        };
+        let shots: Vec<Shot> = (0..12)
+            .filter_map(|number| Some(Sitting::new(number, &poses, 1, 2)?.shot))
+            .collect();
+        let same = |a: &Shot, b: &Shot| {
+            a.stands == b.stands && a.field_of_view.to_bits() == b.field_of_view.to_bits()
+        };
+        for (view, moments) in shots.chunks(3).enumerate() {
+            assert!(moments.iter().all(|shot| same(shot, &moments[0])));
+            assert!(view == 0 || !same(&moments[0], &shots[0]));
+        }
+        assert_eq!(shots.len(), 12);
     }
 
     #[test]
     fn all_joints_are_in_the_picture_where_the_camera_projects_them() {
         let joints = body::tests::standing();
         for seed in 0..40 {
-            let shot = Shot::random(&joints, None, &mut Random::new(seed));
+            let shot = Shot::random(slice::from_ref(&joints), None, &mut Random::new(seed));
             let lens = PerspectiveProjection {
                 fov: shot.field_of_view,
                 aspect_ratio: 1.0,

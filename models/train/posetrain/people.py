@@ -18,15 +18,19 @@ class People:
         with ThreadPoolExecutor() as pool:
             cut_out = list(pool.map(rendered.cut_out, range(len(rendered.files)))) if rendered else []
         shown = [(i, photos.people[i][k][0], photos.people[i][k][2], photos.square[i], (i, k)) for i, k in photos.labelled]
-        for number, (_, marks) in enumerate(cut_out, len(photos.images)):
+        for number, (_, marks, _) in enumerate(cut_out, len(photos.images)):
             seen = marks[marks[:, 2] > 0, :2]  # a detector's box is around what can be seen: not around legs behind a desk
             low, high = seen.min(0), seen.max(0)
             pad = LOOSE * (high - low).max()
             shown.append((number, np.r_[low - pad, high + pad], marks, False, None))
+        if not shown:
+            raise ValueError("nobody in these photographs has keypoints: label more of them")
         which, boxes, marks, square, keys = zip(*shown)
         there = lambda numbers, kind=np.float32: tensor(np.array(numbers, kind))
-        self.pictures = Pictures(photos.images + [picture for picture, _ in cut_out])
+        self.pictures = Pictures(photos.images + [picture for picture, _, _ in cut_out])
         self.which, self.boxes, self.marks, self.square = there(which, np.int64), there(boxes), there(marks), there(square, bool)
+        # Where a picture was cut out of a larger one.
+        self.corner = there([(0, 0)] * len(photos.labelled) + [corner for _, _, corner in cut_out])
         self.rendered = torch.arange(len(shown), device=DEVICE) >= len(photos.labelled)
         outlined = [key for key in keys if key in photos.masks] or [None]
         number = {key: n for n, key in enumerate(outlined)}

@@ -150,15 +150,15 @@ class Rendered:
             self.files += [np.fromfile(folder / person["file"], np.uint8) for person in people]
 
     def cut_out(self, which):
-        """A person's picture without what is around them, `(h, w, 4)`, RGB and how much is covered, and their keypoints `(25, 4)` in it as
-        labels have them. Colours are multiplied with what they cover: they are not mixed with those of pixels that show nothing."""
+        """A person's picture without what is around them, `(h, w, 4)`, RGB and how much is covered, their keypoints `(25, 4)` in it as
+        labels have them, and its corner in the picture. Colours are multiplied with what they cover: they are not mixed with those of pixels that show nothing."""
         picture, joints = cv2.imdecode(self.files[which], cv2.IMREAD_UNCHANGED), self.joints[which]
         x, y, wide, high = cv2.boundingRect(picture[..., 3])
         picture = picture[y:y + high, x:x + wide]
         colours = picture[..., 2::-1] * (picture[..., 3:] / 255)
         seen = joints[:, 2]
         marks = np.c_[joints[:, :2] - [x, y], seen, np.where(seen > 0, 0, self.HIDDEN)]
-        return np.concatenate([np.round(colours).astype(np.uint8), picture[..., 3:]], -1), marks
+        return np.concatenate([np.round(colours).astype(np.uint8), picture[..., 3:]], -1), marks, (x, y)
 
 
 class Sided:

@@ -1,8 +1,9 @@
 """Poses of random bodies, for `render_people`: `python -m posetrain.poses MOCAP LABELS.json OUT.json [--count 8000]`.
 
 Of CMU's training clips, whose heads, hands and feet are known, as they are and recombined; some are put on chairs, and before most of
-these stands a desk. With `--athletes`, so many of them bend as gymnasts do, any way up, which mocap hardly shows. Joints in metres, Y up.
-Told besides are the photographs of a label file that are trained on, from which clothes may get their patterns.
+these stands a desk. With `--athletes`, so many of them bend as gymnasts do, any way up, which mocap hardly shows. With `--frames`,
+everybody moves, 15 to 30 poses a second on end. Joints in metres, Y up. Told besides are the photographs of a label file that are trained
+on, from which clothes may get their patterns.
 """
 import argparse
 import json
@@ -15,6 +16,7 @@ from .mocap import AT
 from .photos import HELD_OUT
 
 SEATED, DESKS = 0.25, 0.7  # parts of everybody, and of those
+STEPS = 2, 4  # sixtieths of a second between two poses of somebody who moves
 AT_WORK = 0.6  # the chance that an arm reaches forwards, as to a keyboard
 
 
@@ -83,7 +85,7 @@ def bent(mean, spread, least, most, rng):
 
 def athletic(joints, rng):
     """The same body as far bent as bodies go: trunk, hips, knees, shoulders and elbows each by themselves; half of them any way up. Bones
-    keep their lengths."""
+    keep their lengths, but for those to toes, which follow heels."""
     out = joints.astype(float)
     place = lambda name: out[AT[name]]
     hips = (place("left_hip") + place("right_hip")) / 2
@@ -143,27 +145,34 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=8000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--athletes", type=float, default=0.0, help="part of everybody")
+    parser.add_argument("--athletes", type=float, default=0.0, help="part of everybody, of those who do not move")
+    parser.add_argument("--frames", type=int, default=1)
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
     clips = [clip for clip in mocap.load(arguments.mocap, "train", bodies=3, mixed=3, seed=arguments.seed) if clip.known.all()]
-    frames = [(clip, t) for clip in clips for t in range(30, len(clip.joints), 12)]
+    longest = STEPS[1] * (arguments.frames - 1)
+    frames = [(clip, t) for clip in clips for t in range(30, len(clip.joints) - longest, 12)]
     # Who moves is drawn more often than who stands: so far did the joints go in half a second.
     stir = np.array([np.linalg.norm(clip.joints[t] - clip.joints[t - 30], axis=-1).mean() for clip, t in frames])
     chosen = rng.choice(len(frames), arguments.count, p=(stir + 0.02) / (stir + 0.02).sum())
     poses, desks = [], []
     for number, (clip, t) in enumerate(frames[i] for i in chosen):
         joints = clip.joints[t].copy()
-        if rng.random() < arguments.athletes:
+        if arguments.frames > 1:
+            moments = t + rng.integers(STEPS[0], STEPS[1] + 1) * np.arange(arguments.frames)
+            joints = clip.joints[moments]
+        elif arguments.athletes and rng.random() < arguments.athletes:
             joints = athletic(joints, rng)
         elif rng.random() < SEATED:
             joints = seated(joints, rng)
             desks += [number] if rng.random() < DESKS else []
-        joints[:, [0, 2]] -= joints[AT["left_hip"], [0, 2]]
-        poses.append(np.round(joints, 4).tolist())
+        joints = joints.reshape(-1, *joints.shape[-2:])
+        joints[..., [0, 2]] -= joints[0, AT["left_hip"], [0, 2]]
+        poses += np.round(joints, 4).tolist()
     images = json.loads(arguments.labels.read_text())["images"]
     photos = [image["file"] for number, image in enumerate(images) if number % HELD_OUT]
-    arguments.out.write_text(json.dumps({"joint_names": mocap.LIFT23, "poses": poses, "desks": desks, "photos": photos}))
+    told = {"joint_names": mocap.LIFT23, "poses": poses, "frames": arguments.frames, "desks": desks, "photos": photos}
+    arguments.out.write_text(json.dumps(told))
     print(f"{len(poses)} poses of {len(frames)}")
 
 
