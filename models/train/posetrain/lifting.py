@@ -50,7 +50,7 @@ class Lifting(nn.Module):
 class LiftNet(Lifting):
     """Causal, unless it is `symmetric`. Each layer looks along the frames of every channel by itself, at three that are `apart`, and then at
     all channels of a frame (the inverted bottleneck of Liu et al. 2022, "A ConvNet for the 2020s"): most of lifting is between the joints
-    of a frame, not between frames, and so many weights make ten such layers, or four full convolutions."""
+    of a frame, not between frames. Five such layers have as many weights as three full convolutions with two layers between."""
 
     def __init__(self, channels=256, apart=(1, 1, 2, 3, 6), widening=2, dropout=0.0, symmetric=False):
         super().__init__()
@@ -96,6 +96,8 @@ class Streaming(nn.Module):
 
     def __init__(self, net):
         super().__init__()
+        if net.ahead:
+            raise ValueError("a network that looks ahead cannot be shown one frame after the other")
         self.net = net
         # Channels of a convolution, and the frames that it looks back.
         self.states = [(len(conv.weight), 2 * apart) for conv, apart in zip(net.along, net.apart)]

@@ -69,24 +69,28 @@ def platt(logit, right):
 
 
 def stage(step, cycles):
-    """The size of what is drawn and the share of the learning rate at a step, and the step at which that size ends; `None`
-    past the end.
+    """At a step: the size of what is drawn, how many of a batch, the learning rate, and the step at which that size ends; `None` past the
+    end.
 
-    Each cycle, a list of `[size, steps]` (pixels of a crop, windows of a sequence), is one short rise and one cosine down to a
-    hundredth. A network that is trained further gets a further cycle: the second rises half as high, the third a third.
+    Each cycle has a `rate`, a `batch`, and `sizes`, a list of `[size, steps]` (pixels of a crop, windows of a sequence); its learning
+    rate rises to `rate` for a short time, and falls as a cosine to a hundredth. A network that is trained further gets a further cycle.
     """
     start = 0
-    for number, cycle in enumerate(cycles):
-        length = sum(steps for _, steps in cycle)
+    for cycle in cycles:
+        length = sum(steps for _, steps in cycle["sizes"])
         if step < start + length:
             done = (step - start) / length
-            share = 1 / (number + 1) * min(1.0, (step - start + 1) / 300) * (0.505 + 0.495 * np.cos(np.pi * done))
-            for size, steps in cycle:
+            rate = cycle["rate"] * min(1.0, (step - start + 1) / 300) * (0.505 + 0.495 * np.cos(np.pi * done))
+            for size, steps in cycle["sizes"]:
                 if step < start + steps:
-                    return size, share, start + steps
+                    return size, cycle["batch"], rate, start + steps
                 start += steps
         start += length
     return None
+
+
+def all_steps(cycles):
+    return sum(steps for cycle in cycles for _, steps in cycle["sizes"])
 
 
 def steps_done(checkpoint):
@@ -97,16 +101,16 @@ def steps_done(checkpoint):
 def fit(net, recipe, checkpoint, drawers, batch, loss_of, report=lambda kept, size: "", every=200, step=0, also=None, workers=1):
     """Trains `net` from `step` through `recipe["cycles"]` (see `stage`) and returns the average of its weights.
 
-    `batch(size)` draws from `drawers`, on `workers` processes (see `line_of`), which draw others in each and after each break, as
+    `batch(count, size)` draws from `drawers`, on `workers` processes (see `line_of`), which draw others in each and after each break, as
     `reseed(step, process)` is called on every drawer; `loss_of(net, drawn, step)` gives the loss and the numbers to print, by name.
     `also`: what else is kept in checkpoints, by name, as a discriminator and its optimiser.
     """
     also = also or {}
     net = net.to(DEVICE, memory_format=torch.channels_last)
     kept = copy.deepcopy(net)
-    optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=recipe.get("decay", 0.02), fused=True)
+    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=recipe.get("decay", 0.02), fused=True)
     cycles = recipe["cycles"]
-    steps = sum(length for cycle in cycles for _, length in cycle)
+    steps = all_steps(cycles)
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=False, map_location=DEVICE)
         net.load_state_dict(state["net"]), kept.load_state_dict(state["kept"])
@@ -118,12 +122,12 @@ def fit(net, recipe, checkpoint, drawers, batch, loss_of, report=lambda kept, si
         net.compile(dynamic=False)
     began, running = time.time(), []
     while now := stage(step, cycles):
-        size, _, until = now
-        line = line_of(lambda size=size: batch(size), workers,
+        size, count, _, until = now
+        line = line_of(lambda count=count, size=size: batch(count, size), workers,
                        lambda process, step=step: [drawer.reseed(step, process) for drawer in drawers])
         while step < until:
             for group in optimiser.param_groups:
-                group["lr"] = recipe["rate"] * stage(step, cycles)[1]
+                group["lr"] = stage(step, cycles)[2]
             drawn = next(line)
             with halves():
                 loss, shown = loss_of(net, drawn, step)

@@ -127,29 +127,29 @@ def train_row(row, out, clips, errors):
     order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(row["seed"])).tolist()
     views = lambda clips, seed: Views(clips, net.frames, errors if row["noise"] else None, seed, net.ahead, lens=0, late=0,
                                       hidden=row["hidden"])
-    known, count, judge, also = views([clips[n] for n in order[:few]], row["seed"]), row["batch"], None, {}
+    known, judge, also = views([clips[n] for n in order[:few]], row["seed"]), None, {}
     drawers = [known]
-    batch, loss_of = (lambda windows: known.batch(count, windows)), supervised
+    batch, loss_of = known.batch, supervised
     match row["method"]:
         case "supervised":
             pass
         case "half-supervised":
             flat = views([clips[n] for n in order[few:]], 1000 + row["seed"])
             drawers.append(flat)
-            batch, loss_of = lambda windows: (known.batch(count, windows), flat.batch(count, windows)), half_supervised(row["weight"])
+            batch, loss_of = lambda count, windows: (known.batch(count, windows), flat.batch(count, windows)), half_supervised(row["weight"])
         case "two views":
-            batch, loss_of = lambda windows: known.pairs(count // 2, windows), two_views(row["weight"])
+            batch, loss_of = lambda count, windows: known.pairs(count // 2, windows), two_views(row["weight"])
         case "pairs":
-            batch, loss_of = lambda windows: known.pairs(count // 2, windows), without_poses(row["warm"])
+            batch, loss_of = lambda count, windows: known.pairs(count // 2, windows), without_poses(row["warm"])
         case "found pairs":
-            batch, loss_of = lambda windows: found_pairs(known, count // 2, windows), without_poses(row["warm"])
+            batch, loss_of = lambda count, windows: found_pairs(known, count // 2, windows), without_poses(row["warm"])
         case "adversarial":
             judge = Plausible(row["windows"], row["temporal"]).to(DEVICE)
             optimiser = torch.optim.Adam(judge.parameters(), 2e-4, betas=(0.5, 0.99))
             loss_of, also = adversarial(judge, optimiser, row["weight"]), {"judge": judge, "judge's optimiser": optimiser}
         case other:
             raise SystemExit(f"row {row['slug']}: there is no method {other!r}")
-    recipe = {"rate": row["rate"], "decay": 1e-4, "cycles": [[[row["windows"], row["steps"]]]]}
+    recipe = {"decay": 1e-4, "cycles": [{"rate": row["rate"], "batch": row["batch"], "sizes": [[row["windows"], row["steps"]]]}]}
     return fit(net, recipe, checkpoint, drawers, batch, loss_of, every=400, also=also), judge
 
 

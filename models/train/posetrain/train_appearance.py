@@ -131,7 +131,7 @@ def train(recipe, work):
         loss = alike(*crops.float().chunk(2))
         return loss, {"loss": loss}
 
-    net = fit(AppearanceNet(), recipe, checkpoint, [looks], looks.batch, loss_of, every=200)
+    net = fit(AppearanceNet(), recipe, checkpoint, [looks], lambda people, _: looks.batch(people), loss_of, every=200)
     calibrate(net, recipe)
     return net
 

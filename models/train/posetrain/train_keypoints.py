@@ -22,7 +22,6 @@ GUESS_WEIGHT = 0.4
 ELSEWHERE = 0.5  # of those who are cut out, so many are put before other backgrounds
 CROWDED = 0.25  # so many stand beside or behind somebody else,
 COVERED = 0.3  # and so many behind something
-BENT = 3  # whoever leans by more than 30 degrees is shown so much more often: of 6,700 people, 500 do
 TORSO_ONLY = 11  # COCO's first eleven joints are of the head and the arms
 PLACES = 6000
 
@@ -43,7 +42,8 @@ class Crops:
         self.reseed()
         self.people = People(photos, Rendered(recipe["rendered"]) if self.share else None)
         weights = torch.tensor([recipe["weights"].get(photos.sets[i], 1.0) for i, _ in photos.labelled], device=DEVICE)
-        weights *= torch.where(leans(self.people.marks[:len(weights)]), BENT, 1)
+        if not held:
+            weights *= torch.where(leans(self.people.marks[:len(weights)]), recipe.get("leaning", 1.0), 1)
         self.upto = torch.cumsum(weights, 0) / weights.sum()
         rng = np.random.default_rng(seed)
         which, centre, side = zip(*(photos.place(rng) for _ in range(PLACES)))
@@ -228,7 +228,7 @@ def train(recipe, work):
     held, net = HeldOut(recipe), KeypointNet().to(DEVICE)
     step = begin(net, recipe, checkpoint, lambda: crops.batch(64, recipe["size"])[0])
     # A GPU draws what it trains on by itself.
-    net = fit(net, recipe, checkpoint, [crops], lambda size: crops.batch(recipe["batch"], size), loss_of, held.report, every=500, step=step,
+    net = fit(net, recipe, checkpoint, [crops], crops.batch, loss_of, held.report, every=500, step=step,
               workers=0 if DEVICE.type == "cuda" else 1)
     calibrate(net, recipe)
     return net

@@ -77,7 +77,7 @@ def train(recipe, work):
         (plain, aligned), (noisy, _) = score(net, held), score(net, held, errors)
         return f"; held-out subjects {plain:.1f} / P {aligned:.1f} mm, with modelled noise {noisy:.1f}"
 
-    net = fit(net, recipe, checkpoint, [views], lambda windows: views.batch(recipe["batch"], windows), loss_of, report, every=1000,
+    net = fit(net, recipe, checkpoint, [views], views.batch, loss_of, report, every=1000,
               workers=recipe["workers"])
     plain, aligned = score(net, held)
     net.metrics = [f"MPJPE {plain:.1f} mm, P-MPJPE {aligned:.1f} mm over twelve limb joints: CMU subjects 05, 08, 14, exact 2D"]

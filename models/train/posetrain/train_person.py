@@ -22,15 +22,15 @@ UNSURE = 0.2
 
 
 class Scenes:
-    """`held` draws from the photos that are kept from training, each as it is, without anybody else."""
+    """`held` draws from the photos that are kept from training, without anybody who was not there."""
 
     def __init__(self, recipe, seed, held=False):
         photos = Photos(recipe["labels"], recipe["photos"], held, recipe.get("masks"))
-        self.distorted, self.seed, self.share = not held, seed, 0 if held else recipe["figures"]
+        self.composed, self.seed, self.share = not held, seed, 0 if held else recipe["figures"]
         self.people = People(photos, Rendered(recipe["rendered"]) if self.share else None)
         self.photos = len(photos.images)
         # `(photos, most, 5)`: boxes of photographs, and how sure they are; below 0 where there are no more.
-        most = max(map(len, photos.people))
+        most = max(1, *map(len, photos.people))
         none = [0, 0, 0, 0, -1]
         self.boxes = tensor(np.array([[[*box, score] for box, score, _ in people] + [none] * (most - len(people)) for people in photos.people],
                                      np.float32))
@@ -46,16 +46,17 @@ class Scenes:
     def drawn(self, count, size):
         """Pictures `(count, 3, size, size)`, and the boxes of their people `(count, most, 5)` in pixels, with how sure they are; below 0
         where there are no more."""
-        tiled = round(count * TILED) if self.distorted else 0
+        tiled = round(count * TILED) if self.composed else 0
         pictures, boxes = self.single(count - tiled, size)
         if tiled:
             quarters, found = self.single(4 * tiled, size // 2)
             corners = torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]], device=DEVICE) * (size // 2)
             found = found.unflatten(0, (tiled, 4)) + functional.pad(corners.repeat(1, 2), (0, 1))[:, None]
             quarters = quarters.unflatten(0, (tiled, 2, 2)).permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
-            missing = found.shape[2] * 4 - boxes.shape[1]
+            found = found.flatten(1, 2)
+            most = max(boxes.shape[1], found.shape[1])
             pictures = torch.cat([pictures, quarters])
-            boxes = torch.cat([functional.pad(boxes, (0, 0, 0, missing), value=-1), found.flatten(1, 2)])
+            boxes = torch.cat([functional.pad(part, (0, 0, 0, most - part.shape[1]), value=-1) for part in (boxes, found)])
         return pictures.float(), boxes
 
     def single(self, count, size):
@@ -80,28 +81,30 @@ class Scenes:
         angle = torch.where(turn < 0.55, chance.normal(count, spread=0.1), torch.where(turn < 0.92, chance.normal(count, spread=0.45),
                             (chance.uniform(count, low=1, high=4).floor() * (torch.pi / 2))))
         aspect = torch.where(self.square[which], chance.uniform(count, low=-0.4, high=0.4), chance.normal(count, spread=0.08)).exp()
-        matrix = affine(centre, side, size, angle, aspect, chance.whether(0.5, count))
+        mirror = chance.whether(0.5, count)
+        matrix = affine(centre, side, size, angle, aspect, mirror)
         seen = people.pictures.sample(which, matrix, size, torch.zeros_like(figured))
         pictures = seen[:, :3] + 114 * (1 - seen[:, 3:] / 255)
         boxes = turned(boxes, matrix, size)
-        if self.distorted:
+        if self.composed:
             invited = ~figured & chance.whether(GUESTS, count)
             for more in (1, 0.6, 0.4):  # one guest, or two or three
                 for guests, hosts in ((self.cut_out, invited), (self.rendered, figured)):
                     hosts = (hosts & chance.whether(more, count)).nonzero()[:, 0]
                     if len(guests) and len(hosts):
-                        boxes = self.invite(pictures, boxes, hosts, guests, angle[hosts])
+                        boxes = self.invite(pictures, boxes, hosts, guests, torch.where(mirror, -angle, angle)[hosts])
         return photographed(pictures, chance), boxes
 
-    def invite(self, pictures, boxes, hosts, guests, angle):
-        """Puts somebody into each of the pictures `hosts`, upright as their cameras are; gives the boxes with those."""
+    def invite(self, pictures, boxes, hosts, guests, tilt):
+        """Puts somebody into each of the pictures `hosts`, upright as their cameras are, whose `tilt` this is; gives the boxes with those."""
         chance, people, (count, size) = self.chance, self.people, (len(hosts), pictures.shape[-1])
         who = guests[(chance.uniform(count) * len(guests)).long()]
         low, high = people.boxes[who, :2], people.boxes[who, 2:4]
         height = chance.uniform(count, low=math.log(0.07), high=math.log(0.9)).exp() * size
         side = (high - low).amax(-1) * size / height
-        linear = affine(torch.zeros_like(low), side, size, angle + chance.normal(count, spread=0.1), torch.ones_like(side),
-                        chance.whether(0.5, count))[..., :2]
+        # In a mirror, people lean to the other side.
+        mirror, tilt = chance.whether(0.5, count), tilt + chance.normal(count, spread=0.1)
+        linear = affine(torch.zeros_like(low), side, size, torch.where(mirror, -tilt, tilt), torch.ones_like(side), mirror)[..., :2]
         place = chance.uniform(count, 2, high=size - 1)
         matrix = torch.cat([linear, ((low + high) / 2)[..., None] - linear @ place[..., None]], -1)
         yes = torch.ones(count, dtype=torch.bool, device=DEVICE)
@@ -225,7 +228,7 @@ def train(recipe, work):
     net = PersonNet().to(DEVICE)
     step = begin(net, recipe, checkpoint, lambda: scenes.batch(64, recipe["size"])[0])
     # A GPU draws what it trains on by itself.
-    net = fit(net, recipe, checkpoint, [scenes], lambda size: scenes.batch(recipe["batch"], size), loss_of, step=step,
+    net = fit(net, recipe, checkpoint, [scenes], scenes.batch, loss_of, step=step,
               workers=0 if DEVICE.type == "cuda" else 1)
     calibrate(net, recipe)
     return net

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .loop import line_of, stage
+from .loop import all_steps, line_of, stage
 from .refining import COLUMNS, Refiner, Sequences, loss
 
 
@@ -28,20 +28,20 @@ def score(net, sequences, batches=8):
 def train(recipe, work):
     torch.manual_seed(recipe.get("seed", 0))
     net = Refiner(recipe["hidden"], recipe["layers"], recipe["frames"])
-    optimiser = torch.optim.AdamW(net.parameters(), recipe["rate"], weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=1e-4)
     checkpoint, first, cycles = Path(work) / "refining.pt", 0, recipe["cycles"]
-    steps = sum(length for cycle in cycles for _, length in cycle)
+    steps = all_steps(cycles)
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=False)
         net.load_state_dict(state["net"]), optimiser.load_state_dict(state["optimiser"])
         first = state["step"]
     held = lambda: Sequences(recipe["held"], net.frames, seed=5)
     sequences = Sequences(recipe["data"], net.frames, seed=0)
-    line = line_of(lambda: sequences.batch(recipe["batch"]), 1, lambda process: sequences.reseed(first, process))
+    line = line_of(lambda: sequences.batch(cycles[0]["batch"]), 1, lambda process: sequences.reseed(first, process))
     began, running = time.time(), []
     for step in range(first, steps):
         for group in optimiser.param_groups:
-            group["lr"] = recipe["rate"] * stage(step, cycles)[1]
+            group["lr"] = stage(step, cycles)[2]
         value = loss(net, *next(line))
         optimiser.zero_grad(), value.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 
+from posetrain import masks
 from posetrain.loop import DEVICE
 from posetrain.train_person import STRIDE, UNSURE, Scenes
 
@@ -77,6 +78,28 @@ class Drawn(unittest.TestCase):
         self.assertEqual(weight[0, 110 // STRIDE, 24 // STRIDE], 0)
         self.assertEqual(weight[0, middle, middle], 1)
         self.assertEqual((target == 1).sum(), 1)
+
+    def test_guests_stand_as_their_hosts_do_mirrored_or_not(self):
+        box = (80, 40, 140, 200)
+        scenes(self.folder, [(box, 0.9)])
+        image = cv2.imread(str(self.folder / "set" / "b.png"))
+        image[120:][image[120:, :, 2] > 200] = 255, 0, 0  # legs are blue
+        cv2.imwrite(str(self.folder / "set" / "b.png"), image)
+        mask = cv2.warpAffine((image.max(-1) > 100).astype(np.uint8) * 255, masks.window(box), (masks.SIDE,) * 2, flags=cv2.WARP_INVERSE_MAP)
+        np.savez(self.folder / "masks.npz", people=["set/b.png#0"], masks=mask[None], boxes=np.array([box], np.float32))
+        own = Scenes({"labels": self.folder / "labels.json", "photos": self.folder, "masks": self.folder / "masks.npz", "figures": 0}, 1)
+        own.chance.normal = lambda *shape, spread=1.0: torch.zeros(shape, device=DEVICE)
+        count, tilt = 60, 0.5
+        pictures, boxes = torch.zeros(count, 3, SIZE, SIZE, device=DEVICE), torch.full((count, 1, 5), -1.0, device=DEVICE)
+        told = own.invite(pictures, boxes, torch.arange(count, device=DEVICE), own.cut_out, torch.full((count,), tilt, device=DEVICE))
+        middle = lambda of: np.array([at.mean() for at in (of > 150).nonzero()[::-1]])
+        held = 0
+        for picture, (x0, y0, x1, y1, sure) in zip(pictures.cpu().numpy(), told[:, 1].tolist()):
+            if sure == 1 and min(x0, y0) > 1 and max(x1, y1) < SIZE - 1 and y1 - y0 > 30:
+                up = middle(picture[0]) - middle(picture[2])
+                np.testing.assert_allclose(up / np.linalg.norm(up), [-np.sin(tilt), -np.cos(tilt)], atol=0.15)
+                held += 1
+        self.assertGreater(held, 5)
 
 
 if __name__ == "__main__":
