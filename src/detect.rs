@@ -124,7 +124,8 @@ impl Detector {
         self.tracker.forget_everybody();
     }
 
-    /// Finds the people of the next picture; `time` is in seconds.
+    /// Finds the people of the next picture; `time` is in seconds. Newcomers whom the detector is unclear about are found after some
+    /// frames.
     ///
     /// # Errors
     /// [`ModelError::Run`] when a network fails.

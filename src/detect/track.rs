@@ -30,7 +30,7 @@ const SUREST: usize = 8;
 const SHRINK: f32 = 0.9;
 /// A box with this score is clearly somebody.
 const CLEAR: f32 = 0.65;
-/// Whoever the detector is unclear about is shown after so many frames: most of what is nobody is gone by then.
+/// Newcomers whom the detector is unclear about are shown after so many frames: most of what is nobody is gone by then.
 const PROBATION: u32 = 3;
 /// So much of a clear box's longer side may limbs reach beyond it.
 const REACH: f32 = 0.2;
