@@ -56,6 +56,19 @@ class Heatmaps(nn.Module):
         return torch.sigmoid(self.slope * (torch.log(chance) - torch.log1p(-chance)) + self.shift)
 
 
+class Remembering(nn.Module):
+    """The same of a frame, with the states of a network that remembers."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net, (self.slope, self.shift) = net, net.calibration
+
+    def forward(self, image, state, moved):
+        logits, kept = self.net(image, state, moved)
+        chance = near(logits).clamp(1e-6, 1 - 1e-6)
+        return torch.sigmoid(self.slope * (torch.log(chance) - torch.log1p(-chance)) + self.shift), kept
+
+
 class YoloxRows(nn.Module):
     """Boxes as the decoder `yolox` reads them: one grid, one class. The score is the chance that a person is there."""
 
@@ -132,6 +145,18 @@ def export_windows(net, name, out, metric):
                    "decoder": {"kind": "lift", "output": "pose"}, "data": MOTIONS}, path, "study.toml", [metric])
 
 
+def export_video(net, name, out):
+    """A keypoint network that remembers: a frame, states (first 0) and crop_before_from_crop `(n, 2, 3)` of coordinates from -1 to 1 ->
+    heat maps and states. It has no card yet: the crate has nowhere to keep its states."""
+    size, path = 192, Path(out) / f"{name}.onnx"
+    cells = size // 16
+    probe = [torch.rand(2, 3, size, size) * 255, torch.rand(2, net.consistency.kept, cells, cells), torch.eye(2, 3).repeat(2, 1, 1)]
+    _, apart, torch_apart = save(Remembering(net.cpu().eval()), probe, ["image", "state", "moved"], ["heatmaps", "next_state"], path, True, probe)
+    if torch_apart > 1e-3:
+        raise ValueError(f"{path} does not say what the network says: {torch_apart:.2g} apart")
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB; half-precision weights move the output by {apart:.2g}, ONNX by {torch_apart:.2g}")
+
+
 def export_energy(judge, path):
     """A discriminator as `energy` `(n,)` and `gradient` of `poses` `(n, frames, 23, 3)`."""
     energy, poses = Energy(judge.cpu().eval()), torch.randn(1, judge.frames, JOINTS, 3, requires_grad=True)
@@ -146,6 +171,8 @@ def export_energy(judge, path):
 def export(recipe, recipe_name, net, out):
     net.cpu().eval()
     name = recipe["name"]
+    if recipe["task"] == "video":
+        return export_video(net, name, out)
     card = {"name": name, "task": {"lifting": "lift", "refining": "refine"}.get(recipe["task"], recipe["task"]), "file": f"{name}.onnx"}
     if recipe["task"] == "lifting":
         module, inputs = Streaming(net), "frame"

@@ -130,14 +130,25 @@ def lit(images, chance, share=1, by=0.5):
 
 def photographed(images, chance):
     """Pictures `(n, 3, s, s)` as cheap webcams would take them: light, colour, blur, few pixels, noise."""
-    images, (n, _, size, _) = lit(images, chance, by=1), images.shape
-    gray = chance.some(n, 0.1)
+    return coarsened(grayed(lit(images, chance, by=1), chance), chance)
+
+
+def grayed(images, chance):
+    """Pictures, some without colours."""
+    images = images.clone()
+    gray = chance.some(len(images), 0.1)
     images[gray] = images[gray].mean(1, keepdim=True).expand(-1, 3, -1, -1)
-    blurred = chance.some(n, 0.2)
+    return images
+
+
+def coarsened(images, chance, share=0.2):
+    """Pictures, of which so many are out of focus, of few pixels, or noisy."""
+    images, (n, _, size, _) = images.clone(), images.shape
+    blurred = chance.some(n, share)
     images[blurred] = blur(images[blurred], chance.rng.uniform(0.5, 1.6))
-    coarse, few = chance.some(n, 0.2), max(int(size * chance.rng.uniform(0.3, 0.8)), 8)
+    coarse, few = chance.some(n, share), max(int(size * chance.rng.uniform(0.3, 0.8)), 8)
     images[coarse] = functional.interpolate(functional.interpolate(images[coarse], (few, few), mode="area"), (size, size), mode="bilinear")
-    noisy = chance.some(n, 0.2)
+    noisy = chance.some(n, share)
     images[noisy] += (chance.normal(len(noisy), 3, size, size) * chance.uniform(len(noisy), 1, 1, 1, low=2, high=14)).to(COLOUR)
     return images.clamp(0, 255)
 

@@ -51,12 +51,14 @@ class Pyramid(nn.Module):
         self.lateral = nn.ModuleList(conv(w, merged, act=False) for w in widths[stop:])
         self.smooth = nn.ModuleList(conv(merged, merged, 3) for _ in widths[stop:-1])
 
-    def forward(self, features):
+    def forward(self, features, between=None):
+        """`between`: what else is done with the merged features of a level."""
         features = features[self.stop:]
         x = functional.relu(self.lateral[-1](features[-1]))
         for n in range(len(features) - 2, -1, -1):
             up = functional.interpolate(x, scale_factor=2.0, mode="nearest")
             x = self.smooth[n](functional.relu(self.lateral[n](features[n]) + up))
+            x = between[n](x) if between and n in between else x
         return x
 
 

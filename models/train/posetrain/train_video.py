@@ -1,0 +1,88 @@
+"""Trains what a keypoint network remembers of the frames before, on people who move; the network itself stays as it is."""
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .consistency import VideoNet
+from .loop import DEVICE, fit, platt
+from .moving import Motions
+from .start import take_up
+from .train_keypoints import GROWTH, peaks
+from .vision import KeypointNet, cross_entropy, near
+
+SETTLED = 3  # frames before which there is little to remember
+LEAP = 0.1  # of the box
+
+
+def normalised(moved, size):
+    """Affine maps of pixels `(..., 2, 3)` as maps of coordinates from -1 to 1 over crops of `size` pixels."""
+    linear, by = moved[..., :2], moved[..., 2:]
+    half, middle = size / 2, (size - 1) / 2
+    return torch.cat([linear, (linear.sum(-1, keepdim=True) * middle + by - middle) / half], -1)
+
+
+def found(lift, motions, size, batches):
+    """Of frames of which `lift(crops, moved)` gives logits: how far off joints are found `(n, frames, 25, 2)`, in parts of the box, the logit
+    of their chance, and which are shown and of known places `(n, frames, 25)`."""
+    motions.reseed(1)
+    for _ in range(batches):
+        crops, points, shown, weight, _, moved = motions.drawn(8, 8, size)
+        with torch.no_grad():
+            chance = near(lift(crops, normalised(moved, size)).flatten(0, 1)).clamp(1e-6, 1 - 1e-6).cpu().numpy()
+        places, height = (part.reshape(points.shape[:3] + part.shape[2:]) for part in peaks(chance, size))
+        yield (places - points.cpu().numpy()) * GROWTH / size, np.log(height / (1 - height)), (shown & (weight == 1)).cpu().numpy()
+
+
+def score(lift, motions, size, batches=4):
+    """Shares of joints within a tenth and a twentieth of the box, and how far they move otherwise than the truth does from frame to frame,
+    in thousandths of the box."""
+    off, jitter = [], []
+    for apart, _, there in found(lift, motions, size, batches):
+        off.append(np.linalg.norm(apart, axis=-1)[:, SETTLED:][there[:, SETTLED:]])
+        shake = np.linalg.norm(apart[:, SETTLED:] - apart[:, SETTLED - 1:-1], axis=-1)
+        # Leaps are errors of another kind.
+        jitter.append(np.minimum(shake, LEAP)[there[:, SETTLED:] & there[:, SETTLED - 1:-1]])
+    off = np.concatenate(off)
+    return (off < 0.1).mean(), (off < 0.05).mean(), 1000 * np.concatenate(jitter).mean()
+
+
+def calibrate(net, recipe, batches=12):
+    """Gives the net the slope and shift of the logit that make it the chance of being within a tenth of the box (Platt scaling), on motions
+    and photographs kept from training."""
+    net.eval()
+    logits, rights = [], []
+    for apart, logit, there in found(net.every, Motions(recipe, 7, held=True), recipe["size"], batches):
+        logits.append(logit[there]), rights.append((np.linalg.norm(apart, axis=-1) < 0.1)[there])
+    net.calibration = platt(torch.from_numpy(np.concatenate(logits)), torch.from_numpy(np.concatenate(rights).astype(np.float32)))
+
+
+def train(recipe, work):
+    torch.manual_seed(0)
+    size, frames = recipe["size"], recipe["frames"]
+    motions, held = Motions(recipe, 100), Motions(recipe, 7, held=True)
+    crops = motions.drawn(8, 4, size)[0].flatten(0, 1)
+    single = take_up(KeypointNet().to(DEVICE), recipe["start"], crops).eval()
+    net = VideoNet(single, **recipe.get("shape", {})).to(DEVICE)
+
+    def loss_of(net, drawn, step):
+        crops, target, weight, moved = drawn
+        logits = net.every(crops, normalised(moved, crops.shape[-1]))
+        loss = cross_entropy(logits.flatten(0, 1), target.flatten(0, 1), weight.flatten(0, 1))
+        return loss, {"loss": loss}
+
+    told = lambda numbers: "{:.3f} within 0.1, {:.3f} within 0.05, jitter {:.2f}".format(*numbers)
+    alone = score(lambda crops, moved: single(crops.flatten(0, 1)).unflatten(0, crops.shape[:2]), held, size)
+    print(f"frame by frame: {told(alone)}", flush=True)
+
+    def report(net, size):
+        net.eval()
+        line = told(score(net.every, held, size))
+        net.train()
+        return f"; held-out motions {line}"
+
+    net = fit(net, recipe, Path(work) / "video.pt", [motions], lambda count, size: motions.batch(count, frames, size), loss_of, report,
+              every=recipe.get("every", 250), workers=0 if DEVICE.type == "cuda" else 1)
+    net.metrics = [f"rendered motions not trained on: {told(score(net.every, held, size))}; frame by frame {told(alone)}"]
+    calibrate(net, recipe)
+    return net
