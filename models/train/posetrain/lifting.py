@@ -66,14 +66,9 @@ class LiftNet(Lifting):
         self.shrink = nn.Conv1d(channels, 4 * JOINTS + 3, 1)
 
     def raw(self, x):
-        along = lambda conv, x, apart: functional.conv1d(x, conv.weight, None, dilation=apart, groups=conv.groups)
-        return self.run(x, along)
-
-    def run(self, sequence, along):
-        """`along(conv, x, apart)`: a convolution over the frames of `x`, none of which is before its first."""
-        x = functional.relu(self.expand(with_bones(sequence).transpose(1, 2)))
+        x = functional.relu(self.expand(with_bones(x).transpose(1, 2)))
         for conv, norm, wide, narrow, apart in zip(self.along, self.norms, self.wide, self.narrow, self.apart):
-            y = norm(along(conv, x, apart))
+            y = norm(functional.conv1d(x, conv.weight, None, dilation=apart, groups=conv.groups))
             before = x.shape[-1] - y.shape[-1]
             first = before // 2 if self.ahead else before
             x = x[..., first:first + y.shape[-1]] + narrow(self.dropout(functional.relu(wide(y))))
@@ -90,27 +85,45 @@ def with_bones(x):
     return torch.cat([x, torch.cat([across, length, both], -1).flatten(-2)], -1)
 
 
+class Folded(nn.Module):
+    """A convolution that sees one place, with the normalisation after it: weights `(outputs, inputs or taps)` and what is added."""
+
+    def __init__(self, conv, norm):
+        super().__init__()
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        self.register_buffer("weight", (conv.weight.flatten(1) * scale[:, None]).detach())
+        self.register_buffer("bias", (norm.bias - norm.running_mean * scale).detach())
+
+    def forward(self, x):
+        return functional.linear(x, self.weight, self.bias)
+
+
 class Streaming(nn.Module):
     """The same, frame after frame: `(n, FEATURES)`, and the last inputs of each convolution as it left them, -> `(n, 23, 4)`, and these
-    for the next frame. Whoever comes into view is shown their first frame `frames - 1` times before, as a window would repeat it."""
+    for the next frame. Whoever comes into view is shown their first frame `frames - 1` times before, as a window would repeat it.
+
+    A frame is so little work that each operation counts: all of it are products of matrices for everybody, normalisations in them."""
 
     def __init__(self, net):
         super().__init__()
         if net.ahead:
             raise ValueError("a network that looks ahead cannot be shown one frame after the other")
-        self.net = net
+        self.apart, self.shrink = net.apart, net.shrink
+        self.expand = Folded(*net.expand)
+        self.along = nn.ModuleList(map(Folded, net.along, net.norms))
+        self.wide, self.narrow = (nn.ModuleList(Folded(*part) for part in parts) for parts in (net.wide, net.narrow))
         # Channels of a convolution, and the frames that it looks back.
-        self.states = [(len(conv.weight), 2 * apart) for conv, apart in zip(net.along, net.apart)]
+        self.states = [(conv.groups, 2 * apart) for conv, apart in zip(net.along, net.apart)]
 
     def forward(self, frame, *states):
-        kept = []
-
-        def along(conv, x, apart):
-            held = torch.cat([states[len(kept)], x], -1)
+        x, kept = functional.relu(self.expand(with_bones(frame))), []
+        for along, wide, narrow, apart, state in zip(self.along, self.wide, self.narrow, self.apart, states):
+            held = torch.cat([state, x[..., None]], -1)
             kept.append(held[..., 1:])
-            return (held[..., ::apart] * conv.weight[:, 0]).sum(-1, keepdim=True)
-        raw = self.net.run(frame[:, None], along)
-        return on_rays(raw[:, 0].float(), frame), *kept
+            y = (held[..., ::apart] * along.weight).sum(-1) + along.bias
+            x = x + narrow(functional.relu(wide(y)))
+        raw = functional.linear(x, self.shrink.weight[..., 0], self.shrink.bias)
+        return on_rays(raw.float(), frame), *kept
 
 
 def roots(raw, frames):
