@@ -330,8 +330,12 @@ impl Tracker {
         let picture = Rect::new(0.0, 0.0, width as f32, height as f32);
         self.tracks.retain(|track| {
             // Of whoever comes in, there may be too little for a moment to find joints; what only looked like somebody is gone at once.
-            let is_new = track.seen < PROBATION && track.unclear > MISSES;
-            let patience = if is_new { 0 } else { PATIENCE };
+            let is_doubted = track.seen < PROBATION && track.unclear > MISSES;
+            let patience = if track.seen == 0 || is_doubted {
+                0
+            } else {
+                PATIENCE
+            };
             track.lost <= patience
                 && !track.is_doubtful()
                 && !track.bounds.intersect(picture).is_empty()
@@ -498,6 +502,10 @@ mod tests {
             numbers.dedup();
             assert_eq!(numbers.len() == 1, same, "{score}: {numbers:?}");
         }
+        // A box in which joints were never found is nobody.
+        let mut tracker = Tracker::default();
+        frame(&mut tracker, &[box_at(100.0)], &[], 0.0);
+        assert_eq!(tracker.tracks().count(), 0);
     }
 
     #[test]

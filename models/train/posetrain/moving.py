@@ -1,4 +1,5 @@
 """People who move before a camera, as they are followed: crops of consecutive frames, in which what hides somebody moves too."""
+import json
 from pathlib import Path
 
 import numpy as np
@@ -29,19 +30,28 @@ def inverse(matrix):
     return torch.cat([linear, -linear @ matrix[..., 2:]], -1)
 
 
+def clips_in(folder, held):
+    """The numbers of the pictures of each motion, `(motions, frames)`, as far as it is rendered whole: of one view of a person."""
+    frames = json.loads((folder / "people.json").read_text())["frames"]
+    runs = {}
+    for number, person in enumerate(rendered_in(folder)):
+        if (person["person"] % HELD_OUT == 0) == held:
+            runs.setdefault(int(Path(person["file"]).stem) // frames, []).append(number)
+    whole = [run for run in runs.values() if len(run) == frames > 1]
+    if not whole:
+        raise ValueError(f"{folder} shows nobody who moves: `posetrain.poses --frames` tells how they do, for `render_people`")
+    return np.array(whole)
+
+
 class Motions:
     """Draws crops of motions that are trained on, or of one in `HELD_OUT` that are `held`."""
 
     def __init__(self, recipe, seed, held=False):
         self.photos = Photos(recipe["labels"], recipe["photos"], held, recipe.get("masks"))
         self.people = People(self.photos, Rendered([recipe["moving"]]))
-        people = rendered_in(Path(recipe["moving"]))
         first = int((~self.people.rendered).sum())
-        whose = np.array([person["person"] for person in people])
-        # The numbers of everybody's pictures, in the order in which they were taken.
-        clips = [np.flatnonzero(whose == one) + first for one in np.unique(whose) if (one % HELD_OUT == 0) == held]
-        self.frames = max(map(len, clips))
-        self.clips = tensor(np.array([clip for clip in clips if len(clip) == self.frames]))
+        self.clips = tensor(clips_in(Path(recipe["moving"]), held)) + first
+        self.frames = self.clips.shape[1]
         weights = torch.where(leans(self.people.marks[:first]), recipe.get("leaning", 1.0), 1.0)
         self.upto = torch.cumsum(weights, 0) / weights.sum()
         self.cut_out = self.people.separate[~self.people.rendered[self.people.separate]]
@@ -146,14 +156,11 @@ class Motions:
         return self.in_one_light(out, torch.ones_like(out[:, :1]), count)
 
     def moved(self, count, frames, size, by):
-        """How far something that passes has come, in pixels `(count, frames, 2)`: through its place at some frame, by up to so much of
-        the crop each."""
-        chance = self.chance
-        moment = torch.arange(frames, device=DEVICE) - chance.uniform(count, 1) * frames
-        return moment[..., None] * chance.normal(count, 1, 2, spread=by) * size
+        """How far something that passes has come since the first frame, in pixels `(count, frames, 2)`, by so much of the crop each."""
+        return torch.arange(frames, device=DEVICE)[:, None] * self.chance.normal(count, 1, 2, spread=by) * size
 
     def passed_by(self, crops, first_from_crop):
-        """Lets somebody else pass before some of the people, or stand beside them."""
+        """Lets somebody else pass before some of the people, who are in the middle first."""
         chance, people, (_, frames, _, size, _) = self.chance, self.people, crops.shape
         where = chance.some(len(crops), PASSED)
         count = len(where)
@@ -163,7 +170,9 @@ class Motions:
         low, high = people.boxes[who, :2], people.boxes[who, 2:4]
         side = (high - low).amax(-1) * chance.uniform(count, low=0.8, high=1.6)
         place = affine((low + high) / 2, side, size, chance.normal(count, spread=0.2), torch.ones_like(side), chance.whether(0.5, count))
-        away = chance.normal(count, 1, 2, spread=0.25) * size + self.moved(count, frames, size, 0.04)
+        turn = chance.uniform(count, low=-torch.pi, high=torch.pi)
+        beside = torch.stack([turn.cos(), 0.5 * turn.sin()], -1) * chance.uniform(count, 1, low=0.3, high=0.55) * size
+        away = beside[:, None] + self.moved(count, frames, size, 0.05)
         there = first_from_crop[where] - torch.cat([torch.zeros(count, frames, 2, 2, device=DEVICE), away[..., None]], -1)
         matrix = after(there, place[:, None].expand_as(there)).flatten(0, 1)
         yes = torch.ones(count * frames, dtype=torch.bool, device=DEVICE)

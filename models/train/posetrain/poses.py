@@ -155,6 +155,13 @@ def main():
     # Who moves is drawn more often than who stands: so far did the joints go in half a second.
     stir = np.array([np.linalg.norm(clip.joints[t] - clip.joints[t - 30], axis=-1).mean() for clip, t in frames])
     chosen = rng.choice(len(frames), arguments.count, p=(stir + 0.02) / (stir + 0.02).sum())
+    if arguments.frames > 1:
+        # Nobody who is kept from training moves as somebody who is not.
+        names = sorted({clip.name for clip in clips})
+        kept = np.array([names.index(clip.name) % HELD_OUT == 0 for clip, _ in frames])
+        for number in range(arguments.count):
+            of = kept if number % HELD_OUT == 0 else ~kept
+            chosen[number] = rng.choice(np.flatnonzero(of), p=(stir[of] + 0.02) / (stir[of] + 0.02).sum())
     poses, desks = [], []
     for number, (clip, t) in enumerate(frames[i] for i in chosen):
         joints = clip.joints[t].copy()

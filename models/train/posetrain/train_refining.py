@@ -30,14 +30,16 @@ def train(recipe, work):
     net = Refiner(recipe["hidden"], recipe["layers"], recipe["frames"])
     optimiser = torch.optim.AdamW(net.parameters(), weight_decay=1e-4)
     checkpoint, first, cycles = Path(work) / "refining.pt", 0, recipe["cycles"]
-    steps = all_steps(cycles)
+    steps, count = all_steps(cycles), cycles[0]["batch"]
+    if any(cycle["batch"] != count for cycle in cycles):
+        raise ValueError("the cycles of a refiner are of one batch")
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=False)
         net.load_state_dict(state["net"]), optimiser.load_state_dict(state["optimiser"])
         first = state["step"]
     held = lambda: Sequences(recipe["held"], net.frames, seed=5)
     sequences = Sequences(recipe["data"], net.frames, seed=0)
-    line = line_of(lambda: sequences.batch(cycles[0]["batch"]), 1, lambda process: sequences.reseed(first, process))
+    line = line_of(lambda: sequences.batch(count), 1, lambda process: sequences.reseed(first, process))
     began, running = time.time(), []
     for step in range(first, steps):
         for group in optimiser.param_groups:

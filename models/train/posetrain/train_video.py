@@ -24,21 +24,22 @@ def normalised(moved, size):
 
 def found(lift, motions, size, batches):
     """Of frames of which `lift(crops, moved)` gives logits: how far off joints are found `(n, frames, 25, 2)`, in parts of the box, the logit
-    of their chance, and which are shown and of known places `(n, frames, 25)`."""
+    of their chance, which are shown, and which of these are seen `(n, frames, 25)`."""
     motions.reseed(1)
     for _ in range(batches):
         crops, points, shown, weight, _, moved = motions.drawn(8, 8, size)
         with torch.no_grad():
             chance = near(lift(crops, normalised(moved, size)).flatten(0, 1)).clamp(1e-6, 1 - 1e-6).cpu().numpy()
         places, height = (part.reshape(points.shape[:3] + part.shape[2:]) for part in peaks(chance, size))
-        yield (places - points.cpu().numpy()) * GROWTH / size, np.log(height / (1 - height)), (shown & (weight == 1)).cpu().numpy()
+        apart = (places - points.cpu().numpy()) * GROWTH / size
+        yield apart, np.log(height / (1 - height)), shown.cpu().numpy(), (shown & (weight == 1)).cpu().numpy()
 
 
 def score(lift, motions, size, batches=4):
     """Shares of joints within a tenth and a twentieth of the box, and how far they move otherwise than the truth does from frame to frame,
     in thousandths of the box."""
     off, jitter = [], []
-    for apart, _, there in found(lift, motions, size, batches):
+    for apart, _, _, there in found(lift, motions, size, batches):
         off.append(np.linalg.norm(apart, axis=-1)[:, SETTLED:][there[:, SETTLED:]])
         shake = np.linalg.norm(apart[:, SETTLED:] - apart[:, SETTLED - 1:-1], axis=-1)
         # Leaps are errors of another kind.
@@ -49,10 +50,9 @@ def score(lift, motions, size, batches=4):
 
 def calibrate(net, recipe, batches=12):
     """Gives the net the slope and shift of the logit that make it the chance of being within a tenth of the box (Platt scaling), on motions
-    and photographs kept from training."""
-    net.eval()
+    and photographs kept from training, hidden joints included."""
     logits, rights = [], []
-    for apart, logit, there in found(net.every, Motions(recipe, 7, held=True), recipe["size"], batches):
+    for apart, logit, there, _ in found(net.every, Motions(recipe, 7, held=True), recipe["size"], batches):
         logits.append(logit[there]), rights.append((np.linalg.norm(apart, axis=-1) < 0.1)[there])
     net.calibration = platt(torch.from_numpy(np.concatenate(logits)), torch.from_numpy(np.concatenate(rights).astype(np.float32)))
 
@@ -76,13 +76,10 @@ def train(recipe, work):
     print(f"frame by frame: {told(alone)}", flush=True)
 
     def report(net, size):
-        net.eval()
-        line = told(score(net.every, held, size))
-        net.train()
-        return f"; held-out motions {line}"
+        return f"; held-out motions {told(score(net.eval().every, held, size))}"
 
     net = fit(net, recipe, Path(work) / "video.pt", [motions], lambda count, size: motions.batch(count, frames, size), loss_of, report,
-              every=recipe.get("every", 250), workers=0 if DEVICE.type == "cuda" else 1)
-    net.metrics = [f"rendered motions not trained on: {told(score(net.every, held, size))}; frame by frame {told(alone)}"]
+              every=recipe.get("every", 250), workers=0 if DEVICE.type == "cuda" else 1).eval()
+    print(f"motions not trained on: {told(score(net.every, held, size))}; frame by frame: {told(alone)}", flush=True)
     calibrate(net, recipe)
     return net
