@@ -32,7 +32,7 @@ def inverse(matrix):
 
 def clips_in(folder, held):
     """The numbers of the pictures of each motion, `(motions, frames)`, as far as it is rendered whole: of one view of a person."""
-    frames = json.loads((folder / "people.json").read_text())["frames"]
+    frames = json.loads((folder / "people.json").read_text()).get("frames", 1)
     runs = {}
     for number, person in enumerate(rendered_in(folder)):
         if (person["person"] % HELD_OUT == 0) == held:
