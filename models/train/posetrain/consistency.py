@@ -17,7 +17,7 @@ class Consistency(nn.Module):
     """Features `(n, channels, c, c)`, the states `(n, scales * 2 * told, c, c)` of the frame before, and where each cell was then `(n, c, c,
     2)`, from -1 to 1 over the crop -> features that are consistent with those before, and states. In the first frame states are 0.
 
-    `offsets` and `scales` are left out to see what they bring.
+    Without `offsets`, or with fewer `dilations`, one sees what these bring.
     """
 
     def __init__(self, channels, told=24, dilations=DILATIONS, offsets=True):

@@ -52,21 +52,19 @@ class Heatmaps(nn.Module):
         self.net, (self.slope, self.shift) = net, net.calibration
 
     def forward(self, image):
-        chance = near(self.net(image)).clamp(1e-6, 1 - 1e-6)
+        return self.calibrated(self.net(image))
+
+    def calibrated(self, logits):
+        chance = near(logits).clamp(1e-6, 1 - 1e-6)
         return torch.sigmoid(self.slope * (torch.log(chance) - torch.log1p(-chance)) + self.shift)
 
 
-class Remembering(nn.Module):
+class Remembering(Heatmaps):
     """The same of a frame, with the states of a network that remembers."""
-
-    def __init__(self, net):
-        super().__init__()
-        self.net, (self.slope, self.shift) = net, net.calibration
 
     def forward(self, image, state, moved):
         logits, kept = self.net(image, state, moved)
-        chance = near(logits).clamp(1e-6, 1 - 1e-6)
-        return torch.sigmoid(self.slope * (torch.log(chance) - torch.log1p(-chance)) + self.shift), kept
+        return self.calibrated(logits), kept
 
 
 class YoloxRows(nn.Module):
@@ -132,6 +130,10 @@ def save(module, examples, names, outputs, path, several=False, probe=None):
     return plain, apart, torch_apart
 
 
+def announce(path, apart, torch_apart):
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB; half-precision weights move the output by {apart:.2g}, ONNX by {torch_apart:.2g}")
+
+
 def export_windows(net, name, out, metric):
     """A lifting network that is shown a whole window each time, and its card."""
     net.cpu().eval()
@@ -145,16 +147,16 @@ def export_windows(net, name, out, metric):
                    "decoder": {"kind": "lift", "output": "pose"}, "data": MOTIONS}, path, "study.toml", [metric])
 
 
-def export_video(net, name, out):
+def export_video(net, recipe, out):
     """A keypoint network that remembers: a frame, states (first 0) and crop_before_from_crop `(n, 2, 3)` of coordinates from -1 to 1 ->
     heat maps and states. It has no card yet: the crate has nowhere to keep its states."""
-    size, path = 192, Path(out) / f"{name}.onnx"
+    size, path = recipe["size"], Path(out) / f"{recipe['name']}.onnx"
     cells = size // 16
     probe = [torch.rand(2, 3, size, size) * 255, torch.rand(2, net.consistency.kept, cells, cells), torch.eye(2, 3).repeat(2, 1, 1)]
     _, apart, torch_apart = save(Remembering(net.cpu().eval()), probe, ["image", "state", "moved"], ["heatmaps", "next_state"], path, True, probe)
     if torch_apart > 1e-3:
         raise ValueError(f"{path} does not say what the network says: {torch_apart:.2g} apart")
-    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB; half-precision weights move the output by {apart:.2g}, ONNX by {torch_apart:.2g}")
+    announce(path, apart, torch_apart)
 
 
 def export_energy(judge, path):
@@ -172,7 +174,7 @@ def export(recipe, recipe_name, net, out):
     net.cpu().eval()
     name = recipe["name"]
     if recipe["task"] == "video":
-        return export_video(net, name, out)
+        return export_video(net, recipe, out)
     card = {"name": name, "task": {"lifting": "lift", "refining": "refine"}.get(recipe["task"], recipe["task"]), "file": f"{name}.onnx"}
     if recipe["task"] == "lifting":
         module, inputs = Streaming(net), "frame"
@@ -213,7 +215,7 @@ def export(recipe, recipe_name, net, out):
     if states:
         print(f"frame after frame and as windows apart by {streamed_apart(plain, net, states):.2g}")
     save_card(card, path, recipe_name, getattr(net, "metrics", []))
-    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB; half-precision weights move the output by {apart:.2g}, ONNX by {torch_apart:.2g}")
+    announce(path, apart, torch_apart)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .joints import BODY25
 from .loop import DEVICE, tensor
 from .people import People
-from .photos import HELD_OUT, MIRROR25, Photos, Rendered, rendered_in
-from .pictures import Chance, affine, coarsened, grayed, into_crop, lit, pixels_of
-from .train_keypoints import ELSEWHERE, GROWTH, GUESS, GUESS_WEIGHT, PLACES, SHARP, STRIDE, bells, leans
+from .photos import HELD_OUT, Photos, Rendered, rendered_in
+from .pictures import Chance, affine, coarsened, grayed, lit, pixels_of
+from .train_keypoints import ELSEWHERE, GROWTH, PLACES, backgrounds, bells, joints_in, leans
 
 STILL = 0.3  # so many are people of photographs, who do not move: only their crops do
 PASSED = 0.35  # before so many somebody passes, cut out of a photograph,
@@ -47,17 +46,15 @@ class Motions:
     """Draws crops of motions that are trained on, or of one in `HELD_OUT` that are `held`."""
 
     def __init__(self, recipe, seed, held=False):
-        self.photos = Photos(recipe["labels"], recipe["photos"], held, recipe.get("masks"))
-        self.people = People(self.photos, Rendered([recipe["moving"]]))
+        photos = Photos(recipe["labels"], recipe["photos"], held, recipe.get("masks"))
+        self.people = People(photos, Rendered([recipe["moving"]]))
         first = int((~self.people.rendered).sum())
         self.clips = tensor(clips_in(Path(recipe["moving"]), held)) + first
         self.frames = self.clips.shape[1]
         weights = torch.where(leans(self.people.marks[:first]), recipe.get("leaning", 1.0), 1.0)
         self.upto = torch.cumsum(weights, 0) / weights.sum()
         self.cut_out = self.people.separate[~self.people.rendered[self.people.separate]]
-        rng = np.random.default_rng(seed)
-        which, centre, side = zip(*(self.photos.place(rng) for _ in range(PLACES)))
-        self.places = tensor(np.array(which)), tensor(np.array(centre, np.float32)), tensor(np.array(side, np.float32))
+        self.places = backgrounds(photos, seed)
         self.seed = seed
         self.reseed()
 
@@ -114,20 +111,7 @@ class Motions:
         behind = torch.where(each(apart_from)[:, None, None, None], self.background(first_from_crop, size), 114)
         crops = light + behind * (1 - share)
 
-        marks = people.marks[flat(who)]
-        known = marks[..., 2] > 0
-        points = into_crop(flat(own), marks[..., :2])
-        weight = torch.where(known, 1, torch.where(marks[..., 3] < GUESS, GUESS_WEIGHT, 0))
-        x, y = points.round().long().clamp(0, size - 1).unbind(-1)
-        left = share[torch.arange(len(share), device=DEVICE)[:, None], 0, y, x] > 0.5
-        weight = torch.where(each(cut_out)[:, None] & ~left, weight.clamp(max=GUESS_WEIGHT), weight)
-        box = people.boxes[flat(who)]
-        apart = torch.where(known, 0, marks[..., 3]) * (box[:, 2:4] - box[:, :2]).amax(-1, keepdim=True)
-        apart = torch.hypot(torch.full_like(apart, SHARP), apart * (size / STRIDE) / flat(side)[:, None])
-        swap = torch.where(each(mirror)[:, None], tensor(MIRROR25), torch.arange(len(BODY25), device=DEVICE))
-        points, weight, apart = points.gather(1, swap[..., None].expand(-1, -1, 2)), weight.gather(1, swap), apart.gather(1, swap)
-        inside = ((points > -0.5) & (points < size - 0.5)).all(-1)
-
+        told = joints_in(people, flat(who), flat(own), flat(side), each(mirror), each(cut_out), share)
         crops = self.passed_by(in_turn(crops), first_from_crop)
         crops = self.covered(crops, first_from_crop)
         # A person's light stays as it is; focus and noise come and go.
@@ -135,8 +119,7 @@ class Motions:
         tall = grayed(lit(tall, chance, by=1), chance)
         crops = coarsened(flat(tall.unflatten(2, (frames, size)).transpose(1, 2)), chance, SOFT)
         before = torch.cat([matrix[:, :1], matrix[:, :-1]], 1)
-        return (in_turn(crops).float(), in_turn(points), in_turn(inside & (weight > 0)), in_turn(weight), in_turn(apart),
-                after(matrix, inverse(before)))
+        return in_turn(crops).float(), *map(in_turn, told), after(matrix, inverse(before))
 
     def in_one_light(self, light, share, count):
         """Crops of whose frames all are in the same other light."""

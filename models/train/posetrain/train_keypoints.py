@@ -33,6 +33,32 @@ def leans(marks):
     return (trunk[..., 2] > 0).all(-1) & (torch.atan2(across, down).abs() > torch.pi / 6)
 
 
+def backgrounds(photos, seed):
+    """Squares without people, or nearly: which photographs, their middles and sides."""
+    rng = np.random.default_rng(seed)
+    which, centre, side = zip(*(photos.place(rng) for _ in range(PLACES)))
+    return tensor(np.array(which)), tensor(np.array(centre, np.float32)), tensor(np.array(side, np.float32))
+
+
+def joints_in(people, who, matrix, side, mirror, cut_out, share):
+    """Where joints are in crops `(n, 25, 2)` of people `who` by photo_from_crop, `side` wide, and whether they are; how much each counts,
+    and how far from there it may be in cells, `(n, 25)`. Of those `cut_out`, `share` `(n, 1, size, size)` of their crops was left."""
+    box, marks, (count, _, size, _) = people.boxes[who], people.marks[who], share.shape
+    known = marks[..., 2] > 0
+    weight = torch.where(known, 1, torch.where(marks[..., 3] < GUESS, GUESS_WEIGHT, 0))
+    apart = torch.where(known, 0, marks[..., 3]) * (box[:, 2:4] - box[:, :2]).amax(-1, keepdim=True)
+    points = into_crops(matrix, marks[..., :2])
+    # Joints that were cut away with the wall are hidden now.
+    x, y = points.round().long().clamp(0, size - 1).unbind(-1)
+    left = share[torch.arange(count, device=DEVICE)[:, None], 0, y, x] > 0.5
+    weight = torch.where(cut_out[:, None] & ~left, weight.clamp(max=GUESS_WEIGHT), weight)
+    apart = torch.hypot(torch.full_like(apart, SHARP), apart * (size / STRIDE) / side[:, None])
+    swap = torch.where(mirror[:, None], tensor(MIRROR25), torch.arange(len(BODY25), device=DEVICE))
+    points, weight, apart = points.gather(1, swap[..., None].expand(-1, -1, 2)), weight.gather(1, swap), apart.gather(1, swap)
+    inside = ((points > -0.5) & (points < size - 0.5)).all(-1)
+    return points, inside & (weight > 0), weight, apart
+
+
 class Crops:
     """`held` draws from the photos that are kept from training, without rendered people."""
 
@@ -45,9 +71,7 @@ class Crops:
         if not held:
             weights *= torch.where(leans(self.people.marks[:len(weights)]), recipe.get("leaning", 1.0), 1)
         self.upto = torch.cumsum(weights, 0) / weights.sum()
-        rng = np.random.default_rng(seed)
-        which, centre, side = zip(*(photos.place(rng) for _ in range(PLACES)))
-        self.places = tensor(np.array(which)), tensor(np.array(centre, np.float32)), tensor(np.array(side, np.float32))
+        self.places = backgrounds(photos, seed)
 
     def reseed(self, *numbers):
         self.chance = Chance(self.seed, *numbers)
@@ -71,9 +95,7 @@ class Crops:
         who = torch.cat([who, chance.among(self.upto, count - figures)])
         box, marks = people.boxes[who], people.marks[who]
         known = marks[..., 2] > 0
-        weight = torch.where(known, 1, torch.where(marks[..., 3] < GUESS, GUESS_WEIGHT, 0))
         low, high = box[:, :2], box[:, 2:4]
-        apart = torch.where(known, 0, marks[..., 3]) * (high - low).amax(-1, keepdim=True)
         # A desk in front, or a webcam near by.
         above, some = marks[:, :TORSO_ONLY, :2], known[:, :TORSO_ONLY, None]
         near_by = (chance.whether(0.25, count) & (some.sum((1, 2)) > 4))[:, None]
@@ -94,19 +116,11 @@ class Crops:
         behind = torch.where(apart_from[:, None, None, None], self.background(count, size), 114)
         crops = light + behind * (1 - share)
 
-        points = into_crops(matrix, marks[..., :2])
-        # Joints that were cut away with the wall are hidden now.
-        x, y = points.round().long().clamp(0, size - 1).unbind(-1)
-        left = share[torch.arange(count, device=DEVICE)[:, None], 0, y, x] > 0.5
-        weight = torch.where(cut_out[:, None] & ~left, weight.clamp(max=GUESS_WEIGHT), weight)
-        apart = torch.hypot(torch.full_like(apart, SHARP), apart * (size / STRIDE) / side[:, None])
-        swap = torch.where(mirror[:, None], tensor(MIRROR25), torch.arange(25, device=DEVICE))
-        points, weight, apart = points.gather(1, swap[..., None].expand(-1, -1, 2)), weight.gather(1, swap), apart.gather(1, swap)
+        told = joints_in(people, who, matrix, side, mirror, cut_out, share)
         # What is put before somebody hides joints whose places are known all the same: the network learns where they must be.
         self.crowd(crops)
         self.cover(crops)
-        inside = ((points > -0.5) & (points < size - 0.5)).all(-1)
-        return photographed(crops, chance).float(), points, inside & (weight > 0), weight, apart
+        return photographed(crops, chance).float(), *told
 
     def crowd(self, crops):
         """Puts somebody else beside some of the people, who stay in the middle."""
