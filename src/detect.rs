@@ -20,7 +20,7 @@ use crate::looks::Looks;
 use crate::skeleton::{Joint, Pose2d};
 
 use appearance::AppearanceEstimator;
-use keypoints::{KeypointEstimator, Look};
+use keypoints::{KeypointEstimator, Look, Memory};
 use person::PersonDetector;
 use track::{Track, Tracker};
 
@@ -143,7 +143,8 @@ impl Detector {
         }
         let began = Instant::now();
         let regions: Vec<Look> = self.tracker.tracks().map(Track::region).collect();
-        let estimates = self.keypoints.estimate(image, &regions)?;
+        let mut memories: Vec<&mut Memory> = self.tracker.tracks_mut().map(Track::memory).collect();
+        let estimates = self.keypoints.follow(image, &regions, &mut memories)?;
         for (track, estimate) in self.tracker.tracks_mut().zip(estimates) {
             track.observe(estimate, time, self.settings.undo_swaps);
         }

@@ -5,6 +5,7 @@
 
 mod batch;
 mod card;
+mod kept;
 #[cfg(any(feature = "onnxruntime", feature = "onnxruntime-download"))]
 pub mod onnxruntime;
 pub mod rten;
@@ -19,8 +20,9 @@ use sha2::{Digest, Sha256};
 
 pub use batch::Batch;
 pub use card::*;
+pub(crate) use kept::Kept;
 pub(crate) use sequence::SequenceNetwork;
-pub(crate) use stream::{Kept, StreamNetwork};
+pub(crate) use stream::StreamNetwork;
 
 /// What goes wrong with models. Every message names the file, what is wrong with it and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -248,27 +250,22 @@ impl Model {
         let session = engine.load(&self.card.name, &self.onnx, threads)?;
         let mismatch = |error: String| ModelError::mismatch(&self.card.name, error);
         let inputs = session.inputs();
-        let Some((_, shape)) = inputs
-            .iter()
-            .find(|(name, _)| *name == self.card.input.name)
-        else {
-            let names: Vec<_> = inputs.into_iter().map(|(name, _)| name).collect();
-            return Err(mismatch(format!(
-                "it has no input {}, but {}",
-                self.card.input.name,
-                names.join(", ")
-            )));
-        };
-        let wanted = self.card.input.shape();
-        let same = shape.len() == wanted.len()
-            && shape
-                .iter()
-                .zip(&wanted)
-                .all(|(have, want)| have.is_none_or(|have| have == *want));
-        if !same {
-            return Err(mismatch(format!(
-                "its input is {shape:?}, the card's {wanted:?}"
-            )));
+        for (wanted, size) in self.card.inputs() {
+            let Some((_, shape)) = inputs.iter().find(|(name, _)| name == wanted) else {
+                let names: Vec<&str> = inputs.iter().map(|(name, _)| name.as_str()).collect();
+                return Err(mismatch(format!(
+                    "it has no input {wanted}, but {}",
+                    names.join(", ")
+                )));
+            };
+            let same = shape.len() == size.len()
+                && std::iter::zip(shape, &size)
+                    .all(|(have, want)| have.is_none_or(|have| have == *want));
+            if !same {
+                return Err(mismatch(format!(
+                    "its input {wanted} is {shape:?}, the card's {size:?}"
+                )));
+            }
         }
         let outputs = session.outputs();
         for name in self.card.decoder.outputs() {

@@ -8,9 +8,7 @@ use bevy::math::{Rect, Vec2};
 use bevy_pose_capture::camera::Intrinsics;
 #[cfg(feature = "embedded-models")]
 use bevy_pose_capture::detect::keypoints::{KeypointEstimator, Look};
-use bevy_pose_capture::inference::{
-    Data, Decoder, Engine, Input, InputForm, Model, Models, Number, Tensor,
-};
+use bevy_pose_capture::inference::{Data, Engine, Input, InputForm, Model, Models, Number, Tensor};
 #[cfg(feature = "embedded-models")]
 use bevy_pose_capture::inference::{ModelError, Task};
 #[cfg(feature = "embedded-models")]
@@ -58,22 +56,19 @@ fn run(model: &Model, engine: &Engine) -> Vec<Tensor> {
         shape: &shape,
         data,
     }];
-    let states = match &card.decoder {
-        Decoder::Lift { states, .. } => states.as_slice(),
-        _ => &[],
-    };
-    let kept: Vec<(Vec<usize>, Vec<f32>)> = states
-        .iter()
-        .map(|state| {
-            (
-                [&[1], state.shape.as_slice()].concat(),
-                noise(state.size()).collect(),
-            )
+    // States, and how the crop moved.
+    let more: Vec<(&str, Vec<usize>, Vec<f32>)> = card
+        .inputs()
+        .into_iter()
+        .skip(1)
+        .map(|(name, shape)| {
+            let count = shape.iter().product();
+            (name, shape, noise(count).collect())
         })
         .collect();
-    for (state, (shape, numbers)) in states.iter().zip(&kept) {
+    for (name, shape, numbers) in &more {
         inputs.push(Input {
-            name: &state.input,
+            name,
             shape,
             data: Data::F32(numbers),
         });

@@ -39,6 +39,16 @@ impl Region {
             * Affine2::from_scale(scale)
             * Affine2::from_translation(-middle)
     }
+
+    /// `crop_before_from_crop` for somebody whose crop was `before` in the last frame, in coordinates that run from -1 to 1 between the
+    /// edges of a crop.
+    pub fn crop_before_from_crop(&self, before: &Region) -> Affine2 {
+        let picture_from_unit = |region: &Region| {
+            Affine2::from_scale_angle_translation(Vec2::ONE, region.angle, region.centre)
+                * Affine2::from_scale(region.size * 0.5)
+        };
+        picture_from_unit(before).inverse() * picture_from_unit(self)
+    }
 }
 
 /// Cuts crops and turns them into tensors; keeps its buffers between frames.
@@ -289,6 +299,31 @@ mod tests {
             (f32::from(pixel[1]) - point.y * 5.0).abs() < 3.0,
             "{pixel:?} at {point}"
         );
+    }
+
+    #[test]
+    fn crops_tell_where_things_were_in_those_before() {
+        let before = Region {
+            centre: Vec2::new(30.0, 20.0),
+            size: Vec2::new(20.0, 40.0),
+            angle: 0.5,
+        };
+        let now = Region {
+            centre: Vec2::new(33.0, 26.0),
+            size: Vec2::new(30.0, 60.0),
+            angle: -0.2,
+        };
+        let map = now.crop_before_from_crop(&before);
+        // The same place of the picture, in pixels of both crops.
+        let unit = |pixel: Vec2, size: Vec2| (pixel + 0.5) / size * 2.0 - 1.0;
+        let size = Vec2::new(48.0, 96.0);
+        for point in [Vec2::ZERO, Vec2::new(31.0, 12.0), Vec2::new(60.0, 44.0)] {
+            let [was, is] = [before, now].map(|region| {
+                let crop_from_picture = region.picture_from_crop(48, 96).inverse();
+                unit(crop_from_picture.transform_point2(point), size)
+            });
+            assert!(map.transform_point2(is).distance(was) < 1e-4);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use image::RgbImage;
 use super::crop::{Cutter, Region};
 use super::decode::{self, RegressionRows};
 use crate::inference::{
-    Batch, Decoder, Engine, Fit, Follow, InputForm, Model, ModelError, Session, Tensor,
+    Batch, Data, Decoder, Engine, Fit, Follow, InputForm, Kept, Model, ModelError, Session, Tensor,
 };
 use crate::skeleton::{Joint, Pose2d};
 
@@ -19,6 +19,14 @@ pub struct Estimate {
     pub presence: f32,
     /// Where the network itself wants to look next.
     pub next_region: Option<Region>,
+}
+
+/// What a network that remembers keeps of one person from frame to frame; others keep nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    kept: Kept,
+    /// Where it looked last.
+    region: Option<Region>,
 }
 
 /// Finds one person's joints.
@@ -102,7 +110,7 @@ impl KeypointEstimator {
         self.joints
     }
 
-    /// Finds the joints of the person in each region: at once, where the network takes several crops.
+    /// Finds the joints of the person in each region, of whom no frame was seen before: at once, where the network takes several crops.
     ///
     /// # Errors
     /// [`ModelError::Run`], or [`ModelError::Mismatch`] when the network gives fewer joints than its card names.
@@ -111,21 +119,54 @@ impl KeypointEstimator {
         image: &RgbImage,
         looks: &[Look],
     ) -> Result<Vec<Estimate>, ModelError> {
+        let mut fresh = vec![Memory::default(); looks.len()];
+        let mut memories: Vec<&mut Memory> = fresh.iter_mut().collect();
+        self.follow(image, looks, &mut memories)
+    }
+
+    /// The same of people whose frames before the network may remember, each in the memory of the same place.
+    ///
+    /// # Errors
+    /// As [`estimate`](Self::estimate).
+    pub fn follow(
+        &mut self,
+        image: &RgbImage,
+        looks: &[Look],
+        memories: &mut [&mut Memory],
+    ) -> Result<Vec<Estimate>, ModelError> {
         let proportions = self.size.0 as f32 / self.size.1 as f32;
         let region = |look: &Look| match *look {
             Look::Region(region) => region,
             Look::Box(bounds) => Region::around(bounds, self.growth, proportions),
         };
         let regions: Vec<Region> = looks.iter().map(region).collect();
-        for region in &regions {
-            self.batch.push(self.cutter.cut(image, region, self.pad));
+        let states = self.decoder.states();
+        for (region, memory) in regions.iter().zip(memories.iter_mut()) {
+            if memory.kept.is_empty() {
+                (memory.kept, memory.region) = (Kept::nothing(states), None);
+            }
+            let moved = region.crop_before_from_crop(&memory.region.unwrap_or(*region));
+            let (x, y, by) = (
+                moved.matrix2.x_axis,
+                moved.matrix2.y_axis,
+                moved.translation,
+            );
+            let moved = [x.x, y.x, by.x, x.y, y.y, by.y];
+            let crop = self.cutter.cut(image, region, self.pad);
+            // A network without states does not ask how the crop moved.
+            let inputs = std::iter::once(crop).chain(memory.kept.inputs());
+            self.batch.push(inputs.chain([Data::F32(&moved)]));
         }
         let outputs = self.decoder.outputs();
         let found = self.batch.run(self.session.as_mut(), &outputs)?;
-        let pairs = regions.iter().zip(&found);
-        pairs
-            .map(|(region, tensors)| self.interpret(region, tensors))
-            .collect()
+        let mut estimates = Vec::new();
+        for ((region, tensors), memory) in regions.iter().zip(&found).zip(memories) {
+            let (tensors, kept) = tensors.split_at(outputs.len() - states.len());
+            memory.kept.take(states, kept, &self.name)?;
+            memory.region = Some(*region);
+            estimates.push(self.interpret(region, tensors)?);
+        }
+        Ok(estimates)
     }
 
     fn interpret(&self, region: &Region, tensors: &[Tensor]) -> Result<Estimate, ModelError> {
@@ -217,7 +258,125 @@ fn next_region(centre: Vec2, top: Vec2, growth: f32) -> Option<Region> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+    use crate::inference::{Input, ModelCard};
+
+    /// Counts the frames of each person, and is as sure of every joint as that is tenths; keeps what it was fed, person by person.
+    struct Counting(Arc<Mutex<Vec<Fed>>>);
+
+    /// The state, and how the crop moved.
+    type Fed = (f32, Vec<f32>);
+
+    impl Session for Counting {
+        fn run(&mut self, inputs: &[Input], outputs: &[&str]) -> Result<Vec<Tensor>, ModelError> {
+            assert_eq!(outputs, ["maps", "next"]);
+            assert_eq!(inputs[1].shape, [inputs[0].shape[0], 1, 2]);
+            let numbers = |n: usize| match inputs[n].data {
+                Data::F32(numbers) => numbers,
+                Data::U8(_) => &[],
+            };
+            let states: Vec<f32> = numbers(1).iter().step_by(2).copied().collect();
+            if let Ok(mut fed) = self.0.lock() {
+                let moved = numbers(2).chunks(6).map(<[f32]>::to_vec);
+                fed.extend(states.iter().copied().zip(moved));
+            }
+            let tensor = |shape: &[usize], number: fn(f32) -> f32| {
+                let size = shape.iter().product();
+                Tensor {
+                    shape: [&[states.len()], shape].concat(),
+                    data: (states.iter())
+                        .flat_map(|&state| vec![number(state); size])
+                        .collect(),
+                }
+            };
+            Ok(vec![
+                tensor(&[17, 2, 2], |state| 0.1 * (state + 1.0)),
+                tensor(&[1, 2], |state| state + 1.0),
+            ])
+        }
+
+        fn inputs(&self) -> Vec<(String, Vec<Option<usize>>)> {
+            ["image", "state", "moved"]
+                .map(|name| (name.into(), vec![None]))
+                .into()
+        }
+
+        fn outputs(&self) -> Vec<String> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn everybody_is_remembered_by_themselves_and_where_they_were()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let card = ModelCard::parse(
+            br#"{"name":"counting","task":"keypoints","file":"x.onnx","licence":"MIT","origin":"us","joints":"coco17",
+                 "input":{"name":"image","kind":"image","width":8,"height":8,"layout":"nchw","channels":"rgb","type":"f32",
+                          "fit":{"kind":"crop","growth":1.0,"pad":0}},
+                 "decoder":{"kind":"heatmap","output":"maps","moved":"moved",
+                            "states":[{"input":"state","output":"next","shape":[1,2]}]}}"#,
+        )?;
+        let fed = Arc::new(Mutex::new(Vec::new()));
+        let session = Box::new(Counting(fed.clone()));
+        let mut network = KeypointEstimator {
+            batch: Batch::new(session.as_ref(), &card),
+            session,
+            cutter: Cutter::new(card.input.form),
+            name: card.name.clone(),
+            size: (8, 8),
+            growth: 1.0,
+            pad: 0,
+            follow: None,
+            decoder: card.decoder.clone(),
+            joints: card.joints(),
+        };
+        let square = |x: f32, side: f32| {
+            Look::Region(Region {
+                centre: Vec2::new(x, 20.0),
+                size: Vec2::splat(side),
+                angle: 0.0,
+            })
+        };
+        let image = RgbImage::new(64, 48);
+        let (mut one, mut other) = (Memory::default(), Memory::default());
+        let mut told =
+            |looks: &[Look], memories: &mut [&mut Memory]| -> Result<Vec<i32>, ModelError> {
+                let found = network.follow(&image, looks, memories)?;
+                let sure = |found: &Estimate| {
+                    found.pose[Joint::Nose]
+                        .map_or(0, |nose| (10.0 * nose.confidence.get()).round() as i32)
+                };
+                Ok(found.iter().map(sure).collect())
+            };
+        assert_eq!(told(&[square(20.0, 10.0)], &mut [&mut one])?, [1]);
+        // Somebody comes in, before the other one, who is looked at in a crop of twice the size, half of its new size further right.
+        let looks = [square(50.0, 10.0), square(30.0, 20.0)];
+        assert_eq!(told(&looks, &mut [&mut other, &mut one])?, [1, 2]);
+        one = Memory::default();
+        let looks = [square(30.0, 20.0), square(50.0, 10.0)];
+        assert_eq!(told(&looks, &mut [&mut one, &mut other])?, [1, 2]);
+        let same = vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+        let wider = vec![2.0, 0.0, 2.0, 0.0, 2.0, 0.0];
+        let fed = fed.lock().map_err(|_| "a test panicked")?.clone();
+        let wanted = [
+            (0.0, &same),
+            (0.0, &same),
+            (1.0, &wider),
+            (0.0, &same),
+            (1.0, &same),
+        ];
+        assert_eq!(fed.len(), wanted.len());
+        for ((state, moved), (wanted, by)) in fed.iter().zip(wanted) {
+            let apart = moved.iter().zip(by).map(|(a, b)| (a - b).abs());
+            assert!(
+                *state == wanted && apart.fold(0.0, f32::max) < 1e-5,
+                "{state}, {moved:?}"
+            );
+        }
+        Ok(())
+    }
 
     #[test]
     fn the_next_region_turns_with_the_person() {

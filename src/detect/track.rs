@@ -4,7 +4,7 @@ use bevy::math::{Rect, Vec2};
 
 use super::crop::Region;
 use super::decode::{ScoredBox, overlap};
-use super::keypoints::{Estimate, Look};
+use super::keypoints::{Estimate, Look, Memory};
 use super::reach::Reach;
 use super::swap::SwapFilter;
 use super::{Person2d, SURE, sure};
@@ -55,6 +55,8 @@ pub struct Track {
     velocity: Vec<Vec2>,
     time: f64,
     next: Option<Region>,
+    /// What the network remembers of them.
+    memory: Memory,
     lost: u32,
     seen: u32,
     /// Runs of the detector since it was last clear about them.
@@ -88,6 +90,7 @@ impl Track {
             velocity: vec![Vec2::ZERO; Joint::COUNT],
             time: 0.0,
             next: None,
+            memory: Memory::default(),
             lost: 0,
             seen: 0,
             unclear: if found.score >= CLEAR { 0 } else { MISSES + 1 },
@@ -103,6 +106,11 @@ impl Track {
         self.next.map_or(Look::Box(self.bounds), Look::Region)
     }
 
+    /// What the network remembers of this person.
+    pub fn memory(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
     /// Takes in what the network found there; `time` in seconds.
     pub fn observe(&mut self, estimate: Estimate, time: f64, undo_swaps: bool) {
         let mut pose = estimate.pose;
@@ -116,7 +124,8 @@ impl Track {
             .count();
         if !is_there || sure < LEAST_JOINTS {
             self.lost += 1;
-            self.next = None;
+            // Of what is not they, nothing is to be remembered.
+            (self.next, self.memory) = (None, Memory::default());
             return;
         }
         let elapsed = (time - self.time) as f32;

@@ -8,11 +8,17 @@ use super::{Data, Input, ModelCard, ModelError, Session, Tensor};
 #[derive(Clone, Debug)]
 pub struct Batch {
     name: String,
-    input: String,
-    /// Of one input, its first axis being 1.
-    shape: Vec<usize>,
+    inputs: Vec<Waiting>,
     /// Whether the network takes several.
     is_open: bool,
+}
+
+/// What waits for one input of the network.
+#[derive(Clone, Debug)]
+struct Waiting {
+    name: String,
+    /// Of one, its first axis being 1.
+    shape: Vec<usize>,
     numbers: Numbers,
 }
 
@@ -22,28 +28,78 @@ enum Numbers {
     U8(Vec<u8>),
 }
 
-impl Batch {
-    /// For a loaded network and its card.
-    pub fn new(session: &dyn Session, card: &ModelCard) -> Batch {
-        let is_open = |(name, shape): &(String, Vec<Option<usize>>)| {
-            *name == card.input.name && shape.first() == Some(&None)
-        };
-        Batch {
-            name: card.name.clone(),
-            input: card.input.name.clone(),
-            shape: card.input.shape(),
-            is_open: session.inputs().iter().any(is_open),
-            numbers: Numbers::F32(Vec::new()),
-        }
-    }
-
-    /// Adds an input of the card's shape.
-    pub fn push(&mut self, data: Data) {
+impl Waiting {
+    fn push(&mut self, data: Data) {
         match (&mut self.numbers, data) {
             (Numbers::F32(all), Data::F32(one)) => all.extend_from_slice(one),
             (Numbers::U8(all), Data::U8(one)) => all.extend_from_slice(one),
             (all, Data::F32(one)) => *all = Numbers::F32(one.to_vec()),
             (all, Data::U8(one)) => *all = Numbers::U8(one.to_vec()),
+        }
+    }
+
+    fn clear(&mut self) {
+        match &mut self.numbers {
+            Numbers::F32(numbers) => numbers.clear(),
+            Numbers::U8(numbers) => numbers.clear(),
+        }
+    }
+
+    /// Numbers of one.
+    fn size(&self) -> usize {
+        self.shape.iter().product::<usize>().max(1)
+    }
+
+    /// How many wait.
+    fn count(&self) -> usize {
+        let numbers = match &self.numbers {
+            Numbers::F32(numbers) => numbers.len(),
+            Numbers::U8(numbers) => numbers.len(),
+        };
+        numbers / self.size()
+    }
+
+    /// Some of them.
+    fn part(&self, from: usize, to: usize) -> Data<'_> {
+        let range = from * self.size()..to * self.size();
+        match &self.numbers {
+            Numbers::F32(numbers) => Data::F32(&numbers[range]),
+            Numbers::U8(numbers) => Data::U8(&numbers[range]),
+        }
+    }
+}
+
+impl Batch {
+    /// For a loaded network and its card.
+    pub fn new(session: &dyn Session, card: &ModelCard) -> Batch {
+        let inputs = card.inputs();
+        let have = session.inputs();
+        let is_open = |name: &str| {
+            let mut named = have.iter().filter(|(have, _)| have == name);
+            named.any(|(_, shape)| shape.first() == Some(&None))
+        };
+        let several = inputs.iter().all(|(name, _)| is_open(name));
+        Batch::of(&card.name, &inputs, several)
+    }
+
+    /// For a network of this name, whose inputs are of these shapes for one.
+    pub(super) fn of(name: &str, inputs: &[(&str, Vec<usize>)], is_open: bool) -> Batch {
+        let waiting = |(name, shape): &(&str, Vec<usize>)| Waiting {
+            name: (*name).into(),
+            shape: shape.clone(),
+            numbers: Numbers::F32(Vec::new()),
+        };
+        Batch {
+            name: name.into(),
+            inputs: inputs.iter().map(waiting).collect(),
+            is_open,
+        }
+    }
+
+    /// Adds what one is fed, in the order of [`ModelCard::inputs`] and in their shapes.
+    pub fn push<'a>(&mut self, data: impl IntoIterator<Item = Data<'a>>) {
+        for (input, data) in self.inputs.iter_mut().zip(data) {
+            input.push(data);
         }
     }
 
@@ -72,25 +128,13 @@ impl Batch {
             }
         }
         // What failed must not be run with the next picture's.
-        match &mut self.numbers {
-            Numbers::F32(numbers) => numbers.clear(),
-            Numbers::U8(numbers) => numbers.clear(),
-        }
+        self.inputs.iter_mut().for_each(Waiting::clear);
         results
     }
 
-    /// Numbers of one input.
-    fn size(&self) -> usize {
-        self.shape.iter().product::<usize>().max(1)
-    }
-
-    /// How many inputs wait.
+    /// How many wait: of those who were not fed all of it, none.
     fn count(&self) -> usize {
-        let numbers = match &self.numbers {
-            Numbers::F32(numbers) => numbers.len(),
-            Numbers::U8(numbers) => numbers.len(),
-        };
-        numbers / self.size()
+        self.inputs.iter().map(Waiting::count).min().unwrap_or(0)
     }
 
     fn run_all(
@@ -98,19 +142,19 @@ impl Batch {
         session: &mut dyn Session,
         outputs: &[&str],
     ) -> Result<Vec<Vec<Tensor>>, ModelError> {
-        let (size, count) = (self.size(), self.count());
+        let count = self.count();
         let mut run = |from: usize, to: usize| {
-            let mut shape = self.shape.clone();
-            shape[0] = to - from;
-            let input = Input {
-                name: &self.input,
-                shape: &shape,
-                data: match &self.numbers {
-                    Numbers::F32(numbers) => Data::F32(&numbers[from * size..to * size]),
-                    Numbers::U8(numbers) => Data::U8(&numbers[from * size..to * size]),
-                },
-            };
-            session.run(&[input], outputs)
+            let of_some = |input: &Waiting| [&[to - from], &input.shape[1..]].concat();
+            let shapes: Vec<Vec<usize>> = self.inputs.iter().map(of_some).collect();
+            let all = self.inputs.iter().zip(&shapes);
+            let inputs: Vec<Input> = all
+                .map(|(input, shape)| Input {
+                    name: &input.name,
+                    shape,
+                    data: input.part(from, to),
+                })
+                .collect();
+            session.run(&inputs, outputs)
         };
         if !self.is_open || count < 2 {
             return (0..count).map(|n| run(n, n + 1)).collect();
@@ -180,19 +224,14 @@ mod tests {
     }
 
     fn batch(session: &Twice) -> Batch {
-        Batch {
-            name: "twice".into(),
-            input: "sequence".into(),
-            shape: vec![1, 27, 74],
-            is_open: session.first_axis.is_none(),
-            numbers: Numbers::F32(Vec::new()),
-        }
+        let several = session.first_axis.is_none();
+        Batch::of("twice", &[("sequence", vec![1, 27, 74])], several)
     }
 
     fn run(session: &mut Twice) -> Result<Vec<f32>, ModelError> {
         let mut batch = batch(session);
         for n in 0..3_u8 {
-            batch.push(Data::F32(&[f32::from(n); 27 * 74]));
+            batch.push([Data::F32(&[f32::from(n); 27 * 74])]);
         }
         let results = batch.run(session, &["pose"])?;
         assert!(batch.run(session, &["pose"])?.is_empty());
@@ -224,15 +263,15 @@ mod tests {
         };
         let mut batch = batch(&session);
         for n in 1..3_u8 {
-            batch.push(Data::F32(&[f32::from(n); 27 * 74]));
+            batch.push([Data::F32(&[f32::from(n); 27 * 74])]);
         }
         let sums = batch.run(&mut session, &["pose"]);
         let sums: Vec<f32> = sums.into_iter().flatten().map(|r| r[0].data[0]).collect();
         let all = f32::from(27 * 74_u16);
         assert_eq!((sums, session.runs), (vec![all * 2.0, all * 4.0], 3));
         // From then on at once.
-        batch.push(Data::F32(&[1.0; 27 * 74]));
-        batch.push(Data::F32(&[1.0; 27 * 74]));
+        batch.push([Data::F32(&[1.0; 27 * 74])]);
+        batch.push([Data::F32(&[1.0; 27 * 74])]);
         let again = batch.run(&mut session, &["pose"]);
         assert!(again.is_ok_and(|again| again.len() == 2) && session.runs == 5);
     }

@@ -117,7 +117,19 @@ impl ModelCard {
             {
                 Err("an input of kind `frame` goes with the `states` of a lifter".into())
             }
-            Decoder::Lift { states, .. } if states.iter().any(|state| state.size() > MOST_KEPT) => {
+            Decoder::Heatmap {
+                states,
+                moved: Some(_),
+                ..
+            } if states.is_empty() => {
+                Err("an input of how the crop `moved` goes with the `states` of a network".into())
+            }
+            decoder
+                if decoder
+                    .states()
+                    .iter()
+                    .any(|state| state.size() > MOST_KEPT) =>
+            {
                 Err(format!("a state has more than {MOST_KEPT} numbers"))
             }
             Decoder::Regression { confidence, .. } if confidence.is_empty() => {
@@ -133,6 +145,21 @@ impl ModelCard {
             }
             _ => Ok(card),
         }
+    }
+
+    /// Everything that the network is fed, by name, and its size along each axis for one picture or one person: its input first, then its
+    /// states, and at last how the crop moved, where it wants these.
+    pub fn inputs(&self) -> Vec<(&str, Vec<usize>)> {
+        let of_one = |shape: &[usize]| [&[1], shape].concat();
+        let states = self.decoder.states().iter();
+        let moved = match &self.decoder {
+            Decoder::Heatmap { moved, .. } => moved.as_deref(),
+            _ => None,
+        };
+        std::iter::once((self.input.name.as_str(), self.input.shape()))
+            .chain(states.map(|state| (state.input.as_str(), of_one(&state.shape))))
+            .chain(moved.map(|name| (name, vec![1, 2, 3])))
+            .collect()
     }
 
     /// The joints of the output, in order.
@@ -304,8 +331,15 @@ pub enum Decoder {
     },
     /// A map per joint, whose peak is the joint.
     Heatmap {
-        /// Output of shape `(1, joints, rows, columns)`.
+        /// Output of shape `(people, joints, rows, columns)`.
         output: String,
+        /// What is handed from frame to frame, where the network remembers a person.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        states: Vec<StateCard>,
+        /// Input of shape `(people, 2, 3)`: the affine map from where a point is in the crop to where it was in the crop of the frame before;
+        /// the middle of a crop is 0, its edges are at -1 and 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        moved: Option<String>,
     },
     /// Coordinates as numbers (BlazePose, MoveNet).
     Regression {
@@ -376,14 +410,21 @@ impl StateCard {
 }
 
 impl Decoder {
-    /// The outputs it reads.
+    /// What is handed from frame to frame.
+    pub fn states(&self) -> &[StateCard] {
+        match self {
+            Decoder::Lift { states, .. } | Decoder::Heatmap { states, .. } => states,
+            _ => &[],
+        }
+    }
+
+    /// The outputs it reads; those of states come last.
     pub fn outputs(&self) -> Vec<&str> {
         match self {
             Decoder::Yolox { output, .. }
-            | Decoder::Heatmap { output }
             | Decoder::Refine { output }
             | Decoder::Embedding { output, .. } => vec![output],
-            Decoder::Lift { output, states } => {
+            Decoder::Lift { output, states } | Decoder::Heatmap { output, states, .. } => {
                 let kept = states.iter().map(|state| state.output.as_str());
                 std::iter::once(output.as_str()).chain(kept).collect()
             }

@@ -15,6 +15,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from .consistency import VideoNet
 from .lifting import Streaming
 from .plausible import Energy
 from .refining import COLUMNS, JOINTS
@@ -110,6 +111,20 @@ def streamed_apart(session, net, states, frames=60):
     return apart
 
 
+def remembered_apart(session, net, card, frames=8):
+    """How far the heat maps of a network that remembers two people differ, at most, frame after frame from those of all frames at once."""
+    size, state = card["input"]["width"], card["decoder"]["states"][0]
+    images = torch.rand(2, frames, 3, size, size) * 255
+    moved = torch.eye(2, 3) + 0.1 * torch.randn(2, frames, 2, 3)
+    with torch.no_grad():
+        at_once = Heatmaps(net).calibrated(net.every(images, moved).flatten(0, 1)).unflatten(0, (2, frames)).numpy()
+    kept, apart = np.zeros((2, *state["shape"]), np.float32), 0
+    for time in range(frames):
+        told, kept = session.run(None, {"image": images[:, time].numpy(), "state": kept, "moved": moved[:, time].numpy()})
+        apart = max(apart, np.abs(told - at_once[:, time]).max())
+    return apart
+
+
 def save(module, examples, names, outputs, path, several=False, probe=None):
     """Writes a network, `several` examples at once or one; gives a session with 32-bit weights, how far 16-bit ones move the first output
     of a probe, and how far ONNX does."""
@@ -147,18 +162,6 @@ def export_windows(net, name, out, metric):
                    "decoder": {"kind": "lift", "output": "pose"}, "data": MOTIONS}, path, "study.toml", [metric])
 
 
-def export_video(net, recipe, out):
-    """A keypoint network that remembers: a frame, states (first 0) and crop_before_from_crop `(n, 2, 3)` of coordinates from -1 to 1 ->
-    heat maps and states. It has no card yet: the crate has nowhere to keep its states."""
-    size, path = recipe["size"], Path(out) / f"{recipe['name']}.onnx"
-    cells = size // 16
-    probe = [torch.rand(2, 3, size, size) * 255, torch.rand(2, net.consistency.kept, cells, cells), torch.eye(2, 3).repeat(2, 1, 1)]
-    _, apart, torch_apart = save(Remembering(net.cpu().eval()), probe, ["image", "state", "moved"], ["heatmaps", "next_state"], path, True, probe)
-    if torch_apart > 1e-3:
-        raise ValueError(f"{path} does not say what the network says: {torch_apart:.2g} apart")
-    announce(path, apart, torch_apart)
-
-
 def export_energy(judge, path):
     """A discriminator as `energy` `(n,)` and `gradient` of `poses` `(n, frames, 23, 3)`."""
     energy, poses = Energy(judge.cpu().eval()), torch.randn(1, judge.frames, JOINTS, 3, requires_grad=True)
@@ -173,9 +176,8 @@ def export_energy(judge, path):
 def export(recipe, recipe_name, net, out):
     net.cpu().eval()
     name = recipe["name"]
-    if recipe["task"] == "video":
-        return export_video(net, recipe, out)
-    card = {"name": name, "task": {"lifting": "lift", "refining": "refine"}.get(recipe["task"], recipe["task"]), "file": f"{name}.onnx"}
+    tasks = {"lifting": "lift", "refining": "refine", "video": "keypoints"}
+    card = {"name": name, "task": tasks.get(recipe["task"], recipe["task"]), "file": f"{name}.onnx"}
     if recipe["task"] == "lifting":
         module, inputs = Streaming(net), "frame"
         examples = [torch.zeros(1, FEATURES), *(torch.zeros(1, *shape) for shape in module.states)]
@@ -192,11 +194,16 @@ def export(recipe, recipe_name, net, out):
         card |= {"input": image_input(WIDE, {"kind": "crop", "growth": 1.0, "pad": 114}) | {"height": HIGH},
                  "decoder": {"kind": "embedding", "output": "looks", "likeness": net.likeness},
                  "data": "people rendered by Bevy; photographs under free licences"}
-    elif recipe["task"] == "keypoints":
-        size = recipe["size"]
+    elif recipe["task"] in ("keypoints", "video"):
+        size, decoder = recipe["size"], {"kind": "heatmap", "output": "heatmaps"}
         module, examples, inputs = Heatmaps(net), [torch.zeros(1, 3, size, size)], "image"
+        if recipe["task"] == "video":
+            state = (net.consistency.kept, size // 16, size // 16)
+            module = Remembering(net)
+            examples += [torch.zeros(1, *state), torch.eye(2, 3)[None]]
+            decoder |= {"states": [{"input": "state", "output": "next_state", "shape": state}], "moved": "moved"}
         card |= {"joints": "body25", "input": image_input(size, {"kind": "crop", "growth": 1.25, "pad": 114}),
-                 "decoder": {"kind": "heatmap", "output": "heatmaps"}, "data": "photographs under free licences, labelled by "
+                 "decoder": decoder, "data": "photographs under free licences, labelled by "
                  "the agreement of MoveNet and BlazePose; people rendered in poses of mocap"}
     else:
         size = recipe["size"]
@@ -206,14 +213,15 @@ def export(recipe, recipe_name, net, out):
                  "data": "photographs under free licences, labelled by YOLOX-nano; people rendered in poses of mocap"}
     path = Path(out) / card["file"]
     states = card["decoder"].get("states", [])
-    names = [inputs, *(state["input"] for state in states)]
+    names = [inputs, *(state["input"] for state in states), *filter(None, [card["decoder"].get("moved")])]
     outputs = [card["decoder"]["output"], *(state["output"] for state in states)]
     # Several people go through these networks at once.
-    several = recipe["task"] in ("appearance", "keypoints", "lifting")
-    probe = [torch.rand(example.shape) * (255 if inputs == "image" else 1) for example in examples]
+    several = recipe["task"] in ("appearance", "keypoints", "lifting", "video")
+    probe = [torch.rand(example.shape) * (255 if name == "image" else 1) for name, example in zip(names, examples)]
     plain, apart, torch_apart = save(module, examples, names, outputs, path, several, probe)
     if states:
-        print(f"frame after frame and as windows apart by {streamed_apart(plain, net, states):.2g}")
+        streamed = remembered_apart(plain, net, card) if recipe["task"] == "video" else streamed_apart(plain, net, states)
+        print(f"frame after frame and all at once apart by {streamed:.2g}")
     save_card(card, path, recipe_name, getattr(net, "metrics", []))
     announce(path, apart, torch_apart)
 
@@ -234,10 +242,10 @@ if __name__ == "__main__":
     if recipe["task"] == "lifting":
         net = train_lifting.network(recipe)
     else:
-        net = {"keypoints": KeypointNet, "person": PersonNet, "appearance": AppearanceNet}[recipe["task"]]()
+        net = {"keypoints": KeypointNet, "person": PersonNet, "appearance": AppearanceNet, "video": VideoNet}[recipe["task"]](**recipe.get("shape", {}))
     net.load_state_dict(state["kept"])
     net = net.to(DEVICE)
-    if recipe["task"] in ("person", "keypoints", "appearance"):
+    if recipe["task"] in ("person", "keypoints", "appearance", "video"):
         importlib.import_module(f"posetrain.train_{recipe['task']}").calibrate(net, recipe)
     arguments.out.mkdir(parents=True, exist_ok=True)
     export(recipe, arguments.recipe.name, net, arguments.out)
