@@ -1,8 +1,8 @@
 //! Joints of people in labelled photos, found by the detector or looked for in given boxes.
 
-mod labels;
+pub mod labels;
 mod report;
-mod score;
+pub mod score;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -66,9 +66,10 @@ struct FoundImage {
     people: Vec<FoundPerson>,
 }
 
-struct FoundPerson {
-    pose: Pose2d,
-    score: f32,
+/// Somebody who was found.
+pub struct FoundPerson {
+    pub pose: Pose2d,
+    pub score: f32,
 }
 
 /// What was found, for scorers.

@@ -2,6 +2,7 @@
 
 #[path = "../support/chart.rs"]
 mod chart;
+mod clips;
 mod faults;
 mod keypoints;
 mod lift;
@@ -33,6 +34,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum What {
     Keypoints(keypoints::Arguments),
+    Clips(clips::Arguments),
     Lift(lift::Arguments),
     /// People seen by several calibrated cameras, in space.
     Multiview(multiview::Arguments),
@@ -44,6 +46,7 @@ enum What {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().what {
+        What::Clips(arguments) => clips::run(&arguments),
         What::Keypoints(arguments) => keypoints::run(&arguments),
         What::Lift(arguments) => lift::run(&arguments),
         What::Multiview(arguments) => multiview::run(&arguments),

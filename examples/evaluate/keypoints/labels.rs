@@ -34,6 +34,25 @@ pub struct LabelledPerson {
 }
 
 impl LabelledPerson {
+    /// Somebody of whom joints alone are known.
+    pub fn of(keypoints: Vec<[f32; 3]>) -> Self {
+        LabelledPerson {
+            bounds: None,
+            joints_box: None,
+            keypoints,
+        }
+    }
+
+    /// The longer side of the box around all labelled joints, in pixels.
+    pub fn size(&self) -> f32 {
+        let labelled = self.keypoints.iter().filter(|point| point[2] > 0.0);
+        let places = labelled.map(|&[x, y, _]| Vec2::new(x, y));
+        let (low, high) = places.fold((Vec2::MAX, Vec2::MIN), |(low, high), place| {
+            (low.min(place), high.max(place))
+        });
+        (high - low).max_element().max(1.0)
+    }
+
     /// Where to look. A box around the joints is grown by a tenth on each side, as people are larger than their joints.
     pub fn look(&self) -> Option<Rect> {
         let rect = |[x, y, width, height]: [f32; 4]| {

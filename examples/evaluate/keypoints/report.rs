@@ -46,13 +46,13 @@ pub fn write(
             detector: &mut detector,
         };
         for (set, labels) in &sets {
-            let joints = joints_of(labels);
+            let joints = joints_of(&labels.joint_names);
             for boxes in [Boxes::Given, Boxes::Detected] {
                 let looked =
                     networks.look(labels, &arguments.data, boxes, arguments.least_score)?;
                 let mut score = Score::default();
                 for (image, found) in labels.images.iter().zip(&looked.images) {
-                    score.take(image, &joints, &found.people);
+                    score.take(&image.people, &joints, &found.people);
                 }
                 if score.people() == 0 {
                     return Err(format!("{set}.json labels nobody with five joints of ours").into());

@@ -5,7 +5,7 @@ use bevy_pose_capture::record::exchange::keypoint_named;
 use bevy_pose_capture::skeleton::{Confidence, Joint, Keypoint, Pose2d};
 
 use super::FoundPerson;
-use super::labels::{LabelledImage, Labels};
+use super::labels::LabelledPerson;
 
 /// People with fewer labelled joints than this are not scored.
 const LEAST_JOINTS: usize = 5;
@@ -35,34 +35,21 @@ struct Truth {
 }
 
 /// Joints of labels by name; `None` for those of which we have none, such as the top of the head.
-pub fn joints_of(labels: &Labels) -> Vec<Option<Joint>> {
-    let names = labels.joint_names.iter();
-    names.map(|name| keypoint_named(name)).collect()
+pub fn joints_of(names: &[String]) -> Vec<Option<Joint>> {
+    names.iter().map(|name| keypoint_named(name)).collect()
 }
 
-fn truths(image: &LabelledImage, joints: &[Option<Joint>]) -> Vec<Truth> {
-    let people = image.people.iter().filter_map(|person| {
-        let labelled = || {
-            person
-                .keypoints
-                .iter()
-                .zip(joints)
-                .filter(|(point, _)| point[2] > 0.0)
-        };
-        let place = |&[x, y, _]: &[f32; 3]| Vec2::new(x, y);
-        let all = labelled().map(|(point, _)| place(point));
-        let (low, high) = all.fold((Vec2::MAX, Vec2::MIN), |(low, high), p| {
-            (low.min(p), high.max(p))
-        });
-        let joints: Vec<(Joint, Vec2)> = labelled()
-            .filter_map(|(point, joint)| Some(((*joint)?, place(point))))
-            .collect();
-        (joints.len() >= LEAST_JOINTS).then(|| Truth {
-            joints,
-            size: (high - low).max_element().max(1.0),
-        })
-    });
-    people.collect()
+/// Somebody who is scored.
+fn truth(person: &LabelledPerson, joints: &[Option<Joint>]) -> Option<Truth> {
+    let labelled = person.keypoints.iter().zip(joints);
+    let labelled = labelled.filter(|(point, _)| point[2] > 0.0);
+    let joints: Vec<(Joint, Vec2)> = labelled
+        .filter_map(|(&[x, y, _], joint)| Some(((*joint)?, Vec2::new(x, y))))
+        .collect();
+    (joints.len() >= LEAST_JOINTS).then(|| Truth {
+        joints,
+        size: person.size(),
+    })
 }
 
 /// A joint of a pose; the neck is made of the shoulders.
@@ -90,13 +77,21 @@ impl Truth {
 }
 
 impl Score {
-    /// Scores a photo.
-    pub fn take(&mut self, image: &LabelledImage, joints: &[Option<Joint>], found: &[FoundPerson]) {
-        let truths = truths(image, joints);
+    /// Scores the people of a picture; says who of those found each of them is.
+    pub fn take(
+        &mut self,
+        people: &[LabelledPerson],
+        joints: &[Option<Joint>],
+        found: &[FoundPerson],
+    ) -> Vec<Option<usize>> {
+        let truths: Vec<Option<Truth>> =
+            people.iter().map(|person| truth(person, joints)).collect();
         let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
         for (t, truth) in truths.iter().enumerate() {
             for (k, person) in found.iter().enumerate() {
-                let distance = truth.distance(&person.pose);
+                let distance = truth
+                    .as_ref()
+                    .and_then(|truth| truth.distance(&person.pose));
                 pairs.extend(distance.filter(|&d| d < FOUND).map(|d| (d, t, k)));
             }
         }
@@ -109,14 +104,16 @@ impl Score {
                 taken[k] = true;
             }
         }
-        for (truth, own) in truths.iter().zip(of_truth) {
+        for (truth, own) in truths.iter().zip(&of_truth) {
+            let Some(truth) = truth else { continue };
             self.people += 1;
             self.found += usize::from(own.is_some());
             self.joints += truth.joints.len();
-            if let Some(own) = own {
+            if let Some(own) = *own {
                 self.person(truth, &found[own].pose);
             }
         }
+        of_truth
     }
 
     fn person(&mut self, truth: &Truth, pose: &Pose2d) {
@@ -198,6 +195,7 @@ impl Score {
 
 #[cfg(test)]
 mod tests {
+    use super::super::labels::Labels;
     use super::*;
 
     const NAMES: [&str; 6] = [
@@ -240,11 +238,10 @@ mod tests {
         });
         let mut score = Score::default();
         if let Ok(labels) = serde_json::from_value::<Labels>(labels) {
-            let joints = joints_of(&labels);
-            labels
-                .images
-                .iter()
-                .for_each(|image| score.take(image, &joints, found));
+            let joints = joints_of(&labels.joint_names);
+            for image in &labels.images {
+                score.take(&image.people, &joints, found);
+            }
         }
         score
     }
