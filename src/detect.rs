@@ -142,7 +142,7 @@ impl Detector {
             times.people = began.elapsed();
         }
         let began = Instant::now();
-        let regions: Vec<Look> = self.tracker.tracks().map(Track::region).collect();
+        let regions: Vec<Look> = self.tracker.tracks_mut().map(Track::region).collect();
         let mut memories: Vec<&mut Memory> = self.tracker.tracks_mut().map(Track::memory).collect();
         let estimates = self.keypoints.follow(image, &regions, &mut memories)?;
         for (track, estimate) in self.tracker.tracks_mut().zip(estimates) {
