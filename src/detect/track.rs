@@ -487,6 +487,29 @@ mod tests {
     }
 
     #[test]
+    fn the_crop_stays_where_it_is_until_its_person_goes() {
+        let mut track = Track::new(1, &box_at(100.0));
+        let look = |track: &mut Track, x: f32, time: f64| {
+            track.observe(person_at(x), time, false);
+            match track.region() {
+                Look::Box(shown) => shown,
+                Look::Region(_) => Rect::default(),
+            }
+        };
+        look(&mut track, 100.0, 0.0);
+        track.bounds = bounds_of(&person_at(100.0).pose).unwrap_or_default();
+        track.shown = track.bounds;
+        let settled = track.shown;
+        for n in 1_u8..20 {
+            let shown = look(&mut track, 101.0 + f32::from(n % 3), f64::from(n) / 30.0);
+            assert_eq!(shown, settled);
+            assert!(shown != track.bounds, "the box itself follows");
+        }
+        let gone = look(&mut track, 115.0, 2.0);
+        assert_eq!(gone, track.bounds);
+    }
+
+    #[test]
     fn a_newcomer_whom_the_detector_is_unclear_about_is_shown_after_some_frames() {
         for (score, first) in [(0.4, PROBATION), (0.9, 0)] {
             let mut tracker = Tracker::default();
