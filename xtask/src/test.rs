@@ -1,5 +1,8 @@
 //! Everything that must hold, cheapest first.
 
+use std::path::PathBuf;
+use std::process::Command;
+
 use crate::{root, run};
 
 /// Feature sets that must build beside the default one.
@@ -79,8 +82,13 @@ pub fn test() -> Result<(), String> {
         "cargo",
         &["test", "--package", "bevy_pose_capture", "--doc"],
     )?;
-    // Links that lead nowhere are faults of the documentation.
-    let docs = std::process::Command::new("cargo")
+    documentation()?;
+    training()
+}
+
+/// Links that lead nowhere are faults of the documentation.
+fn documentation() -> Result<(), String> {
+    let docs = Command::new("cargo")
         .args(["doc", "--package", "bevy_pose_capture", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings")
         .current_dir(root())
@@ -89,5 +97,36 @@ pub fn test() -> Result<(), String> {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("cargo doc failed ({status})")),
         Err(error) => Err(format!("cargo does not start: {error}")),
+    }
+}
+
+/// The tests of the training code, where there is a Python that has what it wants: nobody who uses the models needs that, and it is large.
+fn training() -> Result<(), String> {
+    let folder = root().join("models/train");
+    let own = folder.join(".venv/bin/python");
+    let python = std::env::var_os("PYTHON").map_or(own, PathBuf::from);
+    let python = if python.exists() {
+        python
+    } else {
+        "python3".into()
+    };
+    let python = |arguments: &[&str]| {
+        let mut command = Command::new(&python);
+        command.args(arguments).current_dir(&folder);
+        command
+    };
+    let probe = python(&["-c", "import cv2, onnx, onnxruntime, torch"]).output();
+    if !probe.is_ok_and(|probe| probe.status.success()) {
+        println!(
+            "\nnote: the tests of models/train are skipped: they want a Python with its packages (pip install -e models/train; PYTHON names \
+             another one than python3)"
+        );
+        return Ok(());
+    }
+    println!("\n> python -m unittest discover tests, in models/train");
+    match python(&["-m", "unittest", "discover", "tests"]).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("the tests of models/train failed ({status})")),
+        Err(error) => Err(format!("python does not start: {error}")),
     }
 }
