@@ -8,6 +8,7 @@ pub mod person;
 pub mod reach;
 pub mod swap;
 pub mod track;
+pub mod tracker;
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,8 @@ use crate::skeleton::{Joint, Pose2d};
 use appearance::AppearanceEstimator;
 use keypoints::{KeypointEstimator, Look, Memory};
 use person::PersonDetector;
-use track::{Track, Tracker};
+use track::Track;
+use tracker::Tracker;
 
 /// Joints surer than this place the next crop and count as seen.
 const SURE: f32 = 0.3;

@@ -1,0 +1,441 @@
+//! Who is who from frame to frame in one view.
+
+use bevy::math::Rect;
+
+use super::decode::{ScoredBox, overlap};
+use super::track::Track;
+use crate::assignment::assign;
+use crate::looks::Looks;
+
+/// The least overlap of a detector's box with a track that makes them the same person.
+const SAME: f32 = 0.25;
+/// A box of which another takes more shows two people at once.
+const CROWDED: f32 = 0.25;
+
+/// Everybody in one view.
+#[derive(Clone, Debug, Default)]
+pub struct Tracker {
+    tracks: Vec<Track>,
+    next_id: u32,
+    frame: u32,
+}
+
+impl Tracker {
+    /// Ends all tracks. Their numbers are not given again: who comes next is somebody new.
+    pub fn forget_everybody(&mut self) {
+        *self = Tracker {
+            next_id: self.next_id,
+            ..Tracker::default()
+        };
+    }
+
+    /// Whether the detector should look at this frame: every n-th, and whenever somebody was lost or nobody is there.
+    pub fn wants_detection(&mut self, every: u32) -> bool {
+        let due = self.frame.is_multiple_of(every.max(1));
+        self.frame += 1;
+        due || self.tracks.is_empty() || !self.tracks.iter().all(Track::is_seen)
+    }
+
+    /// Holds the detector's boxes against the tracks: known people go on, new ones begin.
+    pub fn meet(&mut self, boxes: &[ScoredBox], most_people: usize) {
+        // The limit may have been lowered since: whoever came last goes.
+        self.tracks.truncate(most_people);
+        self.tracks.iter_mut().for_each(Track::detector_ran);
+        let mut taken = vec![false; boxes.len()];
+        let shared = |track: &Track, found: &ScoredBox| overlap(track.bounds, found.bounds);
+        for (track, found) in assign(self.tracks.len(), boxes.len(), |t, b| {
+            1.0 - f64::from(shared(&self.tracks[t], &boxes[b]))
+        }) {
+            if shared(&self.tracks[track], &boxes[found]) >= SAME {
+                taken[found] = true;
+                self.tracks[track].met(&boxes[found]);
+            }
+        }
+        let area = |found: &ScoredBox| found.bounds.width() * found.bounds.height();
+        let mut fresh: Vec<&ScoredBox> = boxes
+            .iter()
+            .zip(&taken)
+            .filter(|(_, taken)| !**taken)
+            .map(|(b, _)| b)
+            .collect();
+        fresh.sort_by(|a, b| area(b).total_cmp(&area(a)));
+        for found in fresh {
+            // A box that mostly lies within somebody is a part of them.
+            let within = self.tracks.iter().any(|track| {
+                let shared = track.bounds.intersect(found.bounds);
+                !shared.is_empty() && shared.width() * shared.height() > 0.7 * area(found)
+            });
+            if self.tracks.len() < most_people && !within {
+                self.next_id += 1;
+                self.tracks.push(Track::new(self.next_id, found));
+            }
+        }
+    }
+
+    /// Everybody.
+    pub fn tracks(&self) -> impl Iterator<Item = &Track> {
+        self.tracks.iter()
+    }
+
+    /// Everybody, to be observed.
+    pub fn tracks_mut(&mut self) -> impl Iterator<Item = &mut Track> {
+        self.tracks.iter_mut()
+    }
+
+    /// Whose looks should be seen now: those who are seen, by themselves, and were not for a while. Places among the tracks, and boxes in
+    /// pixels.
+    pub fn due_for_looks(&self, time: f64) -> impl Iterator<Item = (usize, Rect)> {
+        let is_alone = |n: usize| {
+            let others = self.tracks.iter().enumerate().filter(move |(m, _)| *m != n);
+            others
+                .filter(|(_, other)| other.is_seen())
+                .all(|(_, other)| {
+                    let own = self.tracks[n].bounds;
+                    let shared = own.intersect(other.bounds).size().element_product();
+                    shared <= CROWDED * own.size().element_product()
+                })
+        };
+        let is_due = move |(n, track): &(usize, &Track)| {
+            track.is_seen() && track.wants_looks(time) && is_alone(*n)
+        };
+        let tracks = self.tracks.iter().enumerate();
+        tracks.filter(is_due).map(|(n, track)| (n, track.bounds))
+    }
+
+    /// Takes in what somebody looks like now; nothing, where the network knows nothing.
+    pub fn take_looks(&mut self, track: usize, seen: Option<Looks>, time: f64) {
+        self.tracks[track].take_looks(seen, time);
+    }
+
+    /// Ends tracks that lost their person, that never had one, that left the picture, or that follow the same person as an older one.
+    pub fn tidy(&mut self, width: u32, height: u32) {
+        let picture = Rect::new(0.0, 0.0, width as f32, height as f32);
+        self.tracks.retain(|track| !track.is_over(picture));
+        let mut kept: Vec<Track> = Vec::new();
+        for track in self.tracks.drain(..) {
+            if kept.iter().all(|older| !older.is_of_one_with(&track)) {
+                kept.push(track);
+            }
+        }
+        self.tracks = kept;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bevy::math::Vec2;
+
+    use super::super::keypoints::{Estimate, Look};
+    use super::super::track::tests::{box_at, person_at, sure_person_at};
+    use super::super::track::{CLEAR, ENDS, PROBATION};
+    use super::*;
+    use crate::looks::Likeness;
+    use crate::skeleton::{Confidence, Joint, Pose2d};
+
+    fn frame(
+        tracker: &mut Tracker,
+        boxes: &[ScoredBox],
+        positions: &[f32],
+        time: f64,
+    ) -> Vec<(u32, f32)> {
+        tracker.meet(boxes, 8);
+        let mut positions = positions.iter();
+        for track in tracker.tracks_mut() {
+            let estimate = positions.next().map_or(
+                Estimate {
+                    pose: Pose2d::default(),
+                    presence: 0.0,
+                    next_region: None,
+                },
+                |x| person_at(*x),
+            );
+            track.observe(estimate, time, true);
+        }
+        tracker.tidy(640, 480);
+        tracker
+            .tracks()
+            .filter_map(Track::person)
+            .map(|p| (p.id, p.bounds.center().x.round()))
+            .collect()
+    }
+
+    #[test]
+    fn numbers_stay_with_their_people_whatever_the_order_of_the_boxes() {
+        let mut tracker = Tracker::default();
+        let first = frame(
+            &mut tracker,
+            &[box_at(100.0), box_at(400.0)],
+            &[100.0, 400.0],
+            0.0,
+        );
+        let then = frame(
+            &mut tracker,
+            &[box_at(405.0), box_at(103.0)],
+            &[103.0, 405.0],
+            0.033,
+        );
+        assert_eq!(
+            first.iter().map(|p| p.0).collect::<Vec<_>>(),
+            then.iter().map(|p| p.0).collect::<Vec<_>>()
+        );
+        assert_eq!(then.len(), 2);
+    }
+
+    #[test]
+    fn a_newcomer_whom_the_detector_is_unclear_about_is_shown_after_some_frames() {
+        for (score, first) in [(0.4, PROBATION), (0.9, 0)] {
+            let mut tracker = Tracker::default();
+            let found = ScoredBox {
+                score,
+                ..box_at(100.0)
+            };
+            let shown: Vec<bool> = (0..6)
+                .map(|n| {
+                    frame(&mut tracker, &[found], &[100.0], 0.1 * f64::from(n));
+                    tracker.tracks().any(|track| track.person().is_some())
+                })
+                .collect();
+            let wanted: Vec<bool> = (0..6).map(|n| n >= first).collect();
+            assert_eq!(shown, wanted, "{score}");
+        }
+    }
+
+    #[test]
+    fn whoever_comes_in_clearly_keeps_their_number_though_joints_are_lost_for_a_moment() {
+        for (score, same) in [(0.9, true), (0.4, false)] {
+            let mut tracker = Tracker::default();
+            let found = ScoredBox {
+                score,
+                ..box_at(100.0)
+            };
+            let mut numbers = Vec::new();
+            for (n, seen) in [true, false, true].into_iter().enumerate() {
+                let places = if seen { &[100.0][..] } else { &[] };
+                frame(&mut tracker, &[found], places, 0.1 * n as f64);
+                numbers.extend(tracker.tracks().map(|track| track.id));
+            }
+            numbers.dedup();
+            assert_eq!(numbers.len() == 1, same, "{score}: {numbers:?}");
+        }
+        // A box in which joints were never found is nobody.
+        let mut tracker = Tracker::default();
+        frame(&mut tracker, &[box_at(100.0)], &[], 0.0);
+        assert_eq!(tracker.tracks().count(), 0);
+    }
+
+    #[test]
+    fn two_tracks_on_one_person_become_the_older_one() {
+        let mut tracker = Tracker::default();
+        frame(
+            &mut tracker,
+            &[box_at(100.0), box_at(200.0)],
+            &[100.0, 200.0],
+            0.0,
+        );
+        let merged = frame(&mut tracker, &[], &[150.0, 151.0], 0.033);
+        assert_eq!(merged.iter().map(|p| p.0).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn a_person_who_leaves_is_forgotten_and_comes_back_as_somebody_new() {
+        let mut tracker = Tracker::default();
+        for n in 0..5 {
+            frame(
+                &mut tracker,
+                &[box_at(100.0)],
+                &[100.0],
+                f64::from(n) * 0.033,
+            );
+        }
+        for n in 5..30 {
+            assert!(frame(&mut tracker, &[], &[], f64::from(n) * 0.033).is_empty());
+        }
+        assert_eq!(
+            frame(&mut tracker, &[box_at(100.0)], &[100.0], 1.0),
+            [(2, 105.0)]
+        );
+    }
+
+    #[test]
+    fn a_box_that_shrank_to_the_upper_body_is_widened_by_the_detector() {
+        let mut tracker = Tracker::default();
+        frame(&mut tracker, &[box_at(100.0)], &[100.0], 0.0);
+        tracker.tracks[0].bounds = Rect::new(90.0, 5.0, 120.0, 60.0);
+        tracker.meet(&[box_at(100.0)], 8);
+        assert_eq!(tracker.tracks[0].region(), Look::Box(box_at(100.0).bounds));
+        assert_eq!(tracker.tracks.len(), 1);
+    }
+
+    #[test]
+    fn a_box_that_a_wrong_joint_holds_open_is_narrowed_by_a_clear_detection() {
+        let mut tracker = Tracker::default();
+        frame(&mut tracker, &[box_at(100.0)], &[100.0], 0.0);
+        let seen = box_at(100.0);
+        let wide = seen.bounds.union_point(Vec2::new(110.0, 400.0));
+        let widest = |tracker: &mut Tracker, score: f32| {
+            tracker.tracks[0].bounds = wide;
+            tracker.meet(&[ScoredBox { score, ..seen }], 8);
+            tracker.tracks[0].bounds.height()
+        };
+        let height = seen.bounds.height();
+        assert_eq!(widest(&mut tracker, CLEAR - 0.1), wide.height());
+        let narrowed = widest(&mut tracker, CLEAR + 0.1);
+        assert!(
+            (height..=1.5 * height).contains(&narrowed),
+            "{narrowed} of {height}"
+        );
+    }
+
+    #[test]
+    fn a_box_that_somebodys_own_limbs_fill_is_not_widened() {
+        let mut tracker = Tracker::default();
+        let wide = ScoredBox {
+            bounds: Rect::new(85.0, 0.0, 135.0, 180.0),
+            score: 0.5,
+        };
+        for whole in [true, false] {
+            tracker.forget_everybody();
+            tracker.meet(&[box_at(100.0)], 8);
+            for track in tracker.tracks_mut() {
+                let mut estimate = person_at(100.0);
+                for joint in ENDS.iter().flat_map(|end| [*end, end.mirror()]) {
+                    let shown = whole || joint != Joint::RightAnkle;
+                    estimate.pose[joint] = estimate.pose[Joint::LeftKnee].filter(|_| shown);
+                }
+                track.observe(estimate, 0.0, true);
+            }
+            let before = tracker.tracks[0].bounds;
+            tracker.meet(&[wide], 8);
+            assert_eq!(tracker.tracks[0].bounds == before, whole);
+        }
+    }
+
+    #[test]
+    fn a_body_that_both_networks_only_half_believe_in_is_nobody() {
+        let unclear = |x| ScoredBox {
+            score: 0.5,
+            ..box_at(x)
+        };
+        for (confidence, found, stays) in [
+            (0.35, unclear(100.0), false),
+            (0.8, unclear(100.0), true),
+            (0.35, box_at(100.0), true),
+        ] {
+            let mut tracker = Tracker::default();
+            for n in 0..10 {
+                tracker.meet(&[found], 8);
+                for track in tracker.tracks_mut() {
+                    let estimate = sure_person_at(100.0, confidence);
+                    track.observe(estimate, f64::from(n) / 6.0, true);
+                }
+                tracker.tidy(640, 480);
+            }
+            assert_eq!(tracker.tracks().count(), usize::from(stays), "{confidence}");
+        }
+    }
+
+    #[test]
+    fn limbs_without_shoulders_that_the_detector_is_unclear_about_are_nobody() {
+        let unclear = ScoredBox {
+            score: 0.5,
+            ..box_at(100.0)
+        };
+        let mut tracker = Tracker::default();
+        tracker.meet(&[unclear], 8);
+        for track in tracker.tracks_mut() {
+            let mut estimate = person_at(100.0);
+            for joint in [Joint::LeftShoulder, Joint::RightShoulder] {
+                if let Some(point) = &mut estimate.pose[joint] {
+                    point.confidence = Confidence::new(0.35);
+                }
+            }
+            track.observe(estimate, 0.0, true);
+        }
+        tracker.tidy(640, 480);
+        assert_eq!(tracker.tracks().count(), 0);
+    }
+
+    #[test]
+    fn two_trunks_in_one_place_are_one_person_whatever_is_taken_for_legs() {
+        let mut tracker = Tracker::default();
+        for (hip, people) in [(0.8, 1), (0.2, 2)] {
+            tracker.forget_everybody();
+            tracker.meet(&[box_at(100.0), box_at(200.0)], 8);
+            for (track, below) in tracker.tracks_mut().zip([0.0, 60.0]) {
+                let mut estimate = person_at(150.0);
+                for joint in [Joint::LeftKnee, Joint::RightKnee, Joint::Nose] {
+                    if let Some(point) = &mut estimate.pose[joint] {
+                        point.position.y += below;
+                    }
+                }
+                if let Some(point) = &mut estimate.pose[Joint::LeftHip] {
+                    point.confidence = Confidence::new(hip);
+                }
+                track.observe(estimate, 0.0, true);
+            }
+            tracker.tidy(640, 480);
+            assert_eq!(tracker.tracks().count(), people, "{hip}");
+        }
+    }
+
+    #[test]
+    fn a_lowered_limit_keeps_whoever_came_first() {
+        let mut tracker = Tracker::default();
+        frame(
+            &mut tracker,
+            &[box_at(100.0), box_at(400.0)],
+            &[100.0, 400.0],
+            0.0,
+        );
+        tracker.meet(&[box_at(100.0), box_at(400.0)], 1);
+        assert_eq!(
+            tracker.tracks().map(|track| track.id).collect::<Vec<_>>(),
+            [1]
+        );
+    }
+
+    #[test]
+    fn looks_are_seen_again_after_a_while_and_not_of_people_before_one_another() {
+        let mut tracker = Tracker::default();
+        let boxes = [box_at(10.0), box_at(300.0)];
+        frame(&mut tracker, &boxes, &[10.0, 300.0], 0.0);
+        let due = |tracker: &Tracker, time: f64| -> Vec<usize> {
+            tracker.due_for_looks(time).map(|(n, _)| n).collect()
+        };
+        assert_eq!(due(&tracker, 0.0), [0, 1]);
+        let of = |vector: &[f32]| Looks::new(vector, Likeness::default());
+        let (before, after) = (of(&[1.0, 0.0]), of(&[0.0, 1.0]));
+        tracker.take_looks(0, before.clone(), 0.0);
+        assert_eq!(due(&tracker, 0.2), [1]);
+        assert_eq!(due(&tracker, 0.6), [0, 1]);
+        // A network that says nothing is not asked again at once, and changes nothing.
+        tracker.take_looks(1, None, 0.6);
+        assert_eq!(due(&tracker, 0.7), [0]);
+        tracker.take_looks(0, after.clone(), 0.6);
+        let known = tracker.tracks[0].person().and_then(|person| person.looks);
+        let to = |other: &Option<Looks>| known.as_ref()?.distance(other.as_ref()?);
+        assert!(to(&before) < to(&after) && to(&before) > Some(0.1));
+        // The second comes to stand beside the first.
+        tracker.tracks[1].bounds = Rect::from_center_size(
+            tracker.tracks[0].bounds.center() + 6.0,
+            tracker.tracks[0].bounds.size(),
+        );
+        assert_eq!(due(&tracker, 9.0), [] as [usize; 0]);
+        // Far behind the first, and wholly within their box: only they are seen by themselves.
+        tracker.tracks[1].bounds = Rect::from_center_size(
+            tracker.tracks[0].bounds.center(),
+            tracker.tracks[0].bounds.size() * 0.3,
+        );
+        assert_eq!(due(&tracker, 9.0), [0]);
+    }
+
+    #[test]
+    fn the_detector_rests_while_everybody_is_followed() {
+        let mut tracker = Tracker::default();
+        assert!(tracker.wants_detection(5));
+        frame(&mut tracker, &[box_at(100.0)], &[100.0], 0.0);
+        assert!(!tracker.wants_detection(5));
+        frame(&mut tracker, &[], &[], 0.033);
+        assert!(tracker.wants_detection(5), "whoever is lost is looked for");
+    }
+}
