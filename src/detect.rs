@@ -144,9 +144,12 @@ impl Detector {
             times.people = began.elapsed();
         }
         let began = Instant::now();
-        let regions: Vec<Look> = self.tracker.tracks_mut().map(Track::region).collect();
-        let mut memories: Vec<&mut Memory> = self.tracker.tracks_mut().map(Track::memory).collect();
-        let estimates = self.keypoints.follow(image, &regions, &mut memories)?;
+        let mut looks: Vec<(Look, &mut Memory)> = self
+            .tracker
+            .tracks_mut()
+            .map(|track| track.look(time))
+            .collect();
+        let estimates = self.keypoints.follow(image, &mut looks)?;
         for (track, estimate) in self.tracker.tracks_mut().zip(estimates) {
             track.observe(estimate, time, self.settings.undo_swaps);
         }

@@ -267,6 +267,15 @@ impl Model {
                 )));
             }
         }
+        let named: Vec<&str> = self.card.inputs().iter().map(|(name, _)| *name).collect();
+        if let Some((name, _)) = inputs
+            .iter()
+            .find(|(name, _)| !named.contains(&name.as_str()))
+        {
+            return Err(mismatch(format!(
+                "it also wants the input {name}, of which the card says nothing"
+            )));
+        }
         let outputs = session.outputs();
         for name in self.card.decoder.outputs() {
             if !outputs.iter().any(|have| have == name) {

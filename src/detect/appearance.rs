@@ -79,7 +79,8 @@ impl AppearanceEstimator {
                 size: shown.size().max(Vec2::ONE),
                 angle: 0.0,
             };
-            self.batch.push([self.cutter.cut(image, &region, self.pad)]);
+            self.batch
+                .push(&[self.cutter.cut(image, &region, self.pad)])?;
         }
         let found = self.batch.run(self.session.as_mut(), &[&self.output])?;
         Ok(found

@@ -21,12 +21,21 @@ pub struct Estimate {
     pub next_region: Option<Region>,
 }
 
-/// What a network that remembers keeps of one person from frame to frame; others keep nothing.
+/// What a network that remembers keeps of one person from frame to frame, and where it looked last; others keep nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Memory {
-    kept: Kept,
-    /// Where it looked last.
-    region: Option<Region>,
+pub struct Memory(Option<(Kept, Region)>);
+
+impl Memory {
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Of somebody who was seen there.
+    #[cfg(test)]
+    pub(super) fn of(region: Region) -> Memory {
+        Memory(Some((Kept::default(), region)))
+    }
 }
 
 /// Finds one person's joints.
@@ -40,6 +49,8 @@ pub struct KeypointEstimator {
     pad: u8,
     follow: Option<Follow>,
     decoder: Decoder,
+    /// Whether the network is told where things were in the crop before.
+    wants_map: bool,
     joints: &'static [Joint],
 }
 
@@ -95,6 +106,13 @@ impl KeypointEstimator {
             growth,
             pad,
             follow,
+            wants_map: matches!(
+                card.decoder,
+                Decoder::Heatmap {
+                    crop_before_from_crop: Some(_),
+                    ..
+                }
+            ),
             decoder: card.decoder.clone(),
             joints: card.joints(),
         })
@@ -120,50 +138,49 @@ impl KeypointEstimator {
         looks: &[Look],
     ) -> Result<Vec<Estimate>, ModelError> {
         let mut fresh = vec![Memory::default(); looks.len()];
-        let mut memories: Vec<&mut Memory> = fresh.iter_mut().collect();
-        self.follow(image, looks, &mut memories)
+        let mut people: Vec<(Look, &mut Memory)> =
+            looks.iter().copied().zip(fresh.iter_mut()).collect();
+        self.follow(image, &mut people)
     }
 
-    /// The same of people whose frames before the network may remember, each in the memory of the same place.
+    /// The same of people whose frames before the network may remember.
     ///
     /// # Errors
     /// As [`estimate`](Self::estimate).
     pub fn follow(
         &mut self,
         image: &RgbImage,
-        looks: &[Look],
-        memories: &mut [&mut Memory],
+        people: &mut [(Look, &mut Memory)],
     ) -> Result<Vec<Estimate>, ModelError> {
         let proportions = self.size.0 as f32 / self.size.1 as f32;
-        let region = |look: &Look| match *look {
+        let region = |look: Look| match look {
             Look::Region(region) => region,
             Look::Box(bounds) => Region::around(bounds, self.growth, proportions),
         };
-        let regions: Vec<Region> = looks.iter().map(region).collect();
+        let regions: Vec<Region> = people.iter().map(|(look, _)| region(*look)).collect();
         let states = self.decoder.states();
-        for (region, memory) in regions.iter().zip(memories.iter_mut()) {
-            if memory.kept.is_empty() {
-                (memory.kept, memory.region) = (Kept::nothing(states), None);
-            }
-            let moved = region.crop_before_from_crop(&memory.region.unwrap_or(*region));
-            let (x, y, by) = (
-                moved.matrix2.x_axis,
-                moved.matrix2.y_axis,
-                moved.translation,
-            );
-            let moved = [x.x, y.x, by.x, x.y, y.y, by.y];
-            let crop = self.cutter.cut(image, region, self.pad);
-            // A network without states does not ask how the crop moved.
-            let inputs = std::iter::once(crop).chain(memory.kept.inputs());
-            self.batch.push(inputs.chain([Data::F32(&moved)]));
+        let nothing = Kept::nothing(states);
+        for (region, (_, memory)) in regions.iter().zip(people.iter()) {
+            let before = memory.0.as_ref();
+            let kept = before.map_or(&nothing, |(kept, _)| kept);
+            let map = region.crop_before_from_crop(before.map_or(region, |(_, before)| before));
+            let (x, y, by) = (map.matrix2.x_axis, map.matrix2.y_axis, map.translation);
+            let rows = [x.x, y.x, by.x, x.y, y.y, by.y];
+            let mut inputs = vec![self.cutter.cut(image, region, self.pad)];
+            inputs.extend(kept.inputs());
+            inputs.extend(self.wants_map.then_some(Data::F32(&rows)));
+            self.batch.push(&inputs)?;
         }
         let outputs = self.decoder.outputs();
         let found = self.batch.run(self.session.as_mut(), &outputs)?;
         let mut estimates = Vec::new();
-        for ((region, tensors), memory) in regions.iter().zip(&found).zip(memories) {
-            let (tensors, kept) = tensors.split_at(outputs.len() - states.len());
-            memory.kept.take(states, kept, &self.name)?;
-            memory.region = Some(*region);
+        for ((region, tensors), (_, memory)) in regions.iter().zip(&found).zip(people) {
+            let (tensors, told) = tensors.split_at(outputs.len() - states.len());
+            if !states.is_empty() {
+                let (mut kept, _) = memory.0.take().unwrap_or((Kept::default(), *region));
+                kept.take(states, told, &self.name)?;
+                memory.0 = Some((kept, *region));
+            }
             estimates.push(self.interpret(region, tensors)?);
         }
         Ok(estimates)
@@ -266,7 +283,7 @@ mod tests {
     /// Counts the frames of each person, and is as sure of every joint as that is tenths; keeps what it was fed, person by person.
     struct Counting(Arc<Mutex<Vec<Fed>>>);
 
-    /// The state, and how the crop moved.
+    /// The state, and the map to the crop before.
     type Fed = (f32, Vec<f32>);
 
     impl Session for Counting {
@@ -279,8 +296,8 @@ mod tests {
             };
             let states: Vec<f32> = numbers(1).iter().step_by(2).copied().collect();
             if let Ok(mut fed) = self.0.lock() {
-                let moved = numbers(2).chunks(6).map(<[f32]>::to_vec);
-                fed.extend(states.iter().copied().zip(moved));
+                let maps = numbers(2).chunks(6).map(<[f32]>::to_vec);
+                fed.extend(states.iter().copied().zip(maps));
             }
             let tensor = |shape: &[usize], number: fn(f32) -> f32| {
                 let size = shape.iter().product();
@@ -298,7 +315,7 @@ mod tests {
         }
 
         fn inputs(&self) -> Vec<(String, Vec<Option<usize>>)> {
-            ["image", "state", "moved"]
+            ["image", "state", "map"]
                 .map(|name| (name.into(), vec![None]))
                 .into()
         }
@@ -315,7 +332,7 @@ mod tests {
             br#"{"name":"counting","task":"keypoints","file":"x.onnx","licence":"MIT","origin":"us","joints":"coco17",
                  "input":{"name":"image","kind":"image","width":8,"height":8,"layout":"nchw","channels":"rgb","type":"f32",
                           "fit":{"kind":"crop","growth":1.0,"pad":0}},
-                 "decoder":{"kind":"heatmap","output":"maps","moved":"moved",
+                 "decoder":{"kind":"heatmap","output":"maps","crop_before_from_crop":"map",
                             "states":[{"input":"state","output":"next","shape":[1,2]}]}}"#,
         )?;
         let fed = Arc::new(Mutex::new(Vec::new()));
@@ -330,49 +347,57 @@ mod tests {
             pad: 0,
             follow: None,
             decoder: card.decoder.clone(),
+            wants_map: true,
             joints: card.joints(),
         };
-        let square = |x: f32, side: f32| {
+        let square = |x: f32, side: f32, angle: f32| {
             Look::Region(Region {
                 centre: Vec2::new(x, 20.0),
                 size: Vec2::splat(side),
-                angle: 0.0,
+                angle,
             })
         };
         let image = RgbImage::new(64, 48);
         let (mut one, mut other) = (Memory::default(), Memory::default());
-        let mut told =
-            |looks: &[Look], memories: &mut [&mut Memory]| -> Result<Vec<i32>, ModelError> {
-                let found = network.follow(&image, looks, memories)?;
-                let sure = |found: &Estimate| {
-                    found.pose[Joint::Nose]
-                        .map_or(0, |nose| (10.0 * nose.confidence.get()).round() as i32)
-                };
-                Ok(found.iter().map(sure).collect())
+        let mut told = |people: &mut [(Look, &mut Memory)]| -> Result<Vec<i32>, ModelError> {
+            let found = network.follow(&image, people)?;
+            let sure = |found: &Estimate| {
+                found.pose[Joint::Nose]
+                    .map_or(0, |nose| (10.0 * nose.confidence.get()).round() as i32)
             };
-        assert_eq!(told(&[square(20.0, 10.0)], &mut [&mut one])?, [1]);
-        // Somebody comes in, before the other one, who is looked at in a crop of twice the size, half of its new size further right.
-        let looks = [square(50.0, 10.0), square(30.0, 20.0)];
-        assert_eq!(told(&looks, &mut [&mut other, &mut one])?, [1, 2]);
+            Ok(found.iter().map(sure).collect())
+        };
+        assert_eq!(told(&mut [(square(20.0, 10.0, 0.0), &mut one)])?, [1]);
+        // Somebody comes in, before the other one, who is looked at in a crop of twice the size, half of its new size further right, and
+        // turned by a quarter, clockwise.
+        let quarter = std::f32::consts::FRAC_PI_2;
+        let mut both = [
+            (square(50.0, 10.0, 0.0), &mut other),
+            (square(30.0, 20.0, quarter), &mut one),
+        ];
+        assert_eq!(told(&mut both)?, [1, 2]);
         one = Memory::default();
-        let looks = [square(30.0, 20.0), square(50.0, 10.0)];
-        assert_eq!(told(&looks, &mut [&mut one, &mut other])?, [1, 2]);
+        let mut both = [
+            (square(30.0, 20.0, 0.0), &mut one),
+            (square(50.0, 10.0, 0.0), &mut other),
+        ];
+        assert_eq!(told(&mut both)?, [1, 2]);
         let same = vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
-        let wider = vec![2.0, 0.0, 2.0, 0.0, 2.0, 0.0];
+        let turned = vec![0.0, -2.0, 2.0, 2.0, 0.0, 0.0];
         let fed = fed.lock().map_err(|_| "a test panicked")?.clone();
         let wanted = [
             (0.0, &same),
             (0.0, &same),
-            (1.0, &wider),
+            (1.0, &turned),
             (0.0, &same),
             (1.0, &same),
         ];
         assert_eq!(fed.len(), wanted.len());
-        for ((state, moved), (wanted, by)) in fed.iter().zip(wanted) {
-            let apart = moved.iter().zip(by).map(|(a, b)| (a - b).abs());
+        for ((state, map), (wanted, by)) in fed.iter().zip(wanted) {
+            let apart = map.iter().zip(by).map(|(a, b)| (a - b).abs());
             assert!(
                 *state == wanted && apart.fold(0.0, f32::max) < 1e-5,
-                "{state}, {moved:?}"
+                "{state}, {map:?}"
             );
         }
         Ok(())

@@ -24,8 +24,10 @@ const DOUBTFUL: f32 = 0.55;
 /// How many joints those are: of somebody at a desk, no more may be in view.
 const SUREST: usize = 8;
 /// A crop stays where it is while no edge of the box is off by more than so much of its longer side: what stands still is then seen in the
-/// same pixels, and told at the same place.
+/// same pixels, and told at the same place. Crops are larger than boxes by more than that.
 const STEADY: f32 = 0.05;
+/// Seconds after which a network that remembers somebody is shown them anew.
+const FORGOTTEN: f64 = 0.5;
 /// What is left of a box from one frame to the next where no sure joint holds it open.
 const SHRINK: f32 = 0.9;
 /// A box with this score is clearly somebody.
@@ -106,19 +108,19 @@ impl Track {
         }
     }
 
-    /// Where to look for this person in the next frame.
-    pub fn region(&mut self) -> Look {
+    /// Where to look for this person in the frame of that time, in seconds, and what is remembered of them.
+    pub fn look(&mut self, time: f64) -> (Look, &mut Memory) {
         let (own, shown) = (self.bounds, self.shown);
         let apart = (own.min - shown.min).abs().max((own.max - shown.max).abs());
         if apart.max_element() > STEADY * own.size().max_element() {
             self.shown = own;
         }
-        self.next.map_or(Look::Box(self.shown), Look::Region)
-    }
-
-    /// What the network remembers of this person.
-    pub fn memory(&mut self) -> &mut Memory {
-        &mut self.memory
+        // Of another moment, nothing can be said of where things are now.
+        if !(0.0..FORGOTTEN).contains(&(time - self.time)) {
+            self.memory = Memory::default();
+        }
+        let look = self.next.map_or(Look::Box(self.shown), Look::Region);
+        (look, &mut self.memory)
     }
 
     /// Takes in what the network found there; `time` in seconds.
@@ -356,24 +358,69 @@ pub(super) mod tests {
     #[test]
     fn the_crop_stays_where_it_is_until_its_person_goes() {
         let mut track = Track::new(1, &box_at(100.0));
-        let look = |track: &mut Track, x: f32, time: f64| {
+        let look = |track: &mut Track, x: f32, n: u8| {
+            let time = f64::from(n) / 30.0;
             track.observe(person_at(x), time, false);
-            match track.region() {
+            match track.look(time).0 {
                 Look::Box(shown) => shown,
                 Look::Region(_) => Rect::default(),
             }
         };
-        look(&mut track, 100.0, 0.0);
-        track.bounds = bounds_of(&person_at(100.0).pose).unwrap_or_default();
-        track.shown = track.bounds;
-        let settled = track.shown;
-        for n in 1_u8..20 {
-            let shown = look(&mut track, 101.0 + f32::from(n % 3), f64::from(n) / 30.0);
-            assert_eq!(shown, settled);
-            assert!(shown != track.bounds, "the box itself follows");
+        // The detector's box is larger than that of the joints, and the track's shrinks to it.
+        let mut shown = (0..60).map(|n| look(&mut track, 100.0 + f32::from(n % 2), n));
+        let rest: Vec<Rect> = shown.by_ref().skip(30).collect();
+        assert!(rest.iter().all(|shown| *shown == rest[0]), "{rest:?}");
+        // Somebody walks slowly: they never leave their crop, though no frame is far from the one before.
+        let mut crops = vec![rest[0]];
+        for n in 60..120 {
+            let shown = look(&mut track, 100.0 + f32::from(n - 60), n);
+            let most = STEADY * track.bounds.size().max_element();
+            let apart = [shown.min - track.bounds.min, shown.max - track.bounds.max];
+            assert!(apart.iter().all(|edge| edge.abs().max_element() <= most));
+            if crops.last() != Some(&shown) {
+                crops.push(shown);
+            }
         }
-        let gone = look(&mut track, 115.0, 2.0);
-        assert_eq!(gone, track.bounds);
+        assert!(
+            (6..30).contains(&crops.len()),
+            "it moves in steps: {}",
+            crops.len()
+        );
+        // One edge alone is enough.
+        let before = track.shown;
+        track.bounds.max.y += 0.1 * track.bounds.height();
+        assert!(track.look(4.0).0 != Look::Box(before));
+    }
+
+    #[test]
+    fn who_was_lost_or_not_looked_at_for_long_is_not_remembered() {
+        let memory = Memory::of(Region {
+            centre: Vec2::ZERO,
+            size: Vec2::ONE,
+            angle: 0.0,
+        });
+        let remembering = |time: f64| {
+            let mut track = Track::new(1, &box_at(100.0));
+            track.observe(person_at(100.0), time, false);
+            track.memory = memory.clone();
+            track
+        };
+        assert!(!remembering(7.0).look(7.1).1.is_empty());
+        assert!(
+            remembering(7.0).look(8.0).1.is_empty(),
+            "a source that stood still"
+        );
+        assert!(
+            remembering(7.0).look(1.0).1.is_empty(),
+            "one that began anew"
+        );
+        let mut lost = remembering(7.0);
+        let nobody = Estimate {
+            presence: 0.0,
+            ..person_at(100.0)
+        };
+        lost.observe(nobody, 7.1, false);
+        assert!(lost.look(7.2).1.is_empty());
     }
 
     #[test]

@@ -262,7 +262,8 @@ mod tests {
         frame(&mut tracker, &[box_at(100.0)], &[100.0], 0.0);
         tracker.tracks[0].bounds = Rect::new(90.0, 5.0, 120.0, 60.0);
         tracker.meet(&[box_at(100.0)], 8);
-        assert_eq!(tracker.tracks[0].region(), Look::Box(box_at(100.0).bounds));
+        let (look, _) = tracker.tracks[0].look(0.1);
+        assert_eq!(look, Look::Box(box_at(100.0).bounds));
         assert_eq!(tracker.tracks.len(), 1);
     }
 

@@ -9,6 +9,8 @@ use super::{Data, Input, ModelCard, ModelError, Session, Tensor};
 pub struct Batch {
     name: String,
     inputs: Vec<Waiting>,
+    /// How many wait.
+    count: usize,
     /// Whether the network takes several.
     is_open: bool,
 }
@@ -47,16 +49,7 @@ impl Waiting {
 
     /// Numbers of one.
     fn size(&self) -> usize {
-        self.shape.iter().product::<usize>().max(1)
-    }
-
-    /// How many wait.
-    fn count(&self) -> usize {
-        let numbers = match &self.numbers {
-            Numbers::F32(numbers) => numbers.len(),
-            Numbers::U8(numbers) => numbers.len(),
-        };
-        numbers / self.size()
+        self.shape.iter().product()
     }
 
     /// Some of them.
@@ -75,8 +68,10 @@ impl Batch {
         let inputs = card.inputs();
         let have = session.inputs();
         let is_open = |name: &str| {
-            let mut named = have.iter().filter(|(have, _)| have == name);
-            named.any(|(_, shape)| shape.first() == Some(&None))
+            let is_it = |(have, shape): &(String, Vec<Option<usize>>)| {
+                have == name && shape.first() == Some(&None)
+            };
+            have.iter().any(is_it)
         };
         let several = inputs.iter().all(|(name, _)| is_open(name));
         Batch::of(&card.name, &inputs, several)
@@ -92,15 +87,33 @@ impl Batch {
         Batch {
             name: name.into(),
             inputs: inputs.iter().map(waiting).collect(),
+            count: 0,
             is_open,
         }
     }
 
     /// Adds what one is fed, in the order of [`ModelCard::inputs`] and in their shapes.
-    pub fn push<'a>(&mut self, data: impl IntoIterator<Item = Data<'a>>) {
-        for (input, data) in self.inputs.iter_mut().zip(data) {
-            input.push(data);
+    ///
+    /// # Errors
+    /// [`ModelError::Run`] where these are more or fewer inputs, or larger or smaller ones; then nothing is added.
+    pub fn push(&mut self, data: &[Data]) -> Result<(), ModelError> {
+        let given = data.iter().map(|data| match data {
+            Data::F32(numbers) => numbers.len(),
+            Data::U8(numbers) => numbers.len(),
+        });
+        let wanted: Vec<usize> = self.inputs.iter().map(Waiting::size).collect();
+        if !given.clone().eq(wanted.iter().copied()) {
+            let given: Vec<usize> = given.collect();
+            return Err(ModelError::Run {
+                name: self.name.clone(),
+                error: format!("its inputs are of {wanted:?} numbers, it is given {given:?}"),
+            });
         }
+        for (input, data) in self.inputs.iter_mut().zip(data) {
+            input.push(*data);
+        }
+        self.count += 1;
+        Ok(())
     }
 
     /// Runs what was added, and is empty then. Returns the outputs of each input, in the order asked for, as if it had been run
@@ -116,7 +129,7 @@ impl Batch {
         let mut results = self.run_all(session, outputs);
         if let Err(error) = &results
             && self.is_open
-            && self.count() > 1
+            && self.count > 1
         {
             let reason = error.to_string();
             self.is_open = false;
@@ -129,12 +142,8 @@ impl Batch {
         }
         // What failed must not be run with the next picture's.
         self.inputs.iter_mut().for_each(Waiting::clear);
+        self.count = 0;
         results
-    }
-
-    /// How many wait: of those who were not fed all of it, none.
-    fn count(&self) -> usize {
-        self.inputs.iter().map(Waiting::count).min().unwrap_or(0)
     }
 
     fn run_all(
@@ -142,7 +151,7 @@ impl Batch {
         session: &mut dyn Session,
         outputs: &[&str],
     ) -> Result<Vec<Vec<Tensor>>, ModelError> {
-        let count = self.count();
+        let count = self.count;
         let mut run = |from: usize, to: usize| {
             let of_some = |input: &Waiting| [&[to - from], &input.shape[1..]].concat();
             let shapes: Vec<Vec<usize>> = self.inputs.iter().map(of_some).collect();
@@ -154,7 +163,14 @@ impl Batch {
                     data: input.part(from, to),
                 })
                 .collect();
-            session.run(&inputs, outputs)
+            let found = session.run(&inputs, outputs)?;
+            match found.len() == outputs.len() {
+                true => Ok(found),
+                false => Err(ModelError::Run {
+                    name: self.name.clone(),
+                    error: format!("of {} outputs it gives {}", outputs.len(), found.len()),
+                }),
+            }
         };
         if !self.is_open || count < 2 {
             return (0..count).map(|n| run(n, n + 1)).collect();
@@ -231,7 +247,7 @@ mod tests {
     fn run(session: &mut Twice) -> Result<Vec<f32>, ModelError> {
         let mut batch = batch(session);
         for n in 0..3_u8 {
-            batch.push([Data::F32(&[f32::from(n); 27 * 74])]);
+            batch.push(&[Data::F32(&[f32::from(n); 27 * 74])])?;
         }
         let results = batch.run(session, &["pose"])?;
         assert!(batch.run(session, &["pose"])?.is_empty());
@@ -255,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_mixes_its_inputs_is_given_one_after_another() {
+    fn a_network_that_mixes_its_inputs_is_given_one_after_another() -> Result<(), ModelError> {
         let mut session = Twice {
             first_axis: None,
             runs: 0,
@@ -263,16 +279,72 @@ mod tests {
         };
         let mut batch = batch(&session);
         for n in 1..3_u8 {
-            batch.push([Data::F32(&[f32::from(n); 27 * 74])]);
+            batch.push(&[Data::F32(&[f32::from(n); 27 * 74])])?;
         }
         let sums = batch.run(&mut session, &["pose"]);
         let sums: Vec<f32> = sums.into_iter().flatten().map(|r| r[0].data[0]).collect();
         let all = f32::from(27 * 74_u16);
         assert_eq!((sums, session.runs), (vec![all * 2.0, all * 4.0], 3));
         // From then on at once.
-        batch.push([Data::F32(&[1.0; 27 * 74])]);
-        batch.push([Data::F32(&[1.0; 27 * 74])]);
+        batch.push(&[Data::F32(&[1.0; 27 * 74])])?;
+        batch.push(&[Data::F32(&[1.0; 27 * 74])])?;
         let again = batch.run(&mut session, &["pose"]);
         assert!(again.is_ok_and(|again| again.len() == 2) && session.runs == 5);
+        Ok(())
+    }
+
+    /// Gives back what it is fed.
+    struct Same;
+
+    impl Session for Same {
+        fn run(&mut self, inputs: &[Input], _: &[&str]) -> Result<Vec<Tensor>, ModelError> {
+            let tensor = |input: &Input| Tensor {
+                shape: input.shape.to_vec(),
+                data: match input.data {
+                    Data::F32(numbers) => numbers.to_vec(),
+                    Data::U8(_) => Vec::new(),
+                },
+            };
+            Ok(inputs.iter().map(tensor).collect())
+        }
+
+        fn inputs(&self) -> Vec<(String, Vec<Option<usize>>)> {
+            Vec::new()
+        }
+
+        fn outputs(&self) -> Vec<String> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn nobody_gets_what_is_anothers_though_somebody_is_fed_too_little_or_too_much()
+    -> Result<(), ModelError> {
+        for several in [true, false] {
+            let inputs = [("image", vec![1, 2]), ("state", vec![1, 3])];
+            let mut batch = Batch::of("same", &inputs, several);
+            for person in [1.0, 2.0] {
+                let (image, state) = ([person; 2], [person + 0.5; 3]);
+                let (image, state) = (Data::F32(&image), Data::F32(&state));
+                let long = Data::F32(&[9.0; 4]);
+                for wrong in [&[image][..], &[image, long], &[image, state, long], &[]] {
+                    assert!(batch.push(wrong).is_err());
+                }
+                batch.push(&[image, state])?;
+            }
+            let told = batch.run(&mut Same, &["a", "b"])?;
+            let told = told
+                .iter()
+                .map(|own| own.iter().map(|tensor| tensor.data.as_slice()).collect());
+            let told: Vec<Vec<&[f32]>> = told.collect();
+            assert_eq!(told, [[&[1.0; 2][..], &[1.5; 3]], [&[2.0; 2], &[2.5; 3]]]);
+            batch.push(&[Data::F32(&[7.0; 2]), Data::F32(&[7.0; 3])])?;
+            assert!(
+                batch.run(&mut Same, &["a", "b", "c"]).is_err(),
+                "fewer outputs than asked for"
+            );
+            assert!(batch.run(&mut Same, &["a", "b"])?.is_empty());
+        }
+        Ok(())
     }
 }

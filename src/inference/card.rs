@@ -1,5 +1,7 @@
 //! Model cards: what a network does, how to feed it, how to read it, and where it comes from.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::looks::Likeness;
@@ -69,6 +71,12 @@ pub struct ModelCard {
     pub metrics: Vec<String>,
 }
 
+/// Whether a name is there twice.
+fn has_twins<'a>(names: impl Iterator<Item = &'a str>) -> bool {
+    let mut seen = HashSet::new();
+    !names.into_iter().all(|name| seen.insert(name))
+}
+
 impl ModelCard {
     /// Reads a card and checks that it is whole.
     ///
@@ -119,18 +127,24 @@ impl ModelCard {
             }
             Decoder::Heatmap {
                 states,
-                moved: Some(_),
+                crop_before_from_crop: Some(_),
                 ..
             } if states.is_empty() => {
-                Err("an input of how the crop `moved` goes with the `states` of a network".into())
+                Err("an input `crop_before_from_crop` goes with the `states` of a network".into())
             }
             decoder
                 if decoder
                     .states()
                     .iter()
-                    .any(|state| state.size() > MOST_KEPT) =>
+                    .any(|state| !(1..=MOST_KEPT).contains(&state.size())) =>
             {
-                Err(format!("a state has more than {MOST_KEPT} numbers"))
+                Err(format!("a state has no numbers, or more than {MOST_KEPT}"))
+            }
+            _ if has_twins(card.inputs().iter().map(|(name, _)| *name)) => {
+                Err("two inputs have one name".into())
+            }
+            decoder if has_twins(decoder.outputs().into_iter()) => {
+                Err("two outputs have one name".into())
             }
             Decoder::Regression { confidence, .. } if confidence.is_empty() => {
                 Err("`confidence` names no column".into())
@@ -148,17 +162,20 @@ impl ModelCard {
     }
 
     /// Everything that the network is fed, by name, and its size along each axis for one picture or one person: its input first, then its
-    /// states, and at last how the crop moved, where it wants these.
+    /// states, and at last the map from the crop to that of the frame before, where it wants these.
     pub fn inputs(&self) -> Vec<(&str, Vec<usize>)> {
         let of_one = |shape: &[usize]| [&[1], shape].concat();
         let states = self.decoder.states().iter();
-        let moved = match &self.decoder {
-            Decoder::Heatmap { moved, .. } => moved.as_deref(),
+        let map = match &self.decoder {
+            Decoder::Heatmap {
+                crop_before_from_crop,
+                ..
+            } => crop_before_from_crop.as_deref(),
             _ => None,
         };
         std::iter::once((self.input.name.as_str(), self.input.shape()))
             .chain(states.map(|state| (state.input.as_str(), of_one(&state.shape))))
-            .chain(moved.map(|name| (name, vec![1, 2, 3])))
+            .chain(map.map(|name| (name, vec![1, 2, 3])))
             .collect()
     }
 
@@ -336,10 +353,10 @@ pub enum Decoder {
         /// What is handed from frame to frame, where the network remembers a person.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         states: Vec<StateCard>,
-        /// Input of shape `(people, 2, 3)`: the affine map from where a point is in the crop to where it was in the crop of the frame before;
-        /// the middle of a crop is 0, its edges are at -1 and 1.
+        /// Input of shape `(people, 2, 3)`: rows of the affine map from where a point is in the crop to where it was in the crop of the frame
+        /// before, x right, y down, from -1 to 1 between the edges of each; in a person's first frame the identity.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        moved: Option<String>,
+        crop_before_from_crop: Option<String>,
     },
     /// Coordinates as numbers (BlazePose, MoveNet).
     Regression {
@@ -459,5 +476,44 @@ mod tests {
             card.as_ref().map(|card| card.input.shape()),
             Ok(vec![1, 3, 8, 8])
         );
+    }
+
+    #[test]
+    fn what_is_fed_and_read_of_a_network_that_remembers_is_told_in_order_and_refused_where_it_cannot_be()
+     {
+        let text = |states: &str| {
+            format!(
+                r#"{{"name":"x","task":"keypoints","file":"x.onnx","licence":"MIT","origin":"us","joints":"coco17",
+                "input":{{"name":"i","kind":"image","width":8,"height":8,"layout":"nchw","channels":"rgb","type":"f32",
+                         "fit":{{"kind":"crop","growth":1.2,"pad":0}}}},
+                "decoder":{{"kind":"heatmap","output":"o","crop_before_from_crop":"m","states":[{states}]}}}}"#
+            )
+        };
+        let state = |input: &str, output: &str, shape: &str| {
+            format!(r#"{{"input":"{input}","output":"{output}","shape":{shape}}}"#)
+        };
+        let (one, two) = (state("a", "b", "[4]"), state("c", "d", "[2,3]"));
+        let whole = ModelCard::parse(text(&format!("{one},{two}")).as_bytes());
+        assert_eq!(
+            whole.as_ref().map(|card| card.decoder.outputs()),
+            Ok(vec!["o", "b", "d"])
+        );
+        let inputs = [
+            ("i", vec![1, 3, 8, 8]),
+            ("a", vec![1, 4]),
+            ("c", vec![1, 2, 3]),
+            ("m", vec![1, 2, 3]),
+        ];
+        assert_eq!(whole.as_ref().map(ModelCard::inputs), Ok(inputs.into()));
+        for (states, told) in [
+            (String::new(), "goes with"),
+            (state("a", "b", "[0]"), "no numbers"),
+            (state("a", "b", "[100000,101]"), "no numbers"),
+            (state("i", "b", "[4]"), "two inputs"),
+            (state("a", "o", "[4]"), "two outputs"),
+        ] {
+            let refused = ModelCard::parse(text(&states).as_bytes());
+            assert!(refused.is_err_and(|error| error.contains(told)), "{states}");
+        }
     }
 }

@@ -39,8 +39,10 @@ impl Kept {
                 error: "it keeps states of other sizes than its card says".into(),
             });
         }
-        self.0.clear();
-        self.0.extend(told.iter().map(|tensor| tensor.data.clone()));
+        self.0.resize_with(told.len(), Vec::new);
+        for (own, tensor) in self.0.iter_mut().zip(told) {
+            tensor.data.clone_into(own);
+        }
         Ok(())
     }
 }

@@ -85,18 +85,17 @@ impl StreamNetwork {
 
     fn step(&mut self, frames: &[f32], kept: &mut [&mut Kept]) -> Result<Vec<f32>, ModelError> {
         for (frame, kept) in frames.chunks(self.features).zip(kept.iter()) {
-            self.batch
-                .push(std::iter::once(Data::F32(frame)).chain(kept.inputs()));
+            let inputs: Vec<Data> = std::iter::once(Data::F32(frame))
+                .chain(kept.inputs())
+                .collect();
+            self.batch.push(&inputs)?;
         }
         let outputs: Vec<&str> = self.outputs.iter().map(String::as_str).collect();
         let found = self.batch.run(self.session.as_mut(), &outputs)?;
         let mut told = Vec::new();
         for (tensors, kept) in found.iter().zip(kept) {
-            let Some((pose, states)) = tensors.split_first() else {
-                continue;
-            };
-            kept.take(&self.states, states, &self.name)?;
-            told.extend(&pose.data);
+            kept.take(&self.states, &tensors[1..], &self.name)?;
+            told.extend(&tensors[0].data);
         }
         Ok(told)
     }

@@ -104,12 +104,8 @@ fn documentation() -> Result<(), String> {
 fn training() -> Result<(), String> {
     let folder = root().join("models/train");
     let own = folder.join(".venv/bin/python");
-    let python = std::env::var_os("PYTHON").map_or(own, PathBuf::from);
-    let python = if python.exists() {
-        python
-    } else {
-        "python3".into()
-    };
+    let usual = if own.exists() { own } else { "python3".into() };
+    let python = std::env::var_os("PYTHON").map_or(usual, PathBuf::from);
     let python = |arguments: &[&str]| {
         let mut command = Command::new(&python);
         command.args(arguments).current_dir(&folder);
