@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use bevy::math::Rect;
 #[cfg(feature = "embedded-models")]
-use bevy::math::{Rect, Vec2};
+use bevy::math::Vec2;
 #[cfg(feature = "embedded-models")]
 use bevy_pose_capture::camera::Intrinsics;
-#[cfg(feature = "embedded-models")]
-use bevy_pose_capture::detect::keypoints::{KeypointEstimator, Look};
+use bevy_pose_capture::detect::keypoints::{KeypointEstimator, Look, Memory};
 use bevy_pose_capture::inference::{Data, Engine, Input, InputForm, Model, Models, Number, Tensor};
 #[cfg(feature = "embedded-models")]
 use bevy_pose_capture::inference::{ModelError, Task};
@@ -118,6 +118,59 @@ fn both_engines_agree_on_third_party_models() {
     let models = Models::from_folder(&folder).unwrap_or_else(|error| panic!("{error}"));
     assert!(models.iter().count() >= 5);
     both_engines_agree_on(&models);
+}
+
+/// A tiny network that remembers (models/train/tests/remembering.py), of random weights.
+#[test]
+fn both_engines_remember_people_one_by_one_and_at_once() {
+    let card = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/remembering.json");
+    let model = Model::open(&card, None).unwrap_or_else(|error| panic!("{error}"));
+    let mut shades = noise(200 * 120 * 3);
+    let shade = |_, _| {
+        image::Rgb([0; 3].map(|_: u8| shades.next().map_or(0, |shade| (shade * 255.0) as u8)))
+    };
+    let picture = image::RgbImage::from_fn(200, 120, shade);
+    let look = |x: f32| Look::Box(Rect::new(x, 5.0, x + 60.0, 110.0));
+    let engines = [Engine::find(), Engine::rten("a test")];
+    let mut of_engines = Vec::new();
+    for engine in &engines {
+        let mut network =
+            KeypointEstimator::load(&model, engine, 1).unwrap_or_else(|error| panic!("{error}"));
+        let mut see = |people: &mut [(Look, &mut Memory)]| -> Vec<f32> {
+            let found = network.follow(&picture, people);
+            let found = found.unwrap_or_else(|error| panic!("{error}"));
+            let all = found.iter().flat_map(|found| found.pose.present());
+            all.flat_map(|(_, point)| [point.confidence.get(), point.position.x, point.position.y])
+                .collect()
+        };
+        let (mut one, mut other, mut fresh) =
+            (Memory::default(), Memory::default(), Memory::default());
+        see(&mut [(look(0.0), &mut one)]);
+        see(&mut [(look(80.0), &mut other)]);
+        let apart: Vec<f32> = [(look(6.0), one.clone()), (look(90.0), other.clone())]
+            .into_iter()
+            .flat_map(|(look, mut memory)| see(&mut [(look, &mut memory)]))
+            .collect();
+        let together = see(&mut [(look(6.0), &mut one), (look(90.0), &mut other)]);
+        let forgotten = see(&mut [(look(6.0), &mut fresh)]);
+        assert_eq!(together.len(), 2 * 3 * model.card.joints().len());
+        assert!(near(&apart, &together, 1e-3), "{engine:?}");
+        assert!(
+            !near(&forgotten, &together[..forgotten.len()], 1e-2),
+            "nothing is remembered"
+        );
+        of_engines.push(together);
+    }
+    assert!(near(&of_engines[0], &of_engines[1], 1e-3));
+}
+
+/// Whether numbers are the same but for so much of them.
+fn near(one: &[f32], other: &[f32], most: f32) -> bool {
+    let pairs = one.iter().zip(other);
+    one.len() == other.len()
+        && pairs
+            .into_iter()
+            .all(|(a, b)| (a - b).abs() <= most * a.abs().max(1.0))
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bevy::math::Vec2;
+use bevy_pose_capture::detect::decode::overlap;
 use bevy_pose_capture::detect::{DetectSettings, Detector, Person2d};
 use bevy_pose_capture::inference::{ModelCard, Task};
 use bevy_pose_capture::skeleton::{Joint, Pose2d};
@@ -21,14 +22,15 @@ use crate::networks::NetworkArguments;
 use crate::{AnyError, read_json};
 
 /// People in clips, as they are followed by each keypoint network at hand: how many are told apart, how still joints are that stand still,
-/// and, of clips whose joints are known, how many are right and how they shake. Joints that not all of the networks tell are left out.
+/// and, of clips whose joints are known, how many are right and how they shake. Joints that not all of the networks tell are left out, and
+/// a joint stands still where they all say so.
 #[derive(Args)]
 pub struct Arguments {
     /// Video files; all those of ../shared/data/clips where none are said.
     #[arg(long, num_args = 1..)]
     clips: Vec<PathBuf>,
     /// Joints of a person in clips: `{"joint_names", "cameras": [{"name", "frames": [{"frame", "keypoints": [[x, y, confidence], ...]}]}]}`;
-    /// each camera's are those of the clip whose name ends with the camera's.
+    /// each camera's are those of the clip whose name is the camera's, or ends with it after a `_`. Labels that a network made favour its own.
     #[arg(long)]
     labels: Option<PathBuf>,
     #[command(flatten)]
@@ -46,6 +48,8 @@ const SURE: f32 = 0.3;
 /// Seconds over which a joint is watched: it stands still if it goes no further than a fiftieth of the person's box in that time.
 const WATCHED: f64 = 0.25;
 const STILL: f32 = 0.02;
+/// Boxes that share more are of the same person.
+const SAME: f32 = 0.5;
 /// So far in parts of the person's size, and no further, counts what leaps: it is wrong, and shakes no more for being further off.
 const LEAP: f32 = 0.1;
 
@@ -113,24 +117,28 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
     // Joints that one network alone tells would make it better or worse than the others.
     let is_common = |joint: &Joint| cards.iter().all(|card| card.joints().contains(joint));
     let joints: Vec<Joint> = Joint::ALL.iter().copied().filter(is_common).collect();
+    let of_clips = labels_of_clips(labels.as_ref(), &clips)?;
     let mut table = String::from(
-        "| network | clip | people a picture | tracks | joints that stand still shake by | joints right | they shake by | ms a person |\n\
+        "| clip | network | people a picture | tracks | joints that stand still shake by | joints right | they shake by | ms a person |\n\
          |---|---|---|---|---|---|---|---|\n",
     );
-    for card in &cards {
-        let mut models = models.clone();
-        models.prefer(&card.name)?;
-        for clip in &clips {
+    for (clip, labels) in clips.iter().zip(of_clips) {
+        let mut seen = Vec::new();
+        for card in &cards {
+            let mut models = models.clone();
+            models.prefer(&card.name)?;
             let mut detector = Detector::new(&models, &engine, threads, DetectSettings::default())?;
-            let seen = follow(clip, &mut detector, &card.name)?;
-            row(
-                &mut table,
-                &card.name,
-                clip,
-                &seen,
-                &joints,
-                labels.as_ref(),
-            )?;
+            seen.push(follow(clip, &mut detector, &card.name)?);
+        }
+        let still = standing(&seen, &joints);
+        for ((card, seen), still) in cards.iter().zip(&seen).zip(still) {
+            let names = format!("| {} | {}", stem(clip), card.name);
+            let known = labels.map(|(names, labels)| {
+                let named = joints_of(names).into_iter();
+                let common = named.map(|joint| joint.filter(|joint| joints.contains(joint)));
+                against(seen, &common.collect::<Vec<_>>(), labels)
+            });
+            row(&mut table, &names, seen, &still, known.as_ref())?;
         }
     }
     println!("{table}");
@@ -185,39 +193,60 @@ fn stem(clip: &Path) -> String {
         .into_owned()
 }
 
+/// The names of labelled joints, and where they are.
+type Known<'a> = (&'a [String], &'a LabelledClip);
+
+/// The labels of each clip.
+fn labels_of_clips<'a>(
+    labels: Option<&'a Labels>,
+    clips: &[PathBuf],
+) -> Result<Vec<Option<Known<'a>>>, AnyError> {
+    let mut of_clips = vec![None; clips.len()];
+    let Some(labels) = labels else {
+        return Ok(of_clips);
+    };
+    for camera in &labels.cameras {
+        let ending = format!("_{}", camera.name);
+        let mut fitting = (0..clips.len()).filter(|&n| {
+            let name = stem(&clips[n]);
+            name == camera.name || name.ends_with(&ending)
+        });
+        if let Some(clip) = fitting.next() {
+            if let Some(other) = fitting.next() {
+                let [one, other] = [clip, other].map(|n| stem(&clips[n]));
+                let camera = &camera.name;
+                return Err(format!(
+                    "the labels of {camera} may be of {one} and of {other}: say which clips are theirs with --clips"
+                )
+                .into());
+            }
+            of_clips[clip] = Some((labels.joint_names.as_slice(), camera));
+        }
+    }
+    if of_clips.iter().all(Option::is_none) {
+        return Err("no clip has the name of a camera of the labels, or ends with it".into());
+    }
+    Ok(of_clips)
+}
+
 fn row(
     table: &mut String,
-    network: &str,
-    clip: &Path,
+    names: &str,
     seen: &Seen,
-    joints: &[Joint],
-    labels: Option<&Labels>,
+    still: &Mean,
+    known: Option<&(Score, Mean)>,
 ) -> Result<(), AnyError> {
-    let name = stem(clip);
     let shown = |number: Option<f64>| number.map_or(String::new(), |number| format!("{number:.1}"));
     let people: usize = seen.frames.iter().map(Vec::len).sum();
-    let of_clip = labels.and_then(|labels| {
-        let own = labels
-            .cameras
-            .iter()
-            .find(|camera| name.ends_with(&camera.name))?;
-        let named = joints_of(&labels.joint_names).into_iter();
-        let common: Vec<Option<Joint>> = named
-            .map(|joint| joint.filter(|joint| joints.contains(joint)))
-            .collect();
-        Some(against(seen, &common, own))
-    });
-    let (right, shake) = of_clip.map_or((None, None), |(score, shake)| {
-        (Some(score.within_tenth()), shake.thousandths())
-    });
+    let scored = known.filter(|(score, _)| score.people() > 0);
     writeln!(
         table,
-        "| {network} | {name} | {:.2} | {} | {} | {} | {} | {:.1} |",
+        "{names} | {:.2} | {} | {} | {} | {} | {:.1} |",
         people as f64 / seen.frames.len().max(1) as f64,
         tracks(seen).len(),
-        shown(standing(seen, joints).thousandths()),
-        shown(right),
-        shown(shake),
+        shown(still.thousandths()),
+        shown(scored.map(|(score, _)| score.within_tenth())),
+        shown(known.and_then(|(_, shake)| shake.thousandths())),
         seen.time.as_secs_f64() * 1e3 / people.max(1) as f64,
     )?;
     Ok(())
@@ -234,28 +263,50 @@ fn tracks(seen: &Seen) -> BTreeMap<u32, Vec<(usize, &Person2d)>> {
     tracks
 }
 
-/// How far joints are from the line along which they move, where they hardly move, in parts of the person's box.
-fn standing(seen: &Seen, joints: &[Joint]) -> Mean {
-    let watched = ((seen.rate * WATCHED).round() as usize).max(5);
-    let mut mean = Mean::default();
-    for track in tracks(seen).values() {
+/// How far joints are from the line along which they move, where they hardly move, in parts of the person's box: of each network, for the
+/// same joints at the same times.
+fn standing(all: &[Seen], joints: &[Joint]) -> Vec<Mean> {
+    let mut means: Vec<Mean> = all.iter().map(|_| Mean::default()).collect();
+    let Some(first) = all.first() else {
+        return means;
+    };
+    let watched = ((first.rate * WATCHED).round() as usize).max(5);
+    for track in tracks(first).values() {
         for window in track.windows(watched).step_by(watched.div_ceil(2)) {
-            if window[watched - 1].0 - window[0].0 != watched - 1 {
+            let begins = window[0].0;
+            if window[watched - 1].0 - begins != watched - 1 {
                 continue;
             }
-            let size = window[0].1.bounds.size().max_element().max(1.0);
+            let own = window[0].1.bounds;
+            let size = own.size().max_element().max(1.0);
+            // The same person, as each network saw them.
+            let alike = |people: &[Person2d]| {
+                let shared = |person: &Person2d| overlap(person.bounds, own);
+                let best = people.iter().max_by(|a, b| shared(a).total_cmp(&shared(b)));
+                best.filter(|best| shared(best) > SAME).map(|best| best.id)
+            };
+            let ids = all.iter().map(|seen| alike(seen.frames.get(begins)?));
+            let Some(ids) = ids.collect::<Option<Vec<u32>>>() else {
+                continue;
+            };
             for &joint in joints {
-                let places: Option<Vec<Vec2>> = window
-                    .iter()
-                    .map(|(_, person)| sure(&person.pose, joint))
-                    .collect();
-                if let Some(shake) = places.and_then(|places| off_line(&places, STILL * size)) {
-                    mean.take((shake / size).min(LEAP));
+                let shakes = all.iter().zip(&ids).map(|(seen, id)| {
+                    let frames = seen.frames.get(begins..begins + watched)?.iter();
+                    let places = frames.map(|people| {
+                        let person = people.iter().find(|person| person.id == *id)?;
+                        sure(&person.pose, joint)
+                    });
+                    off_line(&places.collect::<Option<Vec<_>>>()?, STILL * size)
+                });
+                if let Some(shakes) = shakes.collect::<Option<Vec<f32>>>() {
+                    for (mean, shake) in means.iter_mut().zip(shakes) {
+                        mean.take((shake / size).min(LEAP));
+                    }
                 }
             }
         }
     }
-    mean
+    means
 }
 
 fn sure(pose: &Pose2d, joint: Joint) -> Option<Vec2> {
@@ -327,16 +378,123 @@ fn against(seen: &Seen, joints: &[Option<Joint>], labels: &LabelledClip) -> (Sco
 
 #[cfg(test)]
 mod tests {
+    use bevy::math::Rect;
+    use bevy_pose_capture::skeleton::{Confidence, Keypoint};
+
     use super::*;
+
+    const JOINTS: [Joint; 5] = [
+        Joint::Nose,
+        Joint::LeftShoulder,
+        Joint::RightShoulder,
+        Joint::LeftHip,
+        Joint::RightHip,
+    ];
+
+    /// Somebody 100 pixels tall whose joints are to the right of their places by `x` of the picture; of each so much further down that it is
+    /// alone.
+    fn clip(x: impl Fn(usize, usize) -> f32) -> Seen {
+        let person = |frame: usize| {
+            let mut pose = Pose2d::default();
+            for (n, joint) in JOINTS.into_iter().enumerate() {
+                pose[joint] = Some(Keypoint {
+                    position: Vec2::new(10.0 + x(frame, n), 25.0 * n as f32),
+                    confidence: Confidence::FULL,
+                });
+            }
+            Person2d {
+                id: 7,
+                bounds: Rect::new(0.0, 0.0, 40.0, 100.0),
+                pose,
+                looks: None,
+            }
+        };
+        Seen {
+            frames: (0..20).map(|frame| vec![person(frame)]).collect(),
+            rate: 30.0,
+            time: Duration::ZERO,
+        }
+    }
 
     #[test]
     fn what_moves_evenly_does_not_shake_and_what_goes_far_does_not_stand() {
         let even: Vec<Vec2> = (0..7).map(|n| Vec2::new(n as f32, 3.0)).collect();
         assert!(off_line(&even, 6.5).is_some_and(|off| off < 1e-4));
         assert_eq!(off_line(&even, 5.5), None);
-        let shaken: Vec<Vec2> = (0..8)
-            .map(|n| Vec2::new(0.0, if n % 4 == 1 || n % 4 == 2 { 1.0 } else { -1.0 }))
-            .collect();
+        let place = |n: i32| Vec2::new(0.0, if n % 4 == 1 || n % 4 == 2 { 1.0 } else { -1.0 });
+        let shaken: Vec<Vec2> = (0..8).map(place).collect();
         assert!(off_line(&shaken, 1.0).is_some_and(|off| (off - 1.0).abs() < 0.1));
+    }
+
+    #[test]
+    fn joints_stand_where_all_networks_say_so() {
+        let shaking = |by: f32| move |frame: usize, _: usize| if frame % 2 == 0 { by } else { -by };
+        let one = clip(shaking(0.5));
+        // To the other, all but the nose goes away.
+        let other = clip(|frame, n| {
+            let gone = if n == 0 { 0.0 } else { 3.0 * frame as f32 };
+            gone + shaking(0.25)(frame, n)
+        });
+        let alone = standing(std::slice::from_ref(&one), &JOINTS);
+        let both = standing(&[one, other], &JOINTS);
+        assert_eq!(alone[0].count, 5 * both[0].count);
+        let told: Vec<f64> = both.iter().filter_map(Mean::thousandths).collect();
+        // The line takes a little of it.
+        assert!(
+            (told[0] - 5.0).abs() < 0.2 && (told[1] - 2.5).abs() < 0.1,
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_known_tells_how_many_joints_are_right_and_how_they_shake() {
+        let keypoints: Vec<[f32; 3]> = (0..5_u8)
+            .map(|n| [10.0, 25.0 * f32::from(n), 0.9])
+            .collect();
+        let frame = |frame: usize| LabelledFrame {
+            frame,
+            keypoints: keypoints.clone(),
+        };
+        let labels = LabelledClip {
+            name: "cam01".into(),
+            // One is missing, one beyond the end.
+            frames: [0, 1, 2, 4, 5, 30].map(frame).into(),
+        };
+        let joints = JOINTS.map(Some);
+        // The nose is 12 pixels off, and all are a pixel further right in every other picture: 1 % of their size.
+        let seen = clip(|frame, n| (if n == 0 { 12.0 } else { 0.0 }) + (frame % 2) as f32);
+        let (score, shake) = against(&seen, &joints, &labels);
+        assert_eq!((score.people(), score.within_tenth()), (5, 80.0));
+        assert_eq!(shake.count, 3 * 5);
+        assert!(
+            shake
+                .thousandths()
+                .is_some_and(|shake| (shake - 10.0).abs() < 0.1)
+        );
+    }
+
+    #[test]
+    fn labels_go_to_the_clips_of_their_names_and_to_no_other() {
+        let camera = |name: &str| LabelledClip {
+            name: name.into(),
+            frames: Vec::new(),
+        };
+        let labels = Labels {
+            joint_names: Vec::new(),
+            cameras: vec![camera("1"), camera("cam02")],
+        };
+        let of = |clips: &[&str]| -> Option<Vec<Option<String>>> {
+            let clips: Vec<PathBuf> = clips.iter().map(PathBuf::from).collect();
+            let found = labels_of_clips(Some(&labels), &clips).ok()?;
+            let name = |known: Option<Known>| known.map(|(_, clip)| clip.name.clone());
+            Some(found.into_iter().map(name).collect())
+        };
+        let found = of(&["a/beam_cam11.mp4", "a/beam_cam02.mp4", "1.mp4"]);
+        assert_eq!(
+            found,
+            Some(vec![None, Some("cam02".into()), Some("1".into())])
+        );
+        assert_eq!(of(&["beam_cam02.mp4", "beam_two_cam02.mp4"]), None);
+        assert_eq!(of(&["beam_cam11.mp4"]), None);
     }
 }
