@@ -120,7 +120,7 @@ def remembered_apart(session, net, card, frames=8):
         at_once = Heatmaps(net).calibrated(net.every(images, moved).flatten(0, 1)).unflatten(0, (2, frames)).numpy()
     kept, apart = np.zeros((2, *state["shape"]), np.float32), 0
     for time in range(frames):
-        told, kept = session.run(None, {"image": images[:, time].numpy(), "state": kept, "moved": moved[:, time].numpy()})
+        told, kept = session.run(None, {"image": images[:, time].numpy(), "state": kept, "crop_before_from_crop": moved[:, time].numpy()})
         apart = max(apart, np.abs(told - at_once[:, time]).max())
     return apart
 
@@ -201,7 +201,7 @@ def export(recipe, recipe_name, net, out):
             state = (net.consistency.kept, size // 16, size // 16)
             module = Remembering(net)
             examples += [torch.zeros(1, *state), torch.eye(2, 3)[None]]
-            decoder |= {"states": [{"input": "state", "output": "next_state", "shape": state}], "moved": "moved"}
+            decoder |= {"states": [{"input": "state", "output": "next_state", "shape": state}], "crop_before_from_crop": "crop_before_from_crop"}
         card |= {"joints": "body25", "input": image_input(size, {"kind": "crop", "growth": 1.25, "pad": 114}),
                  "decoder": decoder, "data": "photographs under free licences, labelled by "
                  "the agreement of MoveNet and BlazePose; people rendered in poses of mocap"}
@@ -213,15 +213,19 @@ def export(recipe, recipe_name, net, out):
                  "data": "photographs under free licences, labelled by YOLOX-nano; people rendered in poses of mocap"}
     path = Path(out) / card["file"]
     states = card["decoder"].get("states", [])
-    names = [inputs, *(state["input"] for state in states), *filter(None, [card["decoder"].get("moved")])]
+    names = [inputs, *(state["input"] for state in states), *filter(None, [card["decoder"].get("crop_before_from_crop")])]
     outputs = [card["decoder"]["output"], *(state["output"] for state in states)]
     # Several people go through these networks at once.
     several = recipe["task"] in ("appearance", "keypoints", "lifting", "video")
     probe = [torch.rand(example.shape) * (255 if name == "image" else 1) for name, example in zip(names, examples)]
     plain, apart, torch_apart = save(module, examples, names, outputs, path, several, probe)
+    wrong = torch_apart
     if states:
         streamed = remembered_apart(plain, net, card) if recipe["task"] == "video" else streamed_apart(plain, net, states)
         print(f"frame after frame and all at once apart by {streamed:.2g}")
+        wrong = max(wrong, streamed)
+    if wrong > 1e-3:
+        raise ValueError(f"{path} does not say what the network says: {wrong:.2g} apart")
     save_card(card, path, recipe_name, getattr(net, "metrics", []))
     announce(path, apart, torch_apart)
 

@@ -7,7 +7,9 @@ from unittest import mock
 
 import cv2
 import numpy as np
+import remembering
 import torch
+from onnxruntime import InferenceSession
 from torch.nn import functional
 
 from posetrain import moving
@@ -105,6 +107,16 @@ class Memory(unittest.TestCase):
             got, states = self.net(self.images[:, frame], states, self.moved[:, frame])
             torch.testing.assert_close(got, wanted[:, frame])
         self.assertFalse(torch.allclose(got, self.net.net(self.images[:, -1]), atol=1e-3))
+
+    def test_what_is_exported_says_the_same_frame_after_frame(self):
+        with tempfile.TemporaryDirectory() as folder:
+            remembering.write(folder)  # which holds the file against the network
+            card = json.loads((Path(folder) / "remembering.json").read_text())
+            session = InferenceSession(str(Path(folder) / card["file"]))
+        inputs = {told.name: told.shape for told in session.get_inputs()}
+        state, map_name, size = card["decoder"]["states"][0], card["decoder"]["crop_before_from_crop"], remembering.SIZE
+        self.assertEqual(inputs, {"image": ["people", 3, size, size], state["input"]: ["people", *state["shape"]], map_name: ["people", 2, 3]})
+        self.assertEqual([told.name for told in session.get_outputs()], [card["decoder"]["output"], state["output"]])
 
     def test_states_are_read_where_the_crop_was(self):
         layer = Consistency(1, told=1, dilations=(0,)).eval()

@@ -1,0 +1,108 @@
+"""Bodies that differ are the same on both sides, and cameras stand where they may."""
+import unittest
+
+import numpy as np
+
+from posetrain import mocap
+from posetrain.bvh import Motion
+from posetrain.mocap import AT, CMU, LIFT23, TRUNK, Clip
+from posetrain.views import TILT, TILTED_FROM, HIPS, Views
+
+
+def doll():
+    """Somebody with the names of CMU's joints, whose trunk and limbs turn by more every frame."""
+    names, parents = ["hip"], [-1]
+    chains = (("hip", "abdomen", "chest", "neck", "head"), ("chest", "lCollar", "lShldr", "lForeArm", "lHand", "lIndex1"), ("lHand", "lPinky1"),
+              ("chest", "rCollar", "rShldr", "rForeArm", "rHand", "rIndex1"), ("rHand", "rPinky1"),
+              ("hip", "lButtock", "lThigh", "lShin", "lFoot", "lFoot_End"), ("hip", "rButtock", "rThigh", "rShin", "rFoot", "rFoot_End"))
+    for first, *chain in chains:
+        for name in chain:
+            names.append(name), parents.append(names.index(first))
+            first = name
+    side = lambda name: {"l": 1.0, "r": -1.0}.get(name[0] if name[1:2].isupper() else "", 0.0)
+    up = lambda name: -40.0 if any(part in name for part in ("Shin", "Foot", "Hand", "ForeArm", "Index", "Pinky")) else 20.0
+    offsets = [np.array([10 * side(name), up(name), 1.0]) for name in names]
+    motion = Motion(names, parents, offsets, [[(3 * j + k, f"{axis}rotation") for k, axis in enumerate("XYZ")] for j in range(len(names))])
+    motion.frames = np.random.default_rng(1).normal(0, 5, (40, 3 * len(names))).cumsum(0) / 5
+    motion.seconds_per_frame = 1 / 60
+    return motion
+
+
+class Bodies(unittest.TestCase):
+    def setUp(self):
+        self.motion = doll()
+
+    def test_factors_are_the_same_on_both_sides_and_varied_trunks_differ_as_a_whole(self):
+        for varied in (False, True):
+            factors = mocap.stretches(self.motion.names, CMU, np.random.default_rng(4), varied)
+            of = dict(zip(self.motion.names, factors))
+            for name in self.motion.names:
+                if name[0] == "l" and name[1].isupper():
+                    self.assertEqual(of[name], of["r" + name[1:]], name)
+            whole = of["hip"]
+            trunk = {of[name] / whole for name in TRUNK if name in of}
+            self.assertEqual(len(trunk), 1)
+            self.assertEqual(trunk.pop() != 1, varied)
+
+    def test_every_skeleton_of_the_mocap_has_a_trunk(self):
+        trunks = ({"abdomen", "chest", "lCollar", "rCollar"}, {"spine", "shoulder.L", "shoulder.R"}, {"lowerback", "Chest", "LeftCollar"}, {"chest"})
+        for trunk in trunks:
+            self.assertLessEqual(trunk, set(TRUNK))
+
+    def test_another_detector_marks_shoulders_and_hips_elsewhere_along_the_trunk_and_nothing_else(self):
+        joints, _ = mocap.convert(self.motion, CMU, 0.01)
+        moved = joints.copy()
+        mocap.marked(moved, np.random.default_rng(2))
+        apart = moved - joints
+        marked = [AT[f"{side}_{part}"] for side in ("left", "right") for part in ("shoulder", "hip")]
+        self.assertTrue(np.all(np.delete(apart, marked, 1) == 0))
+        trunk = joints[:, HIPS].mean(1) - joints[:, [AT["left_shoulder"], AT["right_shoulder"]]].mean(1)
+        trunk /= np.linalg.norm(trunk, axis=-1, keepdims=True)
+        for joint in marked:
+            along = (apart[:, joint] * trunk).sum(-1)
+            self.assertGreater(abs(along[0]), 1e-4)
+            np.testing.assert_allclose(apart[:, joint], along[:, None] * trunk, atol=1e-5)
+            np.testing.assert_allclose(along, along[0], atol=1e-5)
+
+    def test_who_is_bent_otherwise_is_so_by_the_same_all_along(self):
+        others = [doll()]
+        plain = mocap.recombined(self.motion, others, np.random.default_rng(5))
+        bent = mocap.recombined(self.motion, others, np.random.default_rng(5), bent=True)
+        by = bent.frames - plain.frames
+        np.testing.assert_allclose(by, np.broadcast_to(by[:1], by.shape), atol=1e-9)
+        changed = {self.motion.names[column // 3] for column in np.flatnonzero(np.abs(by[0]) > 1e-9)}
+        self.assertEqual(changed, set(mocap.BENT))
+
+
+class Cameras(unittest.TestCase):
+    def views(self, **how):
+        rng = np.random.default_rng(0)
+        joints = np.tile(rng.normal(0, 0.2, (1, len(LIFT23), 3)) + [0, 0.9, 0], (60, 1, 1)).astype(np.float32)
+        return Views([Clip("somebody", joints, np.ones(len(LIFT23), bool))], seed=3, **how), joints
+
+    def test_tilted_ones_are_above_the_floor_and_as_far_as_told(self):
+        views, joints = self.views(tilted=1.0)
+        axes, eye = views.stand(np.repeat(joints[None, :27], 2000, 0))
+        centre = joints[0, HIPS].mean(0)
+        self.assertGreaterEqual(eye[:, 1].min(), 0.1 - 1e-6)
+        apart = eye - centre
+        down = np.degrees(np.arcsin(apart[:, 1] / np.linalg.norm(apart, axis=-1)))
+        self.assertLess(down.max(), TILT[1] + 0.1)
+        self.assertGreater(down.max(), TILT[1] - 2)
+        free = eye[:, 1] > 0.11  # of the others, the floor is in the way
+        distance = np.linalg.norm(apart[free], axis=-1)
+        self.assertGreater(distance.min(), TILTED_FROM[0] - 1e-3)
+        self.assertLess(distance.max(), TILTED_FROM[1] + 1e-3)
+        # They look at somebody, nearly.
+        ahead = ((centre - eye) * axes[:, 2]).sum(-1) / np.linalg.norm(apart, axis=-1)
+        self.assertGreater(np.median(ahead), 0.99)
+
+    def test_where_none_are_nothing_else_is_drawn(self):
+        without, _ = self.views()
+        views, _ = self.views(tilted=0.0)
+        for one, other in zip(without.batch(8), views.batch(8)):
+            np.testing.assert_array_equal(one, other)
+
+
+if __name__ == "__main__":
+    unittest.main()
