@@ -61,22 +61,59 @@ class Clip:
 
 # All of CMU was retargeted to one doll; these bring its bones to human means (Winter 2009, fig. 4.1).
 DOLL_TO_HUMAN = {"knee": 1.12, "ankle": 0.93, "shoulder": 1.4, "wrist": 1.08}
+# The same for `varied` bodies, on average of women and men (1.67 m), shoulders as broad as detectors see them (0.34 m, of which the collars are a
+# part),
+DOLL_TO_EVERYBODY = {"knee": 1.12, "ankle": 0.9, "shoulder": 1.75, "wrist": 1.08}
+TRUNK_TO_EVERYBODY, SIZE_OF_EVERYBODY = 1.05, 0.985
+# and what these differ by: standard deviations of the logarithms of lengths, of how far along the trunk joints are marked (metres), of the logarithm
+# of how large faces, hands and feet are marked, and of how far joints are bent about each axis, all along (degrees).
+VARIED = {"bones": 0.1, "trunk": 0.08, "size": 0.08}
+TRUNK = ("abdomen", "chest", "neck", "lCollar", "rCollar", "spine", "spine.001", "shoulder.L", "shoulder.R", "lowerback", "Chest", "Chest2",
+         "lowerneck", "Neck", "LeftCollar", "RightCollar")
+MARKED = {"shoulder": 0.02, "hip": 0.03}
+SIDES = ("left", "right")
+ENDS = ((0.25, [(("left_ear", "right_ear"), ("nose", "left_ear", "right_ear"))]),
+        (0.2, [((f"{side}_wrist",), (f"{side}_pinky", f"{side}_index")) for side in SIDES]),
+        (0.12, [((f"{side}_ankle",), (f"{side}_heel", f"{side}_foot_index")) for side in SIDES]))
+BENT = {"abdomen": 4, "chest": 4, "neck": 8, "lShldr": 8, "rShldr": 8}
 
 
-def stretches(names, table, rng):
+def stretches(names, table, rng, varied=False):
     """A random body: factors of bone lengths, the same on both sides.
 
-    Somewhere between the doll (skeletons of other studios are as narrow) and humans.
+    Somewhere between the doll (skeletons of other studios are as narrow) and humans. `varied` ones are nearer to humans and differ more, and
+    their trunks do too: a network that knows the lengths of bones too well turns limbs in depth to make them fit, and takes whoever has
+    broader shoulders than any doll for a giant.
     """
-    human = np.sqrt(rng.uniform(0, 1))
-    mean = {part: factor ** human for part, factor in DOLL_TO_HUMAN.items()} if table is CMU else {}
+    human = rng.uniform(0, 1) ** (0.25 if varied else 0.5)
+    factors = DOLL_TO_EVERYBODY if varied else DOLL_TO_HUMAN
+    mean = {part: factor ** human for part, factor in factors.items()} if table is CMU else {}
     parts = dict.fromkeys(n.split("_", 1)[1] for n in table if n != "nose")
-    bone = {part: mean.get(part, 1.0) * np.exp(rng.normal(0, 0.12 if part in ("hip", "shoulder") else 0.05)) for part in parts}
-    out = np.ones(len(names))
+    spread = VARIED["bones"] if varied else 0.05
+    bone = {part: mean.get(part, 1.0) * np.exp(rng.normal(0, 0.12 if part in ("hip", "shoulder") else spread)) for part in parts}
+    trunk = TRUNK_TO_EVERYBODY * np.exp(rng.normal(0, VARIED["trunk"])) if varied else 1.0
+    out = np.where(np.isin(names, TRUNK), trunk, 1.0)
     for ours, source in table.items():
         if isinstance(source, str) and ours != "nose":
             out[names.index(source)] = bone[ours.split("_", 1)[1]]
-    return out * np.exp(rng.normal(0.06 * human, 0.07))
+    return out * (SIZE_OF_EVERYBODY * np.exp(rng.normal(0, VARIED["size"])) if varied else np.exp(rng.normal(0.06 * human, 0.07)))
+
+
+def marked(joints, rng):
+    """Marks joints `(t, 23, 3)`, in place, as another detector might, all along: shoulders and hips further up or down the trunk, faces about
+    the middle of the ears, hands about the wrists and feet about the ankles larger or smaller. Who always had the same face would be
+    measured by it."""
+    sides = lambda part: [AT[f"{side}_{part}"] for side in SIDES]
+    down = joints[:, sides("hip")].mean(1, keepdims=True) - joints[:, sides("shoulder")].mean(1, keepdims=True)
+    down /= np.maximum(np.linalg.norm(down, axis=-1, keepdims=True), 1e-6)
+    for part, spread in MARKED.items():
+        joints[:, sides(part)] += rng.normal(0, spread) * down
+    for spread, parts in ENDS:
+        size = np.exp(rng.normal(0, spread))
+        for middle, ends in parts:
+            about = joints[:, [AT[joint] for joint in middle]].mean(1, keepdims=True)
+            ends = [AT[joint] for joint in ends]
+            joints[:, ends] = about + size * (joints[:, ends] - about)
 
 
 def below(motion, *roots):
@@ -88,8 +125,9 @@ def below(motion, *roots):
     return {column for joint in inside for column, channel in motion.channels[joint] if channel.endswith("rotation")}
 
 
-def recombined(motion, others, rng):
-    """The legs of one file of CMU with the arms of another or of two, and perhaps the trunk of one more: few motions become many."""
+def recombined(motion, others, rng, bent=False):
+    """The legs of one file of CMU with the arms of another or of two, and perhaps the trunk of one more: few motions become many. Joints that
+    are `bent` are so a little otherwise all along."""
     left, right, legs = (below(motion, *roots) for roots in (["lCollar"], ["rCollar"], ["lButtock", "rButtock"]))
     trunk = below(motion, "abdomen") - left - right - legs
     frames = motion.frames.copy()
@@ -105,12 +143,15 @@ def recombined(motion, others, rng):
         take(columns)
     if rng.random() < 0.5:
         take(trunk)
+    for name, degrees in BENT.items() if bent else ():
+        for column in [column for column, channel in motion.channels[motion.names.index(name)] if channel.endswith("rotation")]:
+            frames[:, column] += rng.normal(0, degrees)
     return dataclasses.replace(motion, frames=frames)
 
 
-def convert(motion, table, metres, rng=None):
-    """One file on one random body; `rng` None keeps the body as recorded."""
-    stretch = None if rng is None else stretches(motion.names, table, rng)
+def convert(motion, table, metres, rng=None, varied=False):
+    """One file on one random body, which may be more `varied`; `rng` None keeps the body as recorded."""
+    stretch = None if rng is None else stretches(motion.names, table, rng, varied)
     position, rotation = motion.pose(stretch)
     known = np.array([n in table for n in LIFT23])
     joints = np.zeros((len(position), 23, 3))
@@ -122,7 +163,13 @@ def convert(motion, table, metres, rng=None):
             joints[:, j] = position[:, i] * metres
             if offset is not None:
                 joints[:, j] += rotation[:, i] @ np.array(offset)
+    if varied:
+        marked(joints, rng)
+        joints[:, ~known] = 0
     size = 1.0 if stretch is None else float(np.median(stretch))
+    if varied:
+        legs = [motion.names.index(table[f"left_{part}"]) for part in ("knee", "ankle")]
+        size = float(np.exp(np.log(stretch[legs]).mean()))
     root = position[:, :1] * metres
     joints[:, known] += root * (size - 1.0)  # taller people take longer steps
     joints[:, known, 1] -= np.percentile(joints[:, known, 1].min(1), 2)
@@ -151,9 +198,10 @@ def files(folder, split):
         yield "bvh11", lambda: load_bvh(folder / "cmu_bvh11" / "131_01.bvh.gz"), BVH11, .0254 / .45
 
 
-def load(folder, split, bodies=0, mixed=0, seed=0):
+def load(folder, split, bodies=0, mixed=0, seed=0, varied=False):
     """All clips of a split: `bodies` random bodies each, and of CMU `mixed` more that are `recombined`. Without `bodies` everybody is as
-    recorded; and with `mixed` alone there are none but the recombined."""
+    recorded; and with `mixed` alone there are none but the recombined. `varied` bodies differ more, are marked as other detectors would, and
+    those that are recombined are bent otherwise."""
     rng, motions, out = np.random.default_rng(seed), [], []
     for name, open_file, table, metres in files(folder, split):
         motion = open_file()
@@ -163,7 +211,7 @@ def load(folder, split, bodies=0, mixed=0, seed=0):
             motions.append((name, motion, table, metres))
     cmu = [motion for _, motion, table, _ in motions if table is CMU]
     for name, motion, table, metres in motions:
-        for body in [motion] * max(bodies, 0 if mixed else 1) + [recombined(motion, cmu, rng) for _ in range(mixed if table is CMU else 0)]:
-            joints, known = convert(body, table, metres, rng if bodies else None)
+        for body in [motion] * max(bodies, 0 if mixed else 1) + [recombined(motion, cmu, rng, varied) for _ in range(mixed if table is CMU else 0)]:
+            joints, known = convert(body, table, metres, rng if bodies else None, varied)
             out.append(Clip(name, joints, known))
     return out

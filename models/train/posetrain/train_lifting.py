@@ -52,9 +52,9 @@ def score(net, clips, errors=None):
 
 
 def motions(recipe):
-    """The motions that are trained on: everybody as recorded and on random bodies, some of them `recombined`."""
+    """The motions that are trained on: everybody as recorded and on varied bodies, some of them `recombined`."""
     folder = recipe["data"]
-    return mocap.load(folder, "train") + mocap.load(folder, "train", recipe["bodies"], recipe["mixed"])
+    return mocap.load(folder, "train") + mocap.load(folder, "train", recipe["bodies"], recipe["mixed"], varied=True)
 
 
 def network(recipe):
@@ -66,7 +66,7 @@ def train(recipe, work):
     net, checkpoint, held = network(recipe), Path(work) / "lifting.pt", mocap.load(recipe["data"], "subjects")
     errors = json.loads(Path(recipe["errors"]).read_text())
     torch.manual_seed(recipe.get("seed", 0) + steps_done(checkpoint))  # other joints are dropped after a break
-    views = Views(motions(recipe), net.frames, errors)
+    views = Views(motions(recipe), net.frames, errors, tilted=recipe["tilted"])
 
     def loss_of(net, drawn, step):
         sequences, poses, known = map(tensor, drawn)

@@ -21,6 +21,8 @@ SCALE = 0.12  # a usual one: a person of 0.5 m about their centre, 4 m away
 SEEN = 0.2  # `src/lift/window.rs` leaves joints out that are less sure
 RAYLEIGH_MEDIAN = 1.177  # of the length of a vector of two unit normals
 FEWEST = 3  # joints of a frame, in `src/lift/window.rs` as well
+TILT = (-20, 50)  # degrees by which tilted cameras look down,
+TILTED_FROM = (1.2, 5)  # metres away
 FIRST_STEP = 1 / 30  # seconds; the first frame of a person has none before it
 
 
@@ -103,12 +105,13 @@ class Views:
 
     `errors` is how a detector errs (see `posetrain.errors`); without it joints are exact. The frame whose pose is asked for has `ahead`
     others after it. The field of view is known to a factor of `lens`, as a logarithm; so many people come `late` into view; joints are
-    masked as in Cheng et al. (2020), section 3.3, with a chance of `hidden` for each of its four kinds of masks."""
+    masked as in Cheng et al. (2020), section 3.3, with a chance of `hidden` for each of its four kinds of masks. So many cameras are
+    `tilted`: they hang high and look down, or stand low and look up, as far as the floor lets them, at any angle of `TILT` as often."""
 
-    def __init__(self, clips, frames=27, errors=None, seed=0, ahead=0, lens=0.12, late=0.15, hidden=0.0):
+    def __init__(self, clips, frames=27, errors=None, seed=0, ahead=0, lens=0.12, late=0.15, hidden=0.0, tilted=0.0):
         self.seed, self.frames, self.errors = seed, frames, errors
         self.reseed()
-        self.ahead, self.lens, self.late, self.hidden = ahead, lens, late, hidden
+        self.ahead, self.lens, self.late, self.hidden, self.tilted = ahead, lens, late, hidden, tilted
         self.joints = np.concatenate([c.joints for c in clips])
         self.known = np.repeat(np.stack([c.known for c in clips]), [len(c.joints) for c in clips], 0)
         self.first = np.cumsum([0] + [len(c.joints) for c in clips])[:-1]
@@ -185,6 +188,11 @@ class Views:
         yaw = rng.uniform(0, 2 * np.pi, n)
         # Where webcams, and the cameras of `evaluate lift`, stand; tripods are tilted by more at times.
         distance, height = rng.uniform(1.2, 8, n), rng.uniform(0.5, 2.5, n)
+        if self.tilted:
+            tilted = rng.random(n) < self.tilted
+            look_down, nearer = np.radians(rng.uniform(*TILT, n)), rng.uniform(*TILTED_FROM, n)
+            distance = np.where(tilted, nearer * np.cos(look_down), distance)
+            height = np.where(tilted, np.maximum(centre[:, 1] + nearer * np.sin(look_down), 0.1), height)
         eye = centre + np.stack([np.sin(yaw) * distance, np.zeros(n), np.cos(yaw) * distance], -1)
         eye[:, 1] = height
         aim = centre + rng.normal(0, 0.05, (n, 3)) * distance[:, None]

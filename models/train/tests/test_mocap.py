@@ -49,20 +49,30 @@ class Bodies(unittest.TestCase):
         for trunk in trunks:
             self.assertLessEqual(trunk, set(TRUNK))
 
-    def test_another_detector_marks_shoulders_and_hips_elsewhere_along_the_trunk_and_nothing_else(self):
+    def test_another_detector_marks_shoulders_and_hips_elsewhere_along_the_trunk_and_ends_larger_or_smaller(self):
         joints, _ = mocap.convert(self.motion, CMU, 0.01)
         moved = joints.copy()
         mocap.marked(moved, np.random.default_rng(2))
         apart = moved - joints
-        marked = [AT[f"{side}_{part}"] for side in ("left", "right") for part in ("shoulder", "hip")]
-        self.assertTrue(np.all(np.delete(apart, marked, 1) == 0))
+        along_trunk = [AT[f"{side}_{part}"] for side in ("left", "right") for part in mocap.MARKED]
+        ends = [AT[joint] for _, parts in mocap.ENDS for _, joints in parts for joint in joints]
+        self.assertTrue(np.all(np.delete(apart, along_trunk + ends, 1) == 0))
         trunk = joints[:, HIPS].mean(1) - joints[:, [AT["left_shoulder"], AT["right_shoulder"]]].mean(1)
         trunk /= np.linalg.norm(trunk, axis=-1, keepdims=True)
-        for joint in marked:
+        for joint in along_trunk:
             along = (apart[:, joint] * trunk).sum(-1)
             self.assertGreater(abs(along[0]), 1e-4)
             np.testing.assert_allclose(apart[:, joint], along[:, None] * trunk, atol=1e-5)
             np.testing.assert_allclose(along, along[0], atol=1e-5)
+        length = lambda where, a, b: np.linalg.norm(where[:, AT[a]] - where[:, AT[b]], axis=-1)
+        factor = lambda a, b: length(moved, a, b) / length(joints, a, b)
+        for one, other in ((("left_ear", "right_ear"), ("nose", "left_ear")), (("left_wrist", "left_index"), ("right_wrist", "right_pinky")),
+                           (("left_ankle", "left_heel"), ("right_ankle", "right_foot_index"))):
+            np.testing.assert_allclose(factor(*one), factor(*other), rtol=1e-4)
+            np.testing.assert_allclose(factor(*one), factor(*one)[0], rtol=1e-4)
+            self.assertGreater(abs(factor(*one)[0] - 1), 1e-3)
+        ears = [AT["left_ear"], AT["right_ear"]]
+        np.testing.assert_allclose(moved[:, ears].mean(1), joints[:, ears].mean(1), atol=1e-5)
 
     def test_who_is_bent_otherwise_is_so_by_the_same_all_along(self):
         others = [doll()]
