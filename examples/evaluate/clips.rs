@@ -110,13 +110,14 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
         [] => videos_in(Path::new(CLIPS))?,
         clips => clips.to_vec(),
     };
-    let of_joints = models.iter().map(|model| &model.card);
-    let cards: Vec<&ModelCard> = of_joints
-        .filter(|card| card.task == Task::Keypoints)
-        .collect();
+    let all = models.iter().map(|model| &model.card);
+    let cards: Vec<&ModelCard> = all.filter(|card| card.task == Task::Keypoints).collect();
     // Joints that one network alone tells would make it better or worse than the others.
     let is_common = |joint: &Joint| cards.iter().all(|card| card.joints().contains(joint));
     let joints: Vec<Joint> = Joint::ALL.iter().copied().filter(is_common).collect();
+    if cards.is_empty() || clips.is_empty() {
+        return Err("there is no keypoint network, or no clip, at hand".into());
+    }
     let of_clips = labels_of_clips(labels.as_ref(), &clips)?;
     let mut table = String::from(
         "| clip | network | people a picture | tracks | joints that stand still shake by | joints right | they shake by | ms a person |\n\
@@ -220,6 +221,13 @@ fn labels_of_clips<'a>(
                 )
                 .into());
             }
+            if of_clips[clip].is_some() {
+                let (clip, camera) = (stem(&clips[clip]), &camera.name);
+                return Err(format!(
+                    "{clip} may be of {camera}, and of a camera before it in the labels"
+                )
+                .into());
+            }
             of_clips[clip] = Some((labels.joint_names.as_slice(), camera));
         }
     }
@@ -314,24 +322,25 @@ fn sure(pose: &Pose2d, joint: Joint) -> Option<Vec2> {
     Some(point.position)
 }
 
-/// Root mean square distance of points from the line that they follow in time; `None` where they go further than `most`.
+/// Root mean square distance of points from the line that they follow in time; `None` where they go further than `most`, there and back
+/// again or not: the middles of the first, the second and the last third of them are further apart.
 fn off_line(places: &[Vec2], most: f32) -> Option<f32> {
+    let third = places.len().div_ceil(3);
+    let mean = |places: &[Vec2]| places.iter().sum::<Vec2>() / places.len() as f32;
+    let parts: Vec<Vec2> = places.chunks(third).map(mean).collect();
+    let is_near = |one: &Vec2| parts.iter().all(|other| one.distance(*other) <= most);
+    if !parts.iter().all(is_near) {
+        return None;
+    }
     let count = places.len() as f32;
     let middle = (count - 1.0) / 2.0;
-    let centre = places.iter().sum::<Vec2>() / count;
+    let centre = mean(places);
     let when = |n: usize| n as f32 - middle;
     let spread: f32 = (0..places.len()).map(|n| when(n) * when(n)).sum();
-    let pace = places
-        .iter()
-        .enumerate()
-        .map(|(n, place)| *place * when(n))
-        .sum::<Vec2>()
-        / spread;
-    let off = places
-        .iter()
-        .enumerate()
-        .map(|(n, place)| place.distance_squared(centre + pace * when(n)));
-    (pace.length() * (count - 1.0) <= most).then(|| (off.sum::<f32>() / count).sqrt())
+    let timed = places.iter().enumerate();
+    let pace = timed.map(|(n, place)| *place * when(n)).sum::<Vec2>() / spread;
+    let off = |(n, place): (usize, &Vec2)| place.distance_squared(centre + pace * when(n));
+    Some((places.iter().enumerate().map(off).sum::<f32>() / count).sqrt())
 }
 
 /// What was seen, held against known joints: how many are right, and how far they move otherwise than these from picture to picture, in
@@ -418,12 +427,17 @@ mod tests {
 
     #[test]
     fn what_moves_evenly_does_not_shake_and_what_goes_far_does_not_stand() {
-        let even: Vec<Vec2> = (0..7).map(|n| Vec2::new(n as f32, 3.0)).collect();
-        assert!(off_line(&even, 6.5).is_some_and(|off| off < 1e-4));
-        assert_eq!(off_line(&even, 5.5), None);
-        let place = |n: i32| Vec2::new(0.0, if n % 4 == 1 || n % 4 == 2 { 1.0 } else { -1.0 });
-        let shaken: Vec<Vec2> = (0..8).map(place).collect();
-        assert!(off_line(&shaken, 1.0).is_some_and(|off| (off - 1.0).abs() < 0.1));
+        // The middles of the first three of nine and of the last three are six apart.
+        let even: Vec<Vec2> = (0..9).map(|n| Vec2::new(n as f32, 3.0)).collect();
+        assert!(off_line(&even, 6.1).is_some_and(|off| off < 1e-4));
+        assert_eq!(off_line(&even, 5.9), None);
+        let back: Vec<Vec2> = (0..9)
+            .map(|n: i32| Vec2::new((n - 4).abs() as f32, 0.0))
+            .collect();
+        assert_eq!(off_line(&back, 1.0), None);
+        let place = |n: i32| Vec2::new(0.0, if n % 2 == 0 { 1.0 } else { -1.0 });
+        let shaken: Vec<Vec2> = (0..12).map(place).collect();
+        assert!(off_line(&shaken, 0.5).is_some_and(|off| (off - 1.0).abs() < 0.1));
     }
 
     #[test]

@@ -24,7 +24,7 @@ const DOUBTFUL: f32 = 0.55;
 /// How many joints those are: of somebody at a desk, no more may be in view.
 const SUREST: usize = 8;
 /// A crop stays where it is while no edge of the box is off by more than so much of its longer side: what stands still is then seen in the
-/// same pixels, and told at the same place. Crops are larger than boxes by more than that.
+/// same pixels, and told at the same place. Cards leave more than that around a box (`growth`).
 const STEADY: f32 = 0.05;
 /// Seconds after which a network that remembers somebody is shown them anew.
 const FORGOTTEN: f64 = 0.5;
@@ -88,7 +88,7 @@ fn bounds_of(pose: &Pose2d) -> Option<Rect> {
 
 impl Track {
     /// Of somebody whom the detector found.
-    pub fn new(id: u32, found: &ScoredBox) -> Track {
+    pub(super) fn new(id: u32, found: &ScoredBox) -> Track {
         Track {
             id,
             bounds: found.bounds,
@@ -109,7 +109,7 @@ impl Track {
     }
 
     /// Where to look for this person in the frame of that time, in seconds, and what is remembered of them.
-    pub fn look(&mut self, time: f64) -> (Look, &mut Memory) {
+    pub(super) fn look(&mut self, time: f64) -> (Look, &mut Memory) {
         let (own, shown) = (self.bounds, self.shown);
         let apart = (own.min - shown.min).abs().max((own.max - shown.max).abs());
         if apart.max_element() > STEADY * own.size().max_element() {
@@ -225,17 +225,17 @@ impl Track {
     }
 
     /// Whether they were seen in the last frame.
-    pub fn is_seen(&self) -> bool {
+    pub(super) fn is_seen(&self) -> bool {
         self.lost == 0
     }
 
     /// The detector looked at the picture; where it found them, [`met`](Self::met) is told next.
-    pub fn detector_ran(&mut self) {
+    pub(super) fn detector_ran(&mut self) {
         self.unclear += 1;
     }
 
     /// The detector found them here.
-    pub fn met(&mut self, found: &ScoredBox) {
+    pub(super) fn met(&mut self, found: &ScoredBox) {
         let is_clear = found.score >= CLEAR;
         if is_clear {
             self.unclear = 0;
@@ -257,7 +257,7 @@ impl Track {
     }
 
     /// Whether it lost its person, never had one, or left the picture.
-    pub fn is_over(&self, picture: Rect) -> bool {
+    pub(super) fn is_over(&self, picture: Rect) -> bool {
         // Of whoever comes in, there may be too little for a moment to find joints; what only looked like somebody is gone at once.
         let is_doubted = self.seen < PROBATION && self.unclear > MISSES;
         let patience = if self.seen == 0 || is_doubted {
@@ -269,13 +269,13 @@ impl Track {
     }
 
     /// Whether their looks were not seen for a while.
-    pub fn wants_looks(&self, time: f64) -> bool {
+    pub(super) fn wants_looks(&self, time: f64) -> bool {
         let looked = self.looked_at;
         looked.is_none_or(|looked| (time - looked).abs() >= LOOKS_PERIOD)
     }
 
     /// Takes in what they look like now; nothing, where the network knows nothing.
-    pub fn take_looks(&mut self, seen: Option<Looks>, time: f64) {
+    pub(super) fn take_looks(&mut self, seen: Option<Looks>, time: f64) {
         self.looked_at = Some(time);
         let Some(seen) = seen else { return };
         self.looks = Some(match &self.looks {
@@ -286,7 +286,7 @@ impl Track {
 
     /// Whether another track sits on the same person: most joints of both lie on one another, or the whole trunk does, whatever is taken for
     /// limbs.
-    pub fn is_of_one_with(&self, other: &Track) -> bool {
+    pub(super) fn is_of_one_with(&self, other: &Track) -> bool {
         let (Some(one), Some(two)) = (&self.pose, &other.pose) else {
             return false;
         };

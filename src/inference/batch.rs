@@ -95,7 +95,8 @@ impl Batch {
     /// Adds what one is fed, in the order of [`ModelCard::inputs`] and in their shapes.
     ///
     /// # Errors
-    /// [`ModelError::Run`] where these are more or fewer inputs, or larger or smaller ones; then nothing is added.
+    /// [`ModelError::Run`] where these are more or fewer inputs, or larger or smaller ones. Then nobody waits any more: results of those who
+    /// were added before would be taken for others'.
     pub fn push(&mut self, data: &[Data]) -> Result<(), ModelError> {
         let given = data.iter().map(|data| match data {
             Data::F32(numbers) => numbers.len(),
@@ -104,6 +105,7 @@ impl Batch {
         let wanted: Vec<usize> = self.inputs.iter().map(Waiting::size).collect();
         if !given.clone().eq(wanted.iter().copied()) {
             let given: Vec<usize> = given.collect();
+            self.clear();
             return Err(ModelError::Run {
                 name: self.name.clone(),
                 error: format!("its inputs are of {wanted:?} numbers, it is given {given:?}"),
@@ -141,9 +143,13 @@ impl Batch {
             }
         }
         // What failed must not be run with the next picture's.
+        self.clear();
+        results
+    }
+
+    fn clear(&mut self) {
         self.inputs.iter_mut().for_each(Waiting::clear);
         self.count = 0;
-        results
     }
 
     fn run_all(
@@ -323,13 +329,18 @@ mod tests {
         for several in [true, false] {
             let inputs = [("image", vec![1, 2]), ("state", vec![1, 3])];
             let mut batch = Batch::of("same", &inputs, several);
+            let [two, three, four] = [
+                Data::F32(&[9.0; 2]),
+                Data::F32(&[9.0; 3]),
+                Data::F32(&[9.0; 4]),
+            ];
+            for wrong in [&[two][..], &[two, four], &[two, three, four], &[]] {
+                batch.push(&[two, three])?;
+                assert!(batch.push(wrong).is_err());
+            }
             for person in [1.0, 2.0] {
                 let (image, state) = ([person; 2], [person + 0.5; 3]);
                 let (image, state) = (Data::F32(&image), Data::F32(&state));
-                let long = Data::F32(&[9.0; 4]);
-                for wrong in [&[image][..], &[image, long], &[image, state, long], &[]] {
-                    assert!(batch.push(wrong).is_err());
-                }
                 batch.push(&[image, state])?;
             }
             let told = batch.run(&mut Same, &["a", "b"])?;

@@ -113,6 +113,9 @@ fn training() -> Result<(), String> {
     };
     let probe = python(&["-c", "import cv2, onnx, onnxruntime, torch"]).output();
     if !probe.is_ok_and(|probe| probe.status.success()) {
+        if std::env::var_os("PYTHON").is_some() {
+            return Err("the Python that PYTHON names lacks what models/train wants".into());
+        }
         println!(
             "\nnote: the tests of models/train are skipped: they want a Python with its packages (pip install -e models/train; PYTHON names \
              another one than python3)"

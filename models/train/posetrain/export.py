@@ -218,14 +218,17 @@ def export(recipe, recipe_name, net, out):
     # Several people go through these networks at once.
     several = recipe["task"] in ("appearance", "keypoints", "lifting", "video")
     probe = [torch.rand(example.shape) * (255 if name == "image" else 1) for name, example in zip(names, examples)]
-    plain, apart, torch_apart = save(module, examples, names, outputs, path, several, probe)
+    # What is shipped stays until this is known to be right.
+    part = path.with_suffix(".part")
+    plain, apart, torch_apart = save(module, examples, names, outputs, part, several, probe)
     wrong = torch_apart
     if states:
         streamed = remembered_apart(plain, net, card) if recipe["task"] == "video" else streamed_apart(plain, net, states)
         print(f"frame after frame and all at once apart by {streamed:.2g}")
         wrong = max(wrong, streamed)
     if wrong > 1e-3:
-        raise ValueError(f"{path} does not say what the network says: {wrong:.2g} apart")
+        raise ValueError(f"{part} does not say what the network says: {wrong:.2g} apart")
+    part.replace(path)
     save_card(card, path, recipe_name, getattr(net, "metrics", []))
     announce(path, apart, torch_apart)
 

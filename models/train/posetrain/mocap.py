@@ -92,7 +92,10 @@ def stretches(names, table, rng, varied=False):
     spread = VARIED["bones"] if varied else 0.05
     bone = {part: mean.get(part, 1.0) * np.exp(rng.normal(0, 0.12 if part in ("hip", "shoulder") else spread)) for part in parts}
     trunk = TRUNK_TO_EVERYBODY * np.exp(rng.normal(0, VARIED["trunk"])) if varied else 1.0
-    out = np.where(np.isin(names, TRUNK), trunk, 1.0)
+    in_trunk = np.isin(names, TRUNK)
+    if varied and not in_trunk.any():
+        raise ValueError(f"no joint of {', '.join(names)} is known to be of the trunk: name some in TRUNK")
+    out = np.where(in_trunk, trunk, 1.0)
     for ours, source in table.items():
         if isinstance(source, str) and ours != "nose":
             out[names.index(source)] = bone[ours.split("_", 1)[1]]
