@@ -25,6 +25,14 @@ fn noise(count: usize) -> impl Iterator<Item = f32> {
     })
 }
 
+fn noisy_picture() -> image::RgbImage {
+    let mut shades = noise(200 * 120 * 3);
+    let shade = |_, _| {
+        image::Rgb([0; 3].map(|_: u8| shades.next().map_or(0, |shade| (shade * 255.0) as u8)))
+    };
+    image::RgbImage::from_fn(200, 120, shade)
+}
+
 fn run(model: &Model, engine: &Engine) -> Vec<Tensor> {
     let card = &model.card;
     let mut session = model
@@ -125,11 +133,7 @@ fn both_engines_agree_on_third_party_models() {
 fn both_engines_remember_people_one_by_one_and_at_once() {
     let card = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/remembering.json");
     let model = Model::open(&card, None).unwrap_or_else(|error| panic!("{error}"));
-    let mut shades = noise(200 * 120 * 3);
-    let shade = |_, _| {
-        image::Rgb([0; 3].map(|_: u8| shades.next().map_or(0, |shade| (shade * 255.0) as u8)))
-    };
-    let picture = image::RgbImage::from_fn(200, 120, shade);
+    let picture = noisy_picture();
     let look = |x: f32| Look::Box(Rect::new(x, 5.0, x + 60.0, 110.0));
     let engines = [Engine::find(), Engine::rten("a test")];
     let mut of_engines = Vec::new();
@@ -179,11 +183,7 @@ fn people_seen_at_once_are_seen_as_they_are_one_by_one() {
     let models = Models::embedded();
     let model = models.of(Task::Keypoints);
     let model = model.unwrap_or_else(|error| panic!("{error}"));
-    let mut shades = noise(200 * 120 * 3);
-    let shade = |_, _| {
-        image::Rgb([0; 3].map(|_: u8| shades.next().map_or(0, |shade| (shade * 255.0) as u8)))
-    };
-    let picture = image::RgbImage::from_fn(200, 120, shade);
+    let picture = noisy_picture();
     let looks = [0.0, 40.0, 90.0].map(|x| Look::Box(Rect::new(x, 5.0, x + 60.0, 110.0)));
     for engine in [Engine::find(), Engine::rten("a test")] {
         let mut network =

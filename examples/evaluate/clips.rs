@@ -19,7 +19,7 @@ use crate::keypoints::FoundPerson;
 use crate::keypoints::labels::LabelledPerson;
 use crate::keypoints::score::{Score, joints_of};
 use crate::networks::NetworkArguments;
-use crate::{AnyError, read_json};
+use crate::{AnyError, files_in, read_json, stem};
 
 /// People in clips, as they are followed by each keypoint network at hand: how many are told apart, how still joints are that stand still,
 /// and, of clips whose joints are known, how many are right and how they shake. Joints that not all of the networks tell are left out, and
@@ -107,7 +107,7 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
         None => None,
     };
     let clips = match arguments.clips.as_slice() {
-        [] => videos_in(Path::new(CLIPS))?,
+        [] => files_in(Path::new(CLIPS), "mp4", "say which clips with --clips FILE")?,
         clips => clips.to_vec(),
     };
     let all = models.iter().map(|model| &model.card);
@@ -154,19 +154,6 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
     Ok(())
 }
 
-fn videos_in(folder: &Path) -> Result<Vec<PathBuf>, AnyError> {
-    let listed = std::fs::read_dir(folder).map_err(|error| {
-        format!(
-            "cannot read {}: {error}; say which clips with --clips FILE",
-            folder.display()
-        )
-    })?;
-    let mut clips: Vec<PathBuf> = listed.flatten().map(|entry| entry.path()).collect();
-    clips.retain(|path| path.extension().is_some_and(|extension| extension == "mp4"));
-    clips.sort();
-    Ok(clips)
-}
-
 fn follow(clip: &Path, detector: &mut Detector, network: &str) -> Result<Seen, AnyError> {
     let mut source = SourceSpec::Video(clip.into()).open()?;
     let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} pictures, {eta} left")?;
@@ -185,13 +172,6 @@ fn follow(clip: &Path, detector: &mut Detector, network: &str) -> Result<Seen, A
     }
     bar.finish_and_clear();
     Ok(seen)
-}
-
-fn stem(clip: &Path) -> String {
-    clip.file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
 }
 
 /// The names of labelled joints, and where they are.

@@ -17,7 +17,7 @@ mod studio;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -68,4 +68,20 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path, what: &str) -> Result<
         std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let read = serde_json::from_slice(&text);
     Ok(read.map_err(|error| format!("{} is not a file of {what}: {error}", path.display()))?)
+}
+
+/// The files of a folder whose names end so, in order; `hint` tells what to do where it cannot be read.
+fn files_in(folder: &Path, extension: &str, hint: &str) -> Result<Vec<PathBuf>, AnyError> {
+    let listed = std::fs::read_dir(folder)
+        .map_err(|error| format!("cannot read {}: {error}; {hint}", folder.display()))?;
+    let mut files: Vec<PathBuf> = listed.flatten().map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|own| own == extension));
+    files.sort();
+    Ok(files)
+}
+
+/// The name of a file, without its ending.
+fn stem(file: &Path) -> String {
+    let stem = file.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
 }

@@ -21,12 +21,12 @@ pub struct Estimate {
     pub next_region: Option<Region>,
 }
 
-/// What a network that remembers keeps of one person from frame to frame, and where it looked last; others keep nothing.
+/// What a network keeps of one person from frame to frame (nothing, where it does not remember), and where it looked last.
 #[derive(Clone, Debug, Default)]
 pub struct Memory(Option<(Kept, Region)>);
 
 impl Memory {
-    /// Whether nothing is remembered.
+    /// Whether no frame was seen.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
@@ -49,8 +49,6 @@ pub struct KeypointEstimator {
     pad: u8,
     follow: Option<Follow>,
     decoder: Decoder,
-    /// Whether the network is told where things were in the crop before.
-    wants_map: bool,
     joints: &'static [Joint],
 }
 
@@ -106,13 +104,6 @@ impl KeypointEstimator {
             growth,
             pad,
             follow,
-            wants_map: matches!(
-                card.decoder,
-                Decoder::Heatmap {
-                    crop_before_from_crop: Some(_),
-                    ..
-                }
-            ),
             decoder: card.decoder.clone(),
             joints: card.joints(),
         })
@@ -159,16 +150,16 @@ impl KeypointEstimator {
         };
         let regions: Vec<Region> = people.iter().map(|(look, _)| region(*look)).collect();
         let states = self.decoder.states();
-        let nothing = Kept::nothing(states);
-        for (region, (_, memory)) in regions.iter().zip(people.iter()) {
-            let before = memory.0.as_ref();
-            let kept = before.map_or(&nothing, |(kept, _)| kept);
-            let map = region.crop_before_from_crop(before.map_or(region, |(_, before)| before));
+        let wants_map = self.decoder.crop_before_from_crop().is_some();
+        for (region, (_, memory)) in regions.iter().zip(people.iter_mut()) {
+            let first = || (Kept::nothing(states), *region);
+            let (kept, before) = memory.0.get_or_insert_with(first);
+            let map = region.crop_before_from_crop(before);
             let (x, y, by) = (map.matrix2.x_axis, map.matrix2.y_axis, map.translation);
             let rows = [x.x, y.x, by.x, x.y, y.y, by.y];
             let mut inputs = vec![self.cutter.cut(image, region, self.pad)];
             inputs.extend(kept.inputs());
-            inputs.extend(self.wants_map.then_some(Data::F32(&rows)));
+            inputs.extend(wants_map.then_some(Data::F32(&rows)));
             self.batch.push(&inputs)?;
         }
         let outputs = self.decoder.outputs();
@@ -176,10 +167,9 @@ impl KeypointEstimator {
         let mut estimates = Vec::new();
         for ((region, tensors), (_, memory)) in regions.iter().zip(&found).zip(people) {
             let (tensors, told) = tensors.split_at(outputs.len() - states.len());
-            if !states.is_empty() {
-                let (mut kept, _) = memory.0.take().unwrap_or((Kept::default(), *region));
+            if let Some((kept, before)) = &mut memory.0 {
                 kept.take(states, told, &self.name)?;
-                memory.0 = Some((kept, *region));
+                *before = *region;
             }
             estimates.push(self.interpret(region, tensors)?);
         }
@@ -347,7 +337,6 @@ mod tests {
             pad: 0,
             follow: None,
             decoder: card.decoder.clone(),
-            wants_map: true,
             joints: card.joints(),
         };
         let square = |x: f32, side: f32, angle: f32| {

@@ -166,13 +166,7 @@ impl ModelCard {
     pub fn inputs(&self) -> Vec<(&str, Vec<usize>)> {
         let of_one = |shape: &[usize]| [&[1], shape].concat();
         let states = self.decoder.states().iter();
-        let map = match &self.decoder {
-            Decoder::Heatmap {
-                crop_before_from_crop,
-                ..
-            } => crop_before_from_crop.as_deref(),
-            _ => None,
-        };
+        let map = self.decoder.crop_before_from_crop();
         std::iter::once((self.input.name.as_str(), self.input.shape()))
             .chain(states.map(|state| (state.input.as_str(), of_one(&state.shape))))
             .chain(map.map(|name| (name, vec![1, 2, 3])))
@@ -432,6 +426,17 @@ impl Decoder {
         match self {
             Decoder::Lift { states, .. } | Decoder::Heatmap { states, .. } => states,
             _ => &[],
+        }
+    }
+
+    /// The input that is told where things were in the crop before, where there is one.
+    pub fn crop_before_from_crop(&self) -> Option<&str> {
+        match self {
+            Decoder::Heatmap {
+                crop_before_from_crop,
+                ..
+            } => crop_before_from_crop.as_deref(),
+            _ => None,
         }
     }
 

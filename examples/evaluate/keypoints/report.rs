@@ -14,7 +14,7 @@ use super::labels::Labels;
 use super::score::{Score, joints_of};
 use super::{Arguments, Boxes, FoundImage, Looked, Networks};
 use crate::chart::{Words, lines_over};
-use crate::{AnyError, read_json};
+use crate::{AnyError, files_in, read_json, stem};
 
 /// A network on a set of photos.
 struct Row {
@@ -89,26 +89,11 @@ pub fn write(
 
 /// The labelled sets of a folder, by name.
 fn sets(folder: &Path) -> Result<Vec<(String, Labels)>, AnyError> {
-    let listed = std::fs::read_dir(folder).map_err(|error| {
-        format!(
-            "cannot read {}: {error}; say where labelled photos are with --data DIR",
-            folder.display()
-        )
-    })?;
-    let mut files: Vec<_> = listed.flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "json")
-    });
-    files.sort();
+    let hint = "say where labelled photos are with --data DIR";
+    let files = files_in(folder, "json", hint)?;
     let mut sets = Vec::new();
     for path in files {
-        let name = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        sets.push((name, read_json(&path, "labels")?));
+        sets.push((stem(&path), read_json(&path, "labels")?));
     }
     match sets.is_empty() {
         true => Err(format!("no file of labels is in {}", folder.display()).into()),
