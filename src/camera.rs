@@ -97,6 +97,16 @@ impl Intrinsics {
         }
     }
 
+    /// The field of view along the longer side, in radians, of a camera without distortion.
+    pub fn field_of_view(&self) -> f64 {
+        let (side, focal) = if self.width >= self.height {
+            (self.width, self.focal.x)
+        } else {
+            (self.height, self.focal.y)
+        };
+        2.0 * (0.5 * f64::from(side) / focal).atan()
+    }
+
     /// The camera assumed where nothing is known.
     pub fn assumed(width: u32, height: u32) -> Self {
         Self::from_field_of_view(width, height, ASSUMED_FIELD_OF_VIEW_DEGREES.to_radians())

@@ -18,7 +18,7 @@ use crate::inference::Task;
 use crate::pipeline::{Capture, StageTimes};
 use crate::plugin::{PoseCaptureSettings, PoseCaptureSystems, order_stages};
 use crate::retarget::contact::Ground;
-use crate::skeleton::convert::with_bevy_axes;
+use crate::skeleton::convert::{bevy_from_opencv, with_bevy_axes};
 use crate::skeleton::{Joint, Pose2d, Pose3d};
 use crate::source::{Pace, SourceSpec, WebcamPick};
 use crate::worker::Received;
@@ -95,6 +95,10 @@ pub struct CameraStatus {
     pub rate: f32,
     /// Size of its pictures in pixels.
     pub size: UVec2,
+    /// Its lens, as given, as the room tells, or as is usual.
+    pub lens: Option<Intrinsics>,
+    /// The direction opposite to gravity in its frame (OpenCV), of length 1, where the room tells it.
+    pub up: Option<Vec3>,
     pub(crate) last: Option<f64>,
 }
 
@@ -147,7 +151,7 @@ pub struct Performer {
     pub camera: Entity,
     /// Their number in that view, or in the room.
     pub id: u32,
-    /// Their joints in the world (Bevy's axes, metres). Up and the floor, at y = 0, are told by the people themselves; the
+    /// Their joints in the world (Bevy's axes, metres). The floor, at y = 0, is told by the people themselves, and up by them or by the room; the
     /// camera entity's transform says where on that floor the camera stands and which way it faces.
     pub pose: Pose3d,
     /// Their joints in the camera's picture, in pixels.
@@ -382,7 +386,7 @@ fn receive(
 }
 
 impl CameraGround {
-    /// Whoever entered first tells where up and the floor are.
+    /// Whoever entered first tells where the floor is, and up where the room does not.
     fn learn(&mut self, capture: &Capture) {
         let elapsed = (capture.frame.time - self.last_time).clamp(0.0, 0.2) as f32;
         self.last_time = capture.frame.time;
@@ -391,7 +395,9 @@ impl CameraGround {
             .iter()
             .find_map(|person| person.lifted.as_ref())
         {
-            self.ground.learn(&with_bevy_axes(&lifted.pose), elapsed);
+            let up = capture.up.map(bevy_from_opencv);
+            self.ground
+                .learn(&with_bevy_axes(&lifted.pose), up, elapsed);
         }
     }
 }
@@ -405,6 +411,7 @@ impl CameraStatus {
         self.last = Some(capture.frame.time);
         self.times = capture.times;
         self.size = UVec2::new(capture.camera.width, capture.camera.height);
+        (self.lens, self.up) = (Some(capture.camera), capture.up);
     }
 }
 

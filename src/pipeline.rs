@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bevy::log::warn_once;
+use bevy::math::Vec3;
 
+use crate::calibrate::attitude::Attitude;
 use crate::camera::Intrinsics;
 use crate::detect::{DetectSettings, Detector, Person2d};
 use crate::inference::{Engine, ModelError, Models, Task};
@@ -66,17 +68,31 @@ pub struct Capture {
     pub people: Vec<Person>,
     /// The camera that they were lifted with.
     pub camera: Intrinsics,
+    /// The direction opposite to gravity in its frame (OpenCV), of length 1, where the room told it.
+    pub up: Option<Vec3>,
     /// How long it took.
     pub times: StageTimes,
 }
 
 /// What may be changed while a pipeline runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PipelineSettings {
     /// Finding and following.
     pub detect: DetectSettings,
     /// Smoothing in space.
     pub smooth: SmoothSettings,
+    /// Whether the edges of the room tell where up is, and how wide a camera sees that nobody calibrated (see [`attitude`](crate::calibrate::attitude)).
+    pub read_room: bool,
+}
+
+impl Default for PipelineSettings {
+    fn default() -> Self {
+        PipelineSettings {
+            detect: DetectSettings::default(),
+            smooth: SmoothSettings::default(),
+            read_room: true,
+        }
+    }
 }
 
 /// One view, from pictures to people in space.
@@ -85,6 +101,7 @@ pub struct Pipeline {
     lifter: Lifter,
     people: HashMap<u32, InSpace>,
     camera: Option<Intrinsics>,
+    attitude: Attitude,
     epoch: u64,
     /// May be changed between frames.
     pub settings: PipelineSettings,
@@ -98,7 +115,7 @@ struct InSpace {
 }
 
 impl Pipeline {
-    /// Loads the networks. `camera` is scaled to the size of the pictures, and assumed where it is `None`.
+    /// Loads the networks. `camera` is scaled to the size of the pictures; where it is `None`, the room may tell it.
     ///
     /// # Errors
     /// [`ModelError`] when a network is missing, broken, or not what its card says.
@@ -114,6 +131,7 @@ impl Pipeline {
             lifter: Lifter::load(models.of(Task::Lift)?, engine, 1)?,
             people: HashMap::new(),
             camera,
+            attitude: Attitude::default(),
             epoch: 0,
             settings,
         })
@@ -125,21 +143,19 @@ impl Pipeline {
         vec![person, keypoints, self.lifter.name().into()]
     }
 
-    /// The lens for pictures of that size: as given, else assumed.
-    fn camera_of(&self, width: u32, height: u32) -> Intrinsics {
-        let given = self.camera.and_then(|given| {
-            let camera = given.for_size(width, height);
-            if camera.is_none() {
-                warn_once!(
-                    "the calibration is for pictures of {} x {}, these are {width} x {height}, of other proportions; a usual lens is \
-                     assumed in its place",
-                    given.width,
-                    given.height
-                );
-            }
-            camera
-        });
-        given.unwrap_or_else(|| Intrinsics::assumed(width, height))
+    /// The lens as given, for pictures of that size.
+    fn given(&self, width: u32, height: u32) -> Option<Intrinsics> {
+        let given = self.camera?;
+        let camera = given.for_size(width, height);
+        if camera.is_none() {
+            warn_once!(
+                "the calibration is for pictures of {} x {}, these are {width} x {height}, of other proportions; the lens is taken \
+                 for unknown",
+                given.width,
+                given.height
+            );
+        }
+        camera
     }
 
     /// Takes in the next frame.
@@ -152,7 +168,15 @@ impl Pipeline {
             self.detector.reset();
             self.people.clear();
         }
-        let camera = self.camera_of(frame.image.width(), frame.image.height());
+        let (width, height) = frame.image.dimensions();
+        let given = self.given(width, height);
+        if self.settings.read_room {
+            self.attitude.look(&frame.image, given.as_ref(), frame.time);
+        } else {
+            self.attitude = Attitude::default();
+        }
+        let camera = given.unwrap_or_else(|| self.attitude.lens(width, height));
+        let up = self.attitude.up();
         self.detector.settings = self.settings.detect;
         let (seen, detect_times) = self.detector.detect(&frame.image, frame.time)?;
         let began = Instant::now();
@@ -165,7 +189,7 @@ impl Pipeline {
             .zip(&seen)
             .map(|(state, person)| (&mut state.window, &person.pose))
             .collect();
-        let lifted = self.lifter.lift_all(&mut windows, &camera, frame.time);
+        let lifted = self.lifter.lift_all(&mut windows, &camera, up, frame.time);
         for (person, mut state) in seen.iter().zip(states) {
             state.last_frame = frame.number;
             self.people.insert(person.id, state);
@@ -197,7 +221,57 @@ impl Pipeline {
             frame,
             people,
             camera,
+            up,
             times,
         })
+    }
+}
+
+#[cfg(all(test, feature = "embedded-models"))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::calibrate::attitude::pitch_and_roll;
+    use crate::calibrate::manhattan::tests::{held, room};
+
+    #[test]
+    fn the_room_tells_lens_and_tilt_unless_they_are_given_or_nobody_asks() -> Result<(), ModelError>
+    {
+        let wide = Intrinsics::from_field_of_view(1280, 960, 76_f64.to_radians());
+        let frame = Frame {
+            epoch: 1,
+            number: 0,
+            time: 0.0,
+            captured_at: Instant::now(),
+            decoding: Duration::ZERO,
+            image: Arc::new(room(&wide, held(35.0, 20.0, 4.0))),
+        };
+        let process = |given: Option<Intrinsics>, read_room| {
+            let settings = PipelineSettings {
+                read_room,
+                ..PipelineSettings::default()
+            };
+            let engine = Engine::rten("a test");
+            let mut pipeline = Pipeline::new(&Models::embedded(), &engine, 1, given, settings)?;
+            pipeline.process(frame.clone())
+        };
+        let off = |lens: &Intrinsics| (lens.field_of_view().to_degrees() - 76.0).abs();
+        let told = process(None, true)?;
+        let (pitch, roll) = told.up.map(pitch_and_roll).unwrap_or_default();
+        assert!(
+            (pitch - 20.0).abs() < 2.0 && (roll - 4.0).abs() < 2.0,
+            "{pitch} {roll}"
+        );
+        assert!(off(&told.camera) < 2.5, "{:?}", told.camera);
+        let given = process(Some(wide), true)?;
+        assert_eq!(given.camera, wide);
+        assert!(given.up.is_some());
+        let asleep = process(None, false)?;
+        assert_eq!(
+            (asleep.up, asleep.camera),
+            (None, Intrinsics::assumed(1280, 960))
+        );
+        Ok(())
     }
 }

@@ -57,6 +57,9 @@ pub struct PoseCaptureSettings {
     pub threads: usize,
     /// Finding and following.
     pub detect: DetectSettings,
+    /// Whether the straight edges of the room tell how a camera is held, and how wide it sees where it has no calibration; else
+    /// people tell where up is, by how they stand.
+    pub read_room: bool,
     /// 0 smooths nothing, 0.5 is usual, 1 is steadiest and latest.
     pub smoothing: f32,
     /// Avatars move as in a mirror. Takes are not mirrored.
@@ -74,6 +77,7 @@ impl Default for PoseCaptureSettings {
             threads: std::thread::available_parallelism()
                 .map_or(1, |cores| (cores.get() / 2).clamp(1, 4)),
             detect: DetectSettings::default(),
+            read_room: true,
             smoothing: 0.5,
             mirror: false,
             preview: true,
@@ -87,6 +91,7 @@ impl PoseCaptureSettings {
         PipelineSettings {
             detect: self.detect,
             smooth: SmoothSettings::of_strength(self.smoothing),
+            read_room: self.read_room,
         }
     }
 }

@@ -519,6 +519,7 @@ mod tests {
                 lifted: Some(lifted),
             }],
             camera: Intrinsics::assumed(64, 48),
+            up: None,
             times: StageTimes::default(),
         });
         app.world_mut().write_message(Captured { camera, capture });

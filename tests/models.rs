@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bevy::math::Rect;
 #[cfg(feature = "embedded-models")]
-use bevy::math::Vec2;
+use bevy::math::{Vec2, Vec3};
 #[cfg(feature = "embedded-models")]
 use bevy_pose_capture::camera::Intrinsics;
 use bevy_pose_capture::detect::keypoints::{KeypointEstimator, Look, Memory};
@@ -315,15 +315,16 @@ fn people_lifted_at_once_are_lifted_as_they_are_one_by_one() -> Result<(), Model
             let there = [true, frame == 2 || frame == 5];
             let time = frame as f64 * 0.3;
             let poses = [walking(0, frame), walking(7, frame)];
+            let up = (frame > 2).then_some(Vec3::NEG_Y);
             let mut people: Vec<(&mut Window, &Pose2d)> = together.iter_mut().zip(&poses).collect();
             people.truncate(if there[1] { 2 } else { 1 });
-            let found = lifter.lift_all(&mut people, &camera, time)?;
+            let found = lifter.lift_all(&mut people, &camera, up, time)?;
             for (n, found) in found.into_iter().enumerate() {
                 if n == 1 {
                     // Whoever comes back is as new.
                     alone[1] = Window::default();
                 }
-                let wanted = lifter.lift(&mut alone[n], &poses[n], &camera, time)?;
+                let wanted = lifter.lift(&mut alone[n], &poses[n], &camera, up, time)?;
                 let (Some(found), Some(wanted)) = (found, wanted) else {
                     panic!("somebody was not lifted");
                 };

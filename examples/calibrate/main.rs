@@ -13,12 +13,13 @@ mod window;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bevy_pose_capture::calibrate::attitude::Attitude;
 use bevy_pose_capture::calibrate::sync::{self, Track};
 use bevy_pose_capture::calibrate::verdict::{Grade, Verdict, judge};
 use bevy_pose_capture::calibrate::{files, people};
-use bevy_pose_capture::camera::{Intrinsics, View};
-use bevy_pose_capture::source::SourceSpec;
+use bevy_pose_capture::camera::{ASSUMED_FIELD_OF_VIEW_DEGREES, Intrinsics, View};
 use bevy_pose_capture::source::together::Together;
+use bevy_pose_capture::source::{Frame, SourceSpec};
 use clap::{Parser, Subcommand};
 
 use screen::Screen;
@@ -47,9 +48,10 @@ struct Lenses {
     /// A file of cameras whose lenses are used, one for each clip, as `calibrate lens` writes it; its places are not.
     #[arg(long)]
     lenses: Option<PathBuf>,
-    /// Degrees that every lens spans along the picture's longer side, where no lenses are given.
-    #[arg(long, default_value_t = bevy_pose_capture::camera::ASSUMED_FIELD_OF_VIEW_DEGREES)]
-    field_of_view: f64,
+    /// Degrees that every lens spans along the picture's longer side, where no lenses are given. Left out, the straight edges of the
+    /// room tell it where they can; else it is 62.
+    #[arg(long)]
+    field_of_view: Option<f64>,
 }
 
 #[derive(Subcommand)]
@@ -157,7 +159,13 @@ fn run(what: &What, screen: &mut Screen) -> Result<(), AnyError> {
             let looks = networks.iter().map(|one| watch::watch(input, one, screen));
             let looks = looks.collect::<Result<Vec<_>, _>>()?;
             let watched = &looks[0];
-            let lenses = lenses_of(lenses, &watched.names, &watched.sizes, screen)?;
+            let lenses = lenses_of(
+                lenses,
+                &watched.names,
+                &watched.sizes,
+                &watched.attitudes,
+                screen,
+            )?;
             screen.say("comparing clocks …");
             let mut delays = sync::delays(&tracks(&lenses, watched), LONGEST_DELAY);
             tell_clocks(&lenses, &delays, screen);
@@ -240,23 +248,44 @@ fn open(specs: &[SourceSpec]) -> Result<Together, AnyError> {
     Ok(clips)
 }
 
-/// The lens of each clip's camera: as a file has it, or assumed.
+/// Shows each camera's picture of a moment to whom it tells how that camera is held and how wide it sees.
+fn look_about(attitudes: &mut [Attitude], frames: &[Option<Frame>]) {
+    for (attitude, frame) in attitudes.iter_mut().zip(frames) {
+        if let Some(frame) = frame {
+            attitude.look(&frame.image, None, frame.time);
+        }
+    }
+}
+
+/// The lens of each clip's camera: as a file has it, as the room told, or assumed.
 fn lenses_of(
     lenses: &Lenses,
     names: &[String],
     sizes: &[(u32, u32)],
+    attitudes: &[Attitude],
     screen: &Screen,
 ) -> Result<Vec<(String, Intrinsics)>, AnyError> {
     let Some(file) = &lenses.lenses else {
-        let degrees = lenses.field_of_view;
-        let lens = |(name, size): (&String, &(u32, u32))| {
-            let lens = Intrinsics::from_field_of_view(size.0, size.1, degrees.to_radians());
-            (name.clone(), lens)
+        let lens = |((name, size), attitude): ((&String, &(u32, u32)), &Attitude)| {
+            let (view, how) = match (lenses.field_of_view, attitude.field_of_view()) {
+                (Some(degrees), _) => (degrees.to_radians(), "as --field-of-view says"),
+                (None, Some(view)) => (view, "as the edges of the room tell"),
+                (None, None) => (
+                    ASSUMED_FIELD_OF_VIEW_DEGREES.to_radians(),
+                    "for want of anything better",
+                ),
+            };
+            let degrees = view.to_degrees();
+            screen.warn(format!(
+                "no --lenses were given; {name} is taken to span {degrees:.0}°, {how}, and its place is no better than that"
+            ));
+            (
+                name.clone(),
+                Intrinsics::from_field_of_view(size.0, size.1, view),
+            )
         };
-        screen.warn(format!(
-            "no --lenses were given; all are taken to span {degrees:.0}°, and places are no better than that"
-        ));
-        return Ok(names.iter().zip(sizes).map(lens).collect());
+        let clips = names.iter().zip(sizes).zip(attitudes);
+        return Ok(clips.map(lens).collect());
     };
     let views = fitted(files::read(file)?.views, names, sizes, screen)?;
     let lens = |view: View| (view.name, view.intrinsics);

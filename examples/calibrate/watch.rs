@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use bevy_pose_capture::calibrate::attitude::Attitude;
 use bevy_pose_capture::calibrate::people::Moment;
 use bevy_pose_capture::detect::{DetectSettings, Detector, Person2d};
 use bevy_pose_capture::inference::{Engine, Model, Models, Task};
@@ -13,7 +14,7 @@ use bevy_pose_capture::source::{Frame, SourceSpec};
 use image::RgbImage;
 
 use super::screen::Screen;
-use super::{AnyError, models, open};
+use super::{AnyError, look_about, models, open};
 
 /// Which networks look.
 #[derive(clap::Args)]
@@ -83,6 +84,8 @@ pub struct Watched {
     pub stamps: Vec<Vec<Option<f64>>>,
     /// The person in each view, at each moment.
     pub moments: Vec<Moment>,
+    /// How each camera is held and how wide it sees, as its pictures tell.
+    pub attitudes: Vec<Attitude>,
 }
 
 impl Watched {
@@ -126,7 +129,9 @@ pub fn watch(
     );
     let mut seen: Vec<(f64, Vec<Vec<Person2d>>)> = Vec::new();
     let mut stamps = Vec::new();
+    let mut attitudes = vec![Attitude::default(); specs.len()];
     while let Some(moment) = clips.next_moment()? {
+        look_about(&mut attitudes, &moment.frames);
         let mut views = vec![Vec::new(); specs.len()];
         for ((people, frame), detector) in views.iter_mut().zip(&moment.frames).zip(&mut detectors)
         {
@@ -168,6 +173,7 @@ pub fn watch(
         sizes,
         stamps,
         moments: seen.iter().map(moment).collect(),
+        attitudes,
     })
 }
 
@@ -185,6 +191,7 @@ fn lead(seen: &[(f64, Vec<Vec<Person2d>>)], view: usize) -> Vec<u32> {
                     .map(|(joint, p)| (joint, p.position.x, p.position.y, p.confidence.get()))
                     .collect(),
                 lifted: Vec::new(),
+                up: None,
             }
         }));
     }

@@ -7,7 +7,7 @@ mod views;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use bevy::math::{DVec2, Vec2};
+use bevy::math::{DVec2, Vec2, Vec3};
 use bevy_pose_capture::camera::Intrinsics;
 use bevy_pose_capture::inference::Task;
 use bevy_pose_capture::lift::lifter::{Lifter, Window};
@@ -74,6 +74,8 @@ struct Condition {
     noise: Option<Noise>,
     /// Share of the joints that are hidden, each for half a second at a time.
     hidden: f64,
+    /// Whether the lifter is told where up is.
+    levelled: bool,
 }
 
 /// How well it went under one condition.
@@ -81,8 +83,9 @@ struct Condition {
 struct Row {
     condition: String,
     hidden: f64,
+    /// Not a row of more and more joints hidden.
     #[serde(skip)]
-    noisy: bool,
+    apart: bool,
     #[serde(flatten)]
     tally: Tally,
 }
@@ -99,12 +102,22 @@ fn score(
         name: name.to_owned(),
         noise,
         hidden,
+        levelled: false,
     };
-    let mut conditions = vec![plain("exact joints", None, 0.0)];
+    let levelled = |name: &str, noise| Condition {
+        levelled: true,
+        ..plain(&format!("{name}, up is known"), noise, 0.0)
+    };
+    let mut conditions = vec![
+        plain("exact joints", None, 0.0),
+        levelled("exact joints", None),
+    ];
     if let Some(errors) = errors {
         let noise: Noise = read_json(errors, "a detector's errors")?;
         noise.check(errors)?;
-        conditions.push(plain("noise of the keypoint network", Some(noise), 0.0));
+        let name = "noise of the keypoint network";
+        conditions.push(plain(name, Some(noise.clone()), 0.0));
+        conditions.push(levelled(name, Some(noise)));
     }
     for percent in [10, 30, 50, 70, 90] {
         let name = format!("{percent} % of the joints hidden");
@@ -124,7 +137,7 @@ fn score(
             let found = lift_shot(lifter, shot, motions.rate, &condition, *seed)?;
             tally.take(&clip.activity, &found);
             // The middle frames of some clips are drawn, as they are found from exact joints.
-            if condition.hidden == 0.0 && condition.noise.is_none() && seed % 7 == 0 {
+            if rows.is_empty() && seed % 7 == 0 {
                 sheet.extend(found.into_iter().flatten().nth(shot.frames.len() / 2));
             }
             bar.inc(1);
@@ -132,7 +145,7 @@ fn score(
         rows.push(Row {
             condition: condition.name,
             hidden: condition.hidden,
-            noisy: condition.noise.is_some(),
+            apart: condition.noise.is_some() || condition.levelled,
             tally,
         });
     }
@@ -150,7 +163,7 @@ fn score(
     write("lift.json", &serde_json::to_vec_pretty(&rows)?)?;
     let hidden: Vec<(f64, f64, f64)> = rows
         .iter()
-        .filter(|row| !row.noisy)
+        .filter(|row| !row.apart)
         .map(|row| (row.hidden, row.tally.all.mpjpe(), row.tally.all.p_mpjpe()))
         .collect();
     plots::by_hidden(&hidden, &out.join("hidden.svg"))?;
@@ -178,10 +191,11 @@ fn lift_shot(
 ) -> Result<Vec<Option<Pair>>, AnyError> {
     let mut window = Window::default();
     let seen = Seen::of(shot, condition.noise.as_ref(), condition.hidden, seed);
+    let up = condition.levelled.then_some(shot.up);
     let mut pairs = Vec::with_capacity(shot.frames.len());
     for (number, (pose, truth)) in seen.poses.iter().zip(&shot.frames).enumerate() {
         let time = number as f64 / rate;
-        let lifted = lifter.lift(&mut window, pose, &shot.camera, time)?;
+        let lifted = lifter.lift(&mut window, pose, &shot.camera, up, time)?;
         pairs.push(lifted.map(|lifted| Pair {
             truth: truth.clone(),
             found: lifted.pose,
@@ -247,6 +261,7 @@ struct KeypointsFile {
 struct KeypointsFrame {
     frame: u64,
     time: f64,
+    up: Option<[f32; 3]>,
     people: Vec<KeypointsPerson>,
 }
 
@@ -302,6 +317,12 @@ impl KeypointsFile {
     }
 }
 
+impl KeypointsFrame {
+    fn up(&self) -> Option<Vec3> {
+        Vec3::from_array(self.up?).try_normalize()
+    }
+}
+
 impl KeypointsPerson {
     fn pose(&self, joints: &[Option<Joint>]) -> Pose2d {
         let mut pose = Pose2d::default();
@@ -331,7 +352,7 @@ fn lift_file(lifter: &mut Lifter, path: &Path, out: &Path) -> Result<(), AnyErro
             continue;
         };
         let pose = person.pose(&joints);
-        if let Some(lifted) = lifter.lift(&mut window, &pose, &camera, frame.time)? {
+        if let Some(lifted) = lifter.lift(&mut window, &pose, &camera, frame.up(), frame.time)? {
             written.push_lifted(frame.frame, &lifted);
             lifted_frames += 1;
         }

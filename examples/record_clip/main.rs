@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use bevy_pose_capture::calibrate::attitude;
 use bevy_pose_capture::inference::{Engine, Models};
 use bevy_pose_capture::pipeline::{Capture, Pipeline, PipelineSettings};
 use bevy_pose_capture::record::exchange::{JointsFile, KeypointsFile};
@@ -237,6 +238,15 @@ fn report(captures: &[Capture]) {
         captures.len(),
         100.0 * with_people as f64 / count
     );
+    if let Some((camera, up)) = captures
+        .last()
+        .and_then(|capture| Some((capture.camera, capture.up?)))
+    {
+        println!(
+            "camera: {}, as the room tells",
+            attitude::in_words(&camera, up)
+        );
+    }
     println!("{:10} {:>9} {:>9}", "stage", "mean ms", "p95 ms");
     for stage in 0..captures
         .first()

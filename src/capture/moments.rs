@@ -343,6 +343,7 @@ mod tests {
             },
             people: Vec::new(),
             camera: Intrinsics::assumed(64, 48),
+            up: None,
             times: StageTimes::default(),
         })
     }

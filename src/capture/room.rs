@@ -522,6 +522,7 @@ mod tests {
             },
             people: vec![Person { seen, lifted: None }],
             camera: Intrinsics::assumed(1280, 720),
+            up: None,
             times: StageTimes::default(),
         })
     }

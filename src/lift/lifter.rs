@@ -43,6 +43,7 @@ impl Window {
         pose: &Pose2d,
         joints: &[Joint],
         camera: &Intrinsics,
+        up: Option<Vec3>,
         time: f64,
         most: usize,
     ) -> bool {
@@ -51,7 +52,8 @@ impl Window {
             self.frames.clear();
             self.kept = Kept::default();
         }
-        let Some(frame) = features(pose, joints, camera, self.frames.back(), elapsed as f32) else {
+        let last = self.frames.back();
+        let Some(frame) = features(pose, joints, camera, up, last, elapsed as f32) else {
             return false;
         };
         self.time = Some(time);
@@ -113,7 +115,8 @@ impl Lifter {
         }
     }
 
-    /// Takes in one more frame of a person and says where their joints are; `None` while too little of them is seen.
+    /// Takes in one more frame of a person and says where their joints are; `None` while too little of them is seen. `up` is the
+    /// direction opposite to gravity in the camera frame, of length 1, where it is known.
     ///
     /// # Errors
     /// [`ModelError::Run`].
@@ -122,9 +125,10 @@ impl Lifter {
         window: &mut Window,
         pose: &Pose2d,
         camera: &Intrinsics,
+        up: Option<Vec3>,
         time: f64,
     ) -> Result<Option<Lifted>, ModelError> {
-        let mut lifted = self.lift_all(&mut [(window, pose)], camera, time)?;
+        let mut lifted = self.lift_all(&mut [(window, pose)], camera, up, time)?;
         Ok(lifted.pop().flatten())
     }
 
@@ -136,6 +140,7 @@ impl Lifter {
         &mut self,
         people: &mut [(&mut Window, &Pose2d)],
         camera: &Intrinsics,
+        up: Option<Vec3>,
         time: f64,
     ) -> Result<Vec<Option<Lifted>>, ModelError> {
         let joints = self.joints();
@@ -145,7 +150,7 @@ impl Lifter {
         };
         let shown: Vec<bool> = people
             .iter_mut()
-            .map(|(window, pose)| window.take(pose, joints, camera, time, most))
+            .map(|(window, pose)| window.take(pose, joints, camera, up, time, most))
             .collect();
         let told = self.run(people, &shown)?;
         let failed = |error: String| ModelError::Run {

@@ -9,7 +9,9 @@ use bevy::math::{Mat3, Quat, Vec2, Vec3};
 use crate::camera::Intrinsics;
 use crate::skeleton::{Joint, Pose2d, TORSO};
 
-/// Numbers after the joints' three each: how the person's centre and size move, the time step, how large they appear.
+/// Numbers after the joints' three each: where up is, if that is known;
+const UP: usize = 3;
+/// how the person's centre and size move, the time step, how large they appear.
 const MOTION: usize = 5;
 /// Spread of a person about four metres away: what sizes are told against.
 const USUAL_SPREAD: f32 = 0.12;
@@ -35,15 +37,16 @@ pub struct Features {
 
 /// The number of features of a frame for that many joints.
 pub fn feature_count(joints: usize) -> usize {
-    joints * 3 + MOTION
+    joints * 3 + UP + MOTION
 }
 
-/// Normalises a pose. `previous` is the frame before and `elapsed` the seconds since it; `None` where the pose has fewer
-/// than three joints to see.
+/// Normalises a pose. `up` is the direction opposite to gravity in the camera frame, of length 1, where it is known; `previous`
+/// is the frame before and `elapsed` the seconds since it. `None` where the pose has fewer than three joints to see.
 pub fn features(
     pose: &Pose2d,
     joints: &[Joint],
     camera: &Intrinsics,
+    up: Option<Vec3>,
     previous: Option<&Features>,
     elapsed: f32,
 ) -> Option<Features> {
@@ -91,6 +94,7 @@ pub fn features(
             None => values.extend([0.0; 3]),
         }
     }
+    values.extend(up.map_or([0.0; UP], |up| (person_from_camera * up).to_array()));
     let seconds = previous.map_or(FIRST_STEP, |_| elapsed.clamp(1.0 / 120.0, 0.15));
     let steps = RATE * seconds;
     let (moved, grown) = previous.map_or((Vec2::ZERO, 0.0), |before| {
@@ -135,6 +139,7 @@ mod tests {
             pose,
             JointSet::Lift23.joints(),
             &Intrinsics::assumed(640, 480),
+            None,
             previous,
             1.0 / 60.0,
         )
@@ -150,6 +155,7 @@ mod tests {
 
     #[derive(serde::Deserialize)]
     struct Person {
+        up: Option<[f32; 3]>,
         frames: Vec<Frame>,
         person_from_camera: [[f32; 3]; 3],
     }
@@ -178,7 +184,15 @@ mod tests {
                         confidence: Confidence::new(sure),
                     });
                 }
-                let found = features(&pose, &table.joints, &camera, last.as_ref(), frame.seconds);
+                let up = person.up.map(Vec3::from_array);
+                let found = features(
+                    &pose,
+                    &table.joints,
+                    &camera,
+                    up,
+                    last.as_ref(),
+                    frame.seconds,
+                );
                 let Some(found) = found else {
                     panic!("person {number} is seen")
                 };
@@ -209,7 +223,7 @@ mod tests {
             assert!((a - b).abs() < 0.06, "{a} {b}");
         }
         assert!(
-            (large[73] - small[73] - 2f32.ln()).abs() < 0.06,
+            (large[76] - small[76] - 2f32.ln()).abs() < 0.06,
             "the size is told apart"
         );
         let spread: f32 = small[..69]
@@ -226,11 +240,11 @@ mod tests {
         let then = normalise(&pose(Vec2::new(4.0, 0.0), 1.05), first.as_ref());
         let Some(then) = then else { panic!("seen") };
         assert!(
-            then.values[69] > 0.01 && then.values[70].abs() < 0.04 && then.values[71] > 0.03,
+            then.values[72] > 0.01 && then.values[73].abs() < 0.04 && then.values[74] > 0.03,
             "{:?}",
-            &then.values[69..]
+            &then.values[72..]
         );
-        assert!((then.values[72] - 10.0 / 60.0).abs() < 1e-5);
+        assert!((then.values[75] - 10.0 / 60.0).abs() < 1e-5);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use bevy::math::Vec2;
 use bevy_egui::egui;
 
 use super::state_in_words;
+use crate::calibrate::attitude;
 use crate::capture::{CameraStatus, Performer};
 use crate::skeleton::{BONES, Side, side_of};
 
@@ -31,6 +32,10 @@ pub fn preview_ui(
         ui.colored_label(TROUBLE, text);
     } else {
         ui.label(line);
+    }
+    if let (Some(lens), Some(up)) = (status.lens, status.up) {
+        ui.small(attitude::in_words(&lens, up))
+            .on_hover_text("Read off the straight edges of the room");
     }
     let Some(texture) = texture else { return };
     let size = status.size.as_vec2().max(Vec2::ONE);

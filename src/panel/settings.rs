@@ -116,6 +116,8 @@ pub fn settings_ui(ui: &mut egui::Ui, settings: &mut PoseCaptureSettings) {
         &mut settings.detect.undo_swaps,
         "undo swaps of left and right",
     );
+    ui.checkbox(&mut settings.read_room, "read the room")
+        .on_hover_text("Its straight edges tell how a camera is tilted, and its field of view; else people do, by how they stand");
     ui.add(
         egui::Slider::new(&mut settings.detect.every, 1..=15)
             .text("look for people every n-th frame"),

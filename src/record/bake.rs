@@ -6,7 +6,7 @@ use super::take::Take;
 use crate::retarget::contact::Ground;
 use crate::retarget::solve::{Rig, hips_of};
 use crate::skeleton::Pose3d;
-use crate::skeleton::convert::with_bevy_axes;
+use crate::skeleton::convert::{bevy_from_opencv, with_bevy_axes};
 
 /// A model's animation: what each node does at each time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,21 +23,24 @@ pub struct Animation {
 /// the floor are, so that its beginning is as good as its end.
 pub fn bake(take: &Take, ids: &[u32], rig: &mut Rig) -> Animation {
     rig.forget();
-    let poses: Vec<(f64, Pose3d)> = take
+    let poses: Vec<(f64, Pose3d, Option<Vec3>)> = take
         .frames
         .iter()
         .filter(|frame| ids.contains(&frame.id))
-        .map(|frame| (frame.time, with_bevy_axes(&frame.pose())))
+        .map(|frame| {
+            let up = frame.up.map(|up| bevy_from_opencv(Vec3::from_array(up)));
+            (frame.time, with_bevy_axes(&frame.pose()), up)
+        })
         .collect();
-    let Some(&(start, _)) = poses.first() else {
+    let Some(&(start, ..)) = poses.first() else {
         return Animation::default();
     };
     let mut ground = Ground::default();
     let mut legs: Vec<f32> = Vec::new();
     for pass in 0..2 {
         let mut last = start;
-        for (time, pose) in &poses {
-            ground.learn(pose, ((time - last) as f32).clamp(0.0, 0.2));
+        for (time, pose, up) in &poses {
+            ground.learn(pose, *up, ((time - last) as f32).clamp(0.0, 0.2));
             last = *time;
             if pass == 0 {
                 legs.extend(Rig::leg_length_of(pose));
@@ -53,7 +56,7 @@ pub fn bake(take: &Take, ids: &[u32], rig: &mut Rig) -> Animation {
         .with_y(0.0);
 
     let mut animation = Animation::default();
-    for (time, pose) in &poses {
+    for (time, pose, _) in &poses {
         if animation
             .times
             .last()
@@ -137,6 +140,7 @@ mod tests {
                 id: 7,
                 seen: Vec::new(),
                 lifted,
+                up: None,
             });
         }
         take

@@ -60,6 +60,9 @@ pub struct KeypointsFile {
 struct KeypointsFrame {
     frame: u64,
     time: f64,
+    /// The direction opposite to gravity in the camera's axes, where the room told it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    up: Option<[f32; 3]>,
     people: Vec<KeypointsPerson>,
 }
 
@@ -111,6 +114,7 @@ impl KeypointsFile {
         self.frames.push(KeypointsFrame {
             frame: capture.frame.number,
             time: capture.frame.time,
+            up: capture.up.map(|up| up.to_array()),
             people: people.collect(),
         });
     }

@@ -1,6 +1,6 @@
 //! Pictures to look at: what was seen, drawn over the frame, beside the body in space.
 
-use bevy::math::{Mat3, Vec2, Vec3};
+use bevy::math::{Mat3, Quat, Vec2, Vec3};
 use image::{Rgb, RgbImage};
 
 use crate::pipeline::Capture;
@@ -66,9 +66,15 @@ pub fn draw_pose(image: &mut RgbImage, pose: &Pose2d, scale: f32, width: f32) {
     }
 }
 
-/// Draws a body in the camera frame, seen by the camera (`turn` 0) or from its side, `turn` radians about the vertical.
-fn draw_body(image: &mut RgbImage, pose: &Pose3d, root: Vec3, centre: Vec2, metre: f32, turn: f32) {
-    let view = Mat3::from_rotation_y(turn);
+/// Draws a body in the camera frame, seen from where the camera is (`turn` the identity) or from elsewhere.
+fn draw_body(
+    image: &mut RgbImage,
+    pose: &Pose3d,
+    root: Vec3,
+    centre: Vec2,
+    metre: f32,
+    view: Mat3,
+) {
     let place = |joint: Joint| {
         pose[joint].map(|p| centre + (view * (p.position - root)).truncate() * metre)
     };
@@ -121,14 +127,18 @@ pub fn overlay(capture: &Capture, height: u32) -> RgbImage {
         .take(1)
     {
         let metre = side as f32 / 2.3;
-        draw_body(&mut sheet, &lifted.pose, lifted.root, middle, metre, 0.0);
+        // Upright, if it is known what that is.
+        let level = capture.up.map_or(Mat3::IDENTITY, |up| {
+            Mat3::from_quat(Quat::from_rotation_arc(up, Vec3::NEG_Y))
+        });
+        draw_body(&mut sheet, &lifted.pose, lifted.root, middle, metre, level);
         draw_body(
             &mut sheet,
             &lifted.pose,
             lifted.root,
             middle + Vec2::new(0.0, side as f32),
             metre,
-            std::f32::consts::FRAC_PI_2,
+            Mat3::from_rotation_y(std::f32::consts::FRAC_PI_2) * level,
         );
     }
     sheet

@@ -62,6 +62,9 @@ pub struct TakeFrame {
     pub seen: Vec<(Joint, f32, f32, f32)>,
     /// Name, x, y, z in metres in the camera frame, expected error, origin.
     pub lifted: Vec<(Joint, f32, f32, f32, f32, Origin)>,
+    /// The direction opposite to gravity in the camera frame, of length 1, where it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up: Option<[f32; 3]>,
 }
 
 impl TakeFrame {
@@ -96,6 +99,7 @@ impl TakeFrame {
                             )
                         })
                         .collect(),
+                    up: capture.up.map(|up| up.to_array()),
                 })
             })
             .collect()
@@ -123,6 +127,7 @@ impl TakeFrame {
                     .map(|(j, p)| (j, p.position.x, p.position.y, p.confidence.get()))
                     .collect(),
                 lifted: lifted.collect(),
+                up: Some([0.0, -1.0, 0.0]),
             }
         };
         capture.people.iter().map(frame).collect()
@@ -405,6 +410,7 @@ pub(crate) mod tests {
                 0.02,
                 Origin::Lifted,
             )],
+            up: (n > 2).then_some([0.0, -0.96, -0.28]),
         }
     }
 

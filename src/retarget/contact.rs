@@ -1,4 +1,4 @@
-//! Which way is up, and where the floor is: one camera does not say, but people stand.
+//! Which way is up, and where the floor is: the edges of the room may tell, else people do, who stand.
 
 use bevy::math::{Quat, Vec3};
 
@@ -8,8 +8,10 @@ use crate::skeleton::{Joint, Pose3d, between};
 const MEMORY: f32 = 8.0;
 /// A first guess counts as much as this many seconds of somebody standing.
 const PRIOR: f32 = 0.5;
+/// Seconds in which what people told gives way to what the room tells.
+const TURNING: f32 = 0.3;
 
-/// Finds up from how people stand, and the floor from their feet.
+/// Finds up from how people stand, where the room does not tell it, and the floor from their feet.
 ///
 /// Fed with poses whose up is nearly +y (the camera taken as level); gives the rotation that makes it +y, and the height of
 /// the floor after that.
@@ -54,16 +56,20 @@ fn stance(pose: &Pose3d) -> Option<(Vec3, f32)> {
 }
 
 impl Ground {
-    /// Takes in a pose, `elapsed` seconds after the last one.
-    pub fn learn(&mut self, pose: &Pose3d, elapsed: f32) {
-        if self.seek_up
-            && let Some((body, straight)) = stance(pose)
-            && body.y > 0.5
-        {
-            // Only standing fades what was learnt from standing: who sits down keeps the floor that they had.
-            let forget = (-elapsed * straight / MEMORY).exp();
-            self.up = self.up * forget + body * straight * elapsed;
-            self.weight = self.weight * forget + straight * elapsed;
+    /// Takes in a pose, `elapsed` seconds after the last one; `up`, of length 1, where the room tells it (see
+    /// [`attitude`](crate::calibrate::attitude)).
+    pub fn learn(&mut self, pose: &Pose3d, up: Option<Vec3>, elapsed: f32) {
+        if self.seek_up {
+            match (up, stance(pose)) {
+                (Some(up), _) => self.turn_to(up, elapsed),
+                (None, Some((body, straight))) if body.y > 0.5 => {
+                    // Only standing fades what was learnt from standing: who sits down keeps the floor that they had.
+                    let forget = (-elapsed * straight / MEMORY).exp();
+                    self.up = self.up * forget + body * straight * elapsed;
+                    self.weight = self.weight * forget + straight * elapsed;
+                }
+                _ => {}
+            }
         }
         let level = self.level();
         let lowest = [
@@ -84,6 +90,17 @@ impl Ground {
                 soles + (lowest - soles) * (1.0 - (-elapsed / seconds).exp())
             }));
         }
+    }
+
+    /// Takes over what the room tells: at once at first, else without a jerk.
+    fn turn_to(&mut self, up: Vec3, elapsed: f32) {
+        let share = if self.weight > PRIOR {
+            1.0 - (-elapsed / TURNING).exp()
+        } else {
+            1.0
+        };
+        self.weight = MEMORY;
+        self.up = self.up.normalize_or(up).lerp(up, share).normalize_or(up) * self.weight;
     }
 
     /// Turns poses so that up is +y.
@@ -147,7 +164,11 @@ mod tests {
         let mut ground = Ground::default();
         let tilt = Quat::from_rotation_x(0.35);
         for _ in 0..300 {
-            ground.learn(&standing(tilt, Vec3::new(0.0, -2.0, -3.0), 0.0), 1.0 / 30.0);
+            ground.learn(
+                &standing(tilt, Vec3::new(0.0, -2.0, -3.0), 0.0),
+                None,
+                1.0 / 30.0,
+            );
         }
         let placed = ground.place(&standing(tilt, Vec3::new(0.0, -2.0, -3.0), 0.0));
         let at = |joint: Joint| placed[joint].map_or(Vec3::ZERO, |p| p.position);
@@ -165,11 +186,11 @@ mod tests {
         let mut ground = Ground::default();
         let tilt = Quat::from_rotation_x(0.35);
         for _ in 0..300 {
-            ground.learn(&standing(tilt, Vec3::ZERO, 0.0), 1.0 / 30.0);
+            ground.learn(&standing(tilt, Vec3::ZERO, 0.0), None, 1.0 / 30.0);
         }
         let level = ground.level();
         for _ in 0..3600 {
-            ground.learn(&standing(tilt, Vec3::ZERO, 0.5), 1.0 / 30.0);
+            ground.learn(&standing(tilt, Vec3::ZERO, 0.5), None, 1.0 / 30.0);
         }
         assert!(ground.level().angle_between(level) < 1e-3);
     }
@@ -178,13 +199,35 @@ mod tests {
     fn who_jumps_leaves_the_floor() {
         let mut ground = Ground::default();
         for _ in 0..60 {
-            ground.learn(&standing(Quat::IDENTITY, Vec3::ZERO, 0.0), 1.0 / 30.0);
+            ground.learn(&standing(Quat::IDENTITY, Vec3::ZERO, 0.0), None, 1.0 / 30.0);
         }
         let aloft = standing(Quat::IDENTITY, Vec3::Y * 0.4, 0.0);
         for _ in 0..12 {
-            ground.learn(&aloft, 1.0 / 30.0);
+            ground.learn(&aloft, None, 1.0 / 30.0);
         }
         let heel = ground.place(&aloft)[Joint::LeftHeel].map_or(0.0, |p| p.position.y);
         assert!(heel > 0.3, "{heel}");
+    }
+
+    #[test]
+    fn the_room_is_believed_at_once_and_more_than_people() {
+        let tilt = Quat::from_rotation_x(0.35);
+        let mut ground = Ground::default();
+        // Somebody who leans by as much as the camera looks down looks upright.
+        let leaning = standing(Quat::IDENTITY, Vec3::new(0.0, -2.0, -3.0), 0.0);
+        ground.learn(&leaning, Some(tilt * Vec3::Y), 1.0 / 30.0);
+        assert!((ground.level() * tilt).angle_between(Quat::IDENTITY) < 1e-3);
+        for _ in 0..300 {
+            ground.learn(&leaning, Some(tilt * Vec3::Y), 1.0 / 30.0);
+        }
+        assert!((ground.level() * tilt).angle_between(Quat::IDENTITY) < 1e-3);
+        // The camera was moved: without a jerk, but soon.
+        ground.learn(&leaning, Some(Vec3::Y), 1.0 / 30.0);
+        let first = ground.level().angle_between(Quat::IDENTITY);
+        assert!(first > 0.25, "{first}");
+        for _ in 0..60 {
+            ground.learn(&leaning, Some(Vec3::Y), 1.0 / 30.0);
+        }
+        assert!(ground.level().angle_between(Quat::IDENTITY) < 0.01);
     }
 }

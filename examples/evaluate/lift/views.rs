@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bevy::math::{DMat3, DVec3, FloatExt, Vec2};
+use bevy::math::{DMat3, DVec3, FloatExt, Vec2, Vec3};
 use bevy_pose_capture::camera::{Extrinsics, Intrinsics};
 use bevy_pose_capture::skeleton::{
     Confidence, Joint, Joint3d, JointSet, Keypoint, Origin, Pose2d, Pose3d,
@@ -67,6 +67,8 @@ impl Motions {
 pub struct Shot {
     /// Its lens.
     pub camera: Intrinsics,
+    /// Up in its frame, of length 1.
+    pub up: Vec3,
     /// The joints in the camera frame, in metres.
     pub frames: Vec<Pose3d>,
 }
@@ -120,6 +122,7 @@ impl Shot {
         };
         Shot {
             camera,
+            up: (extrinsics.rotation * DVec3::Y).as_vec3(),
             frames: clip.joints.iter().map(place).collect(),
         }
     }

@@ -10,7 +10,7 @@ from torch.nn import functional
 from .lifting import JOINTS
 from .loop import DEVICE, tensor
 from .mocap import AT
-from .views import HIPS, Views
+from .views import BODY, HIPS, Views
 
 LEVELS = (125, 60, 25, 10)  # codes, from the first level of the dictionary to the last
 
@@ -69,7 +69,7 @@ class Factorization(nn.Module):
 
 def flat(features):
     """2D poses `(n, 23, 3)` of the features of one frame each."""
-    body = features[:, 0, :-5].reshape(-1, JOINTS, 3)
+    body = features[:, 0, :BODY].reshape(-1, JOINTS, 3)
     seen = body[..., 2:] > 0
     about = (body[..., :2] - body[:, HIPS, :2].mean(1, keepdims=True)) * seen
     spread = np.linalg.norm(about, axis=-1).sum(-1) / np.maximum(seen[..., 0].sum(-1), 1)

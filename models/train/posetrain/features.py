@@ -29,12 +29,15 @@ def example(seed=3, people=3, frames=4):
 def main():
     pixels, confidence, seconds = example()
     rays = (pixels - (np.array(SIZE) - 1) / 2) / FOCAL
-    features, turn = normalise(rays.astype(np.float32), confidence >= 0.2, confidence, seconds)
+    up = np.array([[0.28, -0.96, 0], [0, 0, 0], [-0.28, -0.8, 0.5306]])  # of the second nobody knows it
+    along = np.repeat(up[:, None], rays.shape[1], 1)
+    features, turn = normalise(rays.astype(np.float32), confidence >= 0.2, confidence, seconds, along)
     features = begin_late(features, np.zeros(len(features), int))
     table = {"joints": LIFT23, "size": SIZE, "focal": FOCAL, "people": [
-        {"frames": [{"seconds": float(s), "keypoints": np.concatenate([p, c[:, None]], -1).round(3).tolist(), "features": f.round(5).tolist()}
+        {"up": u.tolist() if u.any() else None,
+         "frames": [{"seconds": float(s), "keypoints": np.concatenate([p, c[:, None]], -1).round(3).tolist(), "features": f.round(5).tolist()}
                     for p, c, s, f in zip(*person)], "person_from_camera": t.round(6).tolist()}
-        for *person, t in zip(pixels, confidence, seconds, features, turn[:, -1])]}
+        for *person, u, t in zip(pixels, confidence, seconds, features, up, turn[:, -1])]}
     Path(sys.argv[1]).write_text(json.dumps(table) + "\n")
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from .views import SCALE
+from .views import BODY, SCALE
 
 NEAR = 0.3  # metres: what is nearer is projected as if it were there
 
@@ -34,11 +34,11 @@ def across(net, pair):
 def off(points, features, source=None):
     """How far 3D points `(n, w, 23, 3)` are from where features have joints, in parts of the person's spread, weighted by their
     confidence, and by that of the features they were told from."""
-    body = features[..., :-5].unflatten(-1, (-1, 3))
+    body = features[..., :BODY].unflatten(-1, (-1, 3))
     scale = SCALE * torch.exp(features[..., -1, None, None])
     wanted, weight = body[..., :2], body[..., 2]
     if source is not None:
-        weight = weight * source[..., :-5].unflatten(-1, (-1, 3))[..., 2]
+        weight = weight * source[..., :BODY].unflatten(-1, (-1, 3))[..., 2]
     flat = points[..., :2] / points[..., 2:].clamp(min=NEAR) / scale
     return (torch.linalg.vector_norm(flat - wanted, dim=-1) * weight).sum() / weight.sum().clamp(min=1)
 
@@ -64,7 +64,7 @@ def stand(one, other, place):
     distance between both cameras. Rotations `(n, 3, 3)`, places `(n, 3)`, and whether one was found `(n,)`."""
     rays, seen = [], []
     for x, _, _, into in (one, other):
-        body = x[..., :-5].reshape(*x.shape[:2], -1, 3)
+        body = x[..., :BODY].reshape(*x.shape[:2], -1, 3)
         flat = body[..., :2] * SCALE * np.exp(x[..., -1, None, None])
         camera = np.concatenate([flat, np.ones_like(flat[..., :1])], -1) @ into
         rays.append(camera[..., :2] / np.maximum(camera[..., 2:], 0.05)), seen.append(body[..., 2] > 0)

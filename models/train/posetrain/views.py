@@ -16,7 +16,8 @@ FACE = [0, 1, 2]
 FEET = [15, 16, 17, 18]
 HANDS = [19, 20, 21, 22]
 LEGS = list(range(9, 19))
-FEATURES = 23 * 3 + 5
+BODY = 23 * 3  # features of joints; then where up is, and five of motion
+FEATURES = BODY + 3 + 5
 SCALE = 0.12  # a usual one: a person of 0.5 m about their centre, 4 m away
 SEEN = 0.2  # `src/lift/window.rs` leaves joints out that are less sure
 RAYLEIGH_MEDIAN = 1.177  # of the length of a vector of two unit normals
@@ -24,6 +25,9 @@ FEWEST = 3  # joints of a frame, in `src/lift/window.rs` as well
 TILT = (-20, 50)  # degrees by which tilted cameras look down,
 TILTED_FROM = (1.2, 5)  # metres away
 FIRST_STEP = 1 / 30  # seconds; the first frame of a person has none before it
+UP_LATE = 0.2  # of so many cameras it becomes known while they run where up is
+UP_OFF = (2, 8)  # degrees by which that is off about each axis: of most cameras, and of one in
+UP_WRONG = 10
 
 
 def turn_to_axis(directions):
@@ -33,12 +37,14 @@ def turn_to_axis(directions):
     return np.stack([1 - k * x * x, -k * x * y, -x, -k * x * y, 1 - k * y * y, -y, x, y, z], -1).reshape(*x.shape, 3, 3)
 
 
-def normalise(rays, seen, confidence, seconds):
+def normalise(rays, seen, confidence, seconds, up=None):
     """Image rays `(n, t, 23, 2)` (x/z, y/z in the camera), seen `(n, t, 23)`, seconds since the frame before `(n, t)` ->
-    features `(n, t, 74)`, and `(n, t, 3, 3)` rotations from the camera into the person camera of each frame.
+    features `(n, t, FEATURES)`, and `(n, t, 3, 3)` rotations from the camera into the person camera of each frame.
 
-    Each frame is scaled by its own spread, so that its features depend on it and the frame before only. The last five channels
-    tell how centre and scale move, the time step, and how large the person appears (which is how strong the perspective is).
+    Each frame is scaled by its own spread, so that its features depend on it and the frame before only. After the joints' channels
+    comes the direction opposite to gravity in the person camera: that of the camera is `up` `(n, t, 3)`, of length 1, or 0 where
+    nobody knows it. The last five channels tell how centre and scale move, the time step, and how large the person appears (which
+    is how strong the perspective is).
 
     A frame of fewer than `FEWEST` joints, which users' windows leave out, tells of none and is looked at as the last that had more.
     """
@@ -74,7 +80,8 @@ def normalise(rays, seen, confidence, seconds):
     body = np.concatenate([flat / scale[:, :, None, None], confidence[..., None]], -1) * weight[..., None]
     extra = np.stack([np.clip(moved[..., 0], -1, 1), np.clip(moved[..., 1], -1, 1), np.clip(grown * rate, -1, 1),
                       seconds * 10, np.clip(np.log(scale / SCALE), -2, 2)], -1)
-    return np.concatenate([body.reshape(*body.shape[:2], -1), extra], -1).astype(np.float32), turn
+    up = np.zeros((*seen.shape[:2], 3)) if up is None else (turn @ up[..., None])[..., 0]
+    return np.concatenate([body.reshape(*body.shape[:2], -1), up, extra], -1).astype(np.float32), turn
 
 
 def begin_late(features, first):
@@ -106,12 +113,14 @@ class Views:
     `errors` is how a detector errs (see `posetrain.errors`); without it joints are exact. The frame whose pose is asked for has `ahead`
     others after it. The field of view is known to a factor of `lens`, as a logarithm; so many people come `late` into view; joints are
     masked as in Cheng et al. (2020), section 3.3, with a chance of `hidden` for each of its four kinds of masks. So many cameras are
-    `tilted`: they hang high and look down, or stand low and look up, as far as the floor lets them, at any angle of `TILT` as often."""
+    `tilted`: they hang high and look down, or stand low and look up, as far as the floor lets them, at any angle of `TILT` as often. Of so many
+    it is `up_known`, roughly, where up is."""
 
-    def __init__(self, clips, frames=27, errors=None, seed=0, ahead=0, lens=0.12, late=0.15, hidden=0.0, tilted=0.0):
+    def __init__(self, clips, frames=27, errors=None, seed=0, ahead=0, lens=0.12, late=0.15, hidden=0.0, tilted=0.0, up_known=0.0):
         self.seed, self.frames, self.errors = seed, frames, errors
         self.reseed()
-        self.ahead, self.lens, self.late, self.hidden, self.tilted = ahead, lens, late, hidden, tilted
+        self.ahead, self.lens, self.late, self.hidden = ahead, lens, late, hidden
+        self.tilted, self.up_known = tilted, up_known
         self.joints = np.concatenate([c.joints for c in clips])
         self.known = np.repeat(np.stack([c.known for c in clips]), [len(c.joints) for c in clips], 0)
         self.first = np.cumsum([0] + [len(c.joints) for c in clips])[:-1]
@@ -125,7 +134,7 @@ class Views:
         self.rng = np.random.default_rng([self.seed, *numbers])
 
     def batch(self, n, windows=1, strides=(1, 1, 2, 2, 2, 3, 4, 6)):
-        """Features `(n, t, 74)`, `t` being `frames - 1 + windows`; poses `(n, windows, 23, 3)` of each window's frame, about
+        """Features `(n, t, FEATURES)`, `t` being `frames - 1 + windows`; poses `(n, windows, 23, 3)` of each window's frame, about
         mid hips in its person camera; and which of their joints are known, `(n, windows, 23)`."""
         world, known, stride = self.motion(n, windows, strides)
         return self.seen_from(*self.stand(world), world, known, stride)[:3]
@@ -175,7 +184,7 @@ class Views:
             rays, seen, confidence = self.degrade(rays, seen)
         if self.hidden:
             seen &= ~masked(seen.shape, self.hidden, rng)
-        features, turn = normalise(rays, seen, confidence, seconds)
+        features, turn = normalise(rays, seen, confidence, seconds, self.up(axes, t))
         first = np.where(rng.random(n) < self.late, rng.integers(0, t, n), 0)
         target = target @ turn[:, asked].transpose(0, 1, 3, 2)
         there = (first[:, None] <= asked) & (seen[:, asked].sum(-1) >= FEWEST)
@@ -207,6 +216,18 @@ class Views:
         c, s = np.cos(roll)[:, None], np.sin(roll)[:, None]
         axes = np.stack([right * c + down * s, down * c - right * s, forward], 1).astype(np.float32)
         return axes, eye.astype(np.float32)
+
+    def up(self, axes, t):
+        """Where up is in cameras of these axes, as far as it is known: `(n, t, 3)`, or nothing."""
+        rng, n = self.rng, len(axes)
+        if not self.up_known:
+            return None
+        wrong = np.where(rng.integers(UP_WRONG, size=n) == 0, UP_OFF[1], UP_OFF[0])
+        up = axes[:, :, 1] + np.radians(wrong)[:, None] * rng.standard_normal((n, 3), np.float32)
+        up /= np.linalg.norm(up, axis=-1, keepdims=True)
+        since = np.where(rng.random(n) < UP_LATE, rng.integers(0, t, n), 0)
+        known = (rng.random(n) < self.up_known)[:, None] & (np.arange(t) >= since[:, None])
+        return up[:, None] * known[..., None]
 
     @staticmethod
     def look(world, axes, eye):

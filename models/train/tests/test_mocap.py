@@ -6,7 +6,7 @@ import numpy as np
 from posetrain import mocap
 from posetrain.bvh import Motion
 from posetrain.mocap import AT, CMU, LIFT23, TRUNK, Clip
-from posetrain.views import TILT, TILTED_FROM, HIPS, Views
+from posetrain.views import BODY, TILT, TILTED_FROM, HIPS, Views
 
 
 def doll():
@@ -109,9 +109,29 @@ class Cameras(unittest.TestCase):
         ahead = ((centre - eye) * axes[:, 2]).sum(-1) / np.linalg.norm(apart, axis=-1)
         self.assertGreater(np.median(ahead), 0.99)
 
+    def test_up_is_told_of_as_many_as_asked_and_is_where_cameras_have_it(self):
+        views, joints = self.views(up_known=0.5, tilted=0.5)
+        axes, eye = views.stand(np.repeat(joints[None, :27], 1000, 0))
+        up = views.up(axes, 27)
+        length = np.linalg.norm(up, axis=-1)
+        np.testing.assert_allclose(length[length > 0], 1, rtol=1e-5)
+        self.assertAlmostEqual((length[:, -1] > 0).mean(), 0.5, delta=0.06)
+        self.assertGreater((length[:, -1] > 0).mean(), (length[:, 0] > 0).mean() + 0.05)  # known while it runs
+        off = np.degrees(np.arccos(np.clip((up[:, -1] * axes[:, :, 1]).sum(-1)[length[:, -1] > 0], -1, 1)))
+        self.assertLess(np.median(off), 4)
+        self.assertGreater(np.median(off), 1)
+        self.assertIsNone(self.views()[0].up(axes, 27))
+        # Networks are told it in the person camera, which looks at somebody: they have up across it.
+        world = np.repeat(joints[None, :27], 1000, 0)
+        features, _, _, turn = views.seen_from(axes, eye, world, np.ones((1000, 23), bool), np.ones(1000, int))
+        told = features[:, -1, BODY:BODY + 3]
+        known = np.linalg.norm(told, axis=-1) > 0
+        want = (turn[:, -1] @ axes[:, :, 1, None])[..., 0]
+        self.assertGreater(np.median((told * want).sum(-1)[known]), 0.99)
+
     def test_where_none_are_nothing_else_is_drawn(self):
         without, _ = self.views()
-        views, _ = self.views(tilted=0.0)
+        views, _ = self.views(tilted=0.0, up_known=0.0)
         for one, other in zip(without.batch(8), views.batch(8)):
             np.testing.assert_array_equal(one, other)
 
