@@ -1,6 +1,7 @@
 //! Calibrates the cameras of a room by somebody who walks about in it, or by a board, and says whether the result can be trusted:
 //! `cargo run --example calibrate -- people --input A.mp4 B.mp4 --stature 1.75 --out cameras.toml`.
 
+mod cameras;
 mod lens;
 #[path = "../support/models.rs"]
 mod models;
@@ -13,15 +14,15 @@ mod window;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bevy_pose_capture::calibrate::attitude::Attitude;
 use bevy_pose_capture::calibrate::sync::{self, Track};
 use bevy_pose_capture::calibrate::verdict::{Grade, Verdict, judge};
 use bevy_pose_capture::calibrate::{files, people};
-use bevy_pose_capture::camera::{ASSUMED_FIELD_OF_VIEW_DEGREES, Intrinsics, View};
+use bevy_pose_capture::camera::{Intrinsics, View};
+use bevy_pose_capture::source::SourceSpec;
 use bevy_pose_capture::source::together::Together;
-use bevy_pose_capture::source::{Frame, SourceSpec};
 use clap::{Parser, Subcommand};
 
+use cameras::Camera;
 use screen::Screen;
 use watch::{Networks, Watched};
 
@@ -156,16 +157,21 @@ fn run(what: &What, screen: &mut Screen) -> Result<(), AnyError> {
             }
             // Each network errs in its own way, and what they share is nearer to the truth than any of them.
             let networks = networks.each_for_keypoints()?;
-            let looks = networks.iter().map(|one| watch::watch(input, one, screen));
+            let mut known = None;
+            let mut cameras = |names: &[String], sizes: &[(u32, u32)], screen: &Screen| {
+                if known.is_none() {
+                    known = Some(lenses.cameras(names, sizes, screen)?);
+                }
+                Ok(known.clone().unwrap_or_default())
+            };
+            let looks = networks.iter();
+            let looks = looks.map(|one| watch::watch(input, one, &mut cameras, screen));
             let looks = looks.collect::<Result<Vec<_>, _>>()?;
             let watched = &looks[0];
-            let lenses = lenses_of(
-                lenses,
-                &watched.names,
-                &watched.sizes,
-                &watched.attitudes,
-                screen,
-            )?;
+            let lenses = cameras::lenses(&watched.cameras);
+            for camera in &watched.cameras {
+                camera.tell_lens(screen);
+            }
             screen.say("comparing clocks …");
             let mut delays = sync::delays(&tracks(&lenses, watched), LONGEST_DELAY);
             tell_clocks(&lenses, &delays, screen);
@@ -176,11 +182,14 @@ fn run(what: &What, screen: &mut Screen) -> Result<(), AnyError> {
                 |look: &Watched| sync::aligned(&look.moments, &look.stamps, &delays, 0.03);
             let moments: Vec<Vec<people::Moment>> = looks.iter().map(aligned).collect();
             screen.say("solving …");
-            let room = people::calibrate(&lenses, &moments.concat(), *stature)?;
+            let ups = cameras::ups(&watched.cameras);
+            let room = people::calibrate(&lenses, &moments.concat(), *stature, &ups)?;
             screen.say(format!("median reprojection error: {:.1} px", room.error));
             tell_places(&room.views, screen);
             // What cannot be used replaces nothing that can.
-            tell(&judge(&room.views, &moments[0]), screen)?;
+            let mut verdict = judge(&room.views, &moments[0]);
+            verdict.judge_verticals(&room.views, &ups);
+            tell(&verdict, screen)?;
             files::write(out, &room.views)?;
             screen.say(format!("saved {}", out.display()));
             Ok(())
@@ -191,14 +200,16 @@ fn run(what: &What, screen: &mut Screen) -> Result<(), AnyError> {
             networks,
         } => {
             let file = files::read(cameras)?;
-            let watched = watch::watch(input, networks, screen)?;
-            let views = fitted(file.into_bevy(), &watched.names, &watched.sizes, screen)?;
-            let lenses: Vec<(String, Intrinsics)> = views
-                .iter()
-                .map(|view| (view.name.clone(), view.intrinsics))
-                .collect();
+            let (mut views, calibrated) = (Vec::new(), file.into_bevy());
+            let mut cameras = |names: &[String], sizes: &[(u32, u32)], screen: &Screen| {
+                views = fitted(calibrated.clone(), names, sizes, screen)?;
+                Ok(views.iter().map(Camera::of).collect())
+            };
+            let watched = watch::watch(input, networks, &mut cameras, screen)?;
+            let lenses = cameras::lenses(&watched.cameras);
             let names: Vec<&str> = lenses.iter().map(|(name, _)| name.as_str()).collect();
             let mut verdict = judge(&views, &watched.moments);
+            verdict.judge_verticals(&views, &cameras::ups(&watched.cameras));
             screen.say("comparing clocks …");
             let tracks = tracks(&lenses, &watched);
             let delays = sync::delays_in_room(&views, &tracks, LONGEST_DELAY);
@@ -248,48 +259,26 @@ fn open(specs: &[SourceSpec]) -> Result<Together, AnyError> {
     Ok(clips)
 }
 
-/// Shows each camera's picture of a moment to whom it tells how that camera is held and how wide it sees.
-fn look_about(attitudes: &mut [Attitude], frames: &[Option<Frame>]) {
-    for (attitude, frame) in attitudes.iter_mut().zip(frames) {
-        if let Some(frame) = frame {
-            attitude.look(&frame.image, None, frame.time);
+impl Lenses {
+    /// The cameras of clips of those names and sizes, as far as they are known.
+    fn cameras(
+        &self,
+        names: &[String],
+        sizes: &[(u32, u32)],
+        screen: &Screen,
+    ) -> Result<Vec<Camera>, AnyError> {
+        if let Some(file) = &self.lenses {
+            let views = fitted(files::read(file)?.views, names, sizes, screen)?;
+            return Ok(views.iter().map(Camera::of).collect());
         }
-    }
-}
-
-/// The lens of each clip's camera: as a file has it, as the room told, or assumed.
-fn lenses_of(
-    lenses: &Lenses,
-    names: &[String],
-    sizes: &[(u32, u32)],
-    attitudes: &[Attitude],
-    screen: &Screen,
-) -> Result<Vec<(String, Intrinsics)>, AnyError> {
-    let Some(file) = &lenses.lenses else {
-        let lens = |((name, size), attitude): ((&String, &(u32, u32)), &Attitude)| {
-            let (view, how) = match (lenses.field_of_view, attitude.field_of_view()) {
-                (Some(degrees), _) => (degrees.to_radians(), "as --field-of-view says"),
-                (None, Some(view)) => (view, "as the edges of the room tell"),
-                (None, None) => (
-                    ASSUMED_FIELD_OF_VIEW_DEGREES.to_radians(),
-                    "for want of anything better",
-                ),
-            };
-            let degrees = view.to_degrees();
-            screen.warn(format!(
-                "no --lenses were given; {name} is taken to span {degrees:.0}°, {how}, and its place is no better than that"
-            ));
-            (
-                name.clone(),
-                Intrinsics::from_field_of_view(size.0, size.1, view),
-            )
+        let given = |(width, height): (u32, u32)| {
+            let view = self.field_of_view?.to_radians();
+            Some(Intrinsics::from_field_of_view(width, height, view))
         };
-        let clips = names.iter().zip(sizes).zip(attitudes);
-        return Ok(clips.map(lens).collect());
-    };
-    let views = fitted(files::read(file)?.views, names, sizes, screen)?;
-    let lens = |view: View| (view.name, view.intrinsics);
-    Ok(views.into_iter().map(lens).collect())
+        let clips = names.iter().zip(sizes);
+        let camera = |(name, &size): (&String, &(u32, u32))| Camera::new(name, size, given(size));
+        Ok(clips.map(camera).collect())
+    }
 }
 
 fn tell_places(views: &[View], screen: &Screen) {

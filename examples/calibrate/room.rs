@@ -4,7 +4,6 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use bevy::math::DVec2;
-use bevy_pose_capture::calibrate::attitude::Attitude;
 use bevy_pose_capture::calibrate::board::BoardFinder;
 use bevy_pose_capture::calibrate::boards::{self, Moment};
 use bevy_pose_capture::calibrate::files;
@@ -14,9 +13,10 @@ use bevy_pose_capture::source::together::Together;
 use bevy_pose_capture::source::{Frame, SourceSpec};
 use image::{Rgb, RgbImage};
 
+use super::cameras::{self, Camera, look_about};
 use super::lens::BoardArguments;
 use super::screen::Screen;
-use super::{AnyError, Lenses, lenses_of, look_about, open, tell, tell_places};
+use super::{AnyError, Lenses, open, tell, tell_places};
 
 /// What is wanted.
 #[derive(clap::Args)]
@@ -71,15 +71,12 @@ pub fn run(arguments: &Arguments, screen: &mut Screen) -> Result<(), AnyError> {
         .collect();
     let mut clips = open(&specs)?;
     let names: Vec<String> = clips.names().into_iter().map(String::from).collect();
-    let mut attitudes = vec![Attitude::default(); names.len()];
-    let (times, moments) = look(&mut clips, &names, &finder, &mut attitudes, screen)?;
-    let lenses = lenses_of(
-        &arguments.lenses,
-        &names,
-        &clips.sizes(),
-        &attitudes,
-        screen,
-    )?;
+    let mut cameras = arguments.lenses.cameras(&names, &clips.sizes(), screen)?;
+    let (times, moments) = look(&mut clips, &names, &finder, &mut cameras, screen)?;
+    for camera in &cameras {
+        camera.tell_lens(screen);
+    }
+    let lenses = cameras::lenses(&cameras);
     let on_floor = lying(arguments.on_floor, arguments.lying, &times);
     let room = boards::calibrate(&lenses, &moments, on_floor)?;
     for (view, shared) in room.views.iter().zip(&room.shared) {
@@ -104,7 +101,7 @@ fn look(
     clips: &mut Together,
     names: &[String],
     finder: &BoardFinder,
-    attitudes: &mut [Attitude],
+    cameras: &mut [Camera],
     screen: &mut Screen,
 ) -> Result<(Vec<f64>, Vec<Moment>), AnyError> {
     screen.begin("looking for the board", Some(clips.length()));
@@ -118,7 +115,7 @@ fn look(
             screen.step(String::new());
             continue;
         }
-        look_about(attitudes, &moment.frames);
+        look_about(cameras, &moment.frames);
         let find = |frame: &Option<Frame>| {
             let frame = frame.as_ref();
             frame.map_or_else(Vec::new, |frame| finder.find_named(&frame.image))

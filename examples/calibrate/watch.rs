@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use bevy_pose_capture::calibrate::attitude::Attitude;
 use bevy_pose_capture::calibrate::people::Moment;
 use bevy_pose_capture::detect::{DetectSettings, Detector, Person2d};
 use bevy_pose_capture::inference::{Engine, Model, Models, Task};
@@ -13,8 +12,9 @@ use bevy_pose_capture::source::{Frame, SourceSpec};
 
 use image::RgbImage;
 
+use super::cameras::{Camera, look_about};
 use super::screen::Screen;
-use super::{AnyError, look_about, models, open};
+use super::{AnyError, models, open};
 
 /// Which networks look.
 #[derive(clap::Args)]
@@ -78,14 +78,12 @@ impl Networks {
 pub struct Watched {
     /// The clips' names.
     pub names: Vec<String>,
-    /// Width and height of their pictures.
-    pub sizes: Vec<(u32, u32)>,
     /// When each view's picture of each moment was taken, in seconds of its clip's own clock.
     pub stamps: Vec<Vec<Option<f64>>>,
     /// The person in each view, at each moment.
     pub moments: Vec<Moment>,
-    /// How each camera is held and how wide it sees, as its pictures tell.
-    pub attitudes: Vec<Attitude>,
+    /// The cameras that took the clips.
+    pub cameras: Vec<Camera>,
 }
 
 impl Watched {
@@ -99,10 +97,15 @@ impl Watched {
     }
 }
 
+/// What makes cameras of the names of clips and of the sizes of their pictures.
+pub type MakeCameras<'a> =
+    &'a mut dyn FnMut(&[String], &[(u32, u32)], &Screen) -> Result<Vec<Camera>, AnyError>;
+
 /// Finds the person whom each clip is about.
 pub fn watch(
     input: &[String],
     networks: &Networks,
+    cameras: MakeCameras,
     screen: &mut Screen,
 ) -> Result<Watched, AnyError> {
     let specs: Vec<SourceSpec> = input.iter().map(|input| SourceSpec::parse(input)).collect();
@@ -111,7 +114,6 @@ pub fn watch(
     let looking = &models.of(Task::Keypoints)?.card.name;
     let engine = Engine::find();
     let names: Vec<String> = clips.names().into_iter().map(String::from).collect();
-    let sizes = clips.sizes();
     let mut detectors = specs
         .iter()
         .map(|_| {
@@ -129,9 +131,9 @@ pub fn watch(
     );
     let mut seen: Vec<(f64, Vec<Vec<Person2d>>)> = Vec::new();
     let mut stamps = Vec::new();
-    let mut attitudes = vec![Attitude::default(); specs.len()];
+    let mut cameras = cameras(&names, &clips.sizes(), screen)?;
     while let Some(moment) = clips.next_moment()? {
-        look_about(&mut attitudes, &moment.frames);
+        look_about(&mut cameras, &moment.frames);
         let mut views = vec![Vec::new(); specs.len()];
         for ((people, frame), detector) in views.iter_mut().zip(&moment.frames).zip(&mut detectors)
         {
@@ -170,10 +172,9 @@ pub fn watch(
     };
     Ok(Watched {
         names,
-        sizes,
         stamps,
         moments: seen.iter().map(moment).collect(),
-        attitudes,
+        cameras,
     })
 }
 

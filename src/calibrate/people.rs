@@ -5,7 +5,7 @@
 //! person's own size gives the scale; standing gives up; feet give the floor. (After Li 2020, section 3.4.2, and Takahashi et
 //! al. 2018, "Human pose as calibration pattern".)
 
-use bevy::math::{DVec2, DVec3};
+use bevy::math::{DVec2, DVec3, Vec3};
 
 use super::bundle::{Mark, adjust};
 use super::essential::{LEAST_PAIRS, Pair, RelativePose, relative_pose};
@@ -101,7 +101,9 @@ const JOINTS: &[Joint] = {
 
 /// Places cameras by one person who moves before them. `lenses` are names and lenses, `moments` what they see at the same
 /// times, `stature` the person's height in metres. What several networks see of the same clips may be given one after the other:
-/// where one of them puts a joint is a point of its own, and their errors meet in the cameras only.
+/// where one of them puts a joint is a point of its own, and their errors meet in the cameras only. `ups` tells where up is in the
+/// frame of each camera (OpenCV), where that is known (see [`attitude`](super::attitude)); where it is of none, people who stand
+/// tell it.
 ///
 /// # Errors
 /// [`PeopleError`], in one sentence that says what to do.
@@ -109,6 +111,7 @@ pub fn calibrate(
     lenses: &[(String, Intrinsics)],
     moments: &[Moment],
     stature: f64,
+    ups: &[Option<Vec3>],
 ) -> Result<Room, PeopleError> {
     if lenses.len() < 2 {
         return Err(PeopleError::TooFewViews(lenses.len()));
@@ -136,7 +139,7 @@ pub fn calibrate(
         }
         bundle.settle(&seen, &everywhere)?;
     }
-    bundle.into_room(stature)
+    bundle.into_room(stature, ups)
 }
 
 /// Where a view sees a joint.
@@ -445,7 +448,7 @@ impl Bundle {
     }
 
     /// Gives the bundle its size, its up and its floor.
-    fn into_room(mut self, stature: f64) -> Result<Room, PeopleError> {
+    fn into_room(mut self, stature: f64, ups: &[Option<Vec3>]) -> Result<Room, PeopleError> {
         let people = || self.points.chunks(JOINTS.len());
         let pose = |points: &[Option<DVec3>]| {
             let mut joints: JointMap<Option<DVec3>> = JointMap::default();
@@ -456,7 +459,8 @@ impl Bundle {
         };
         let mut poses: Vec<JointMap<Option<DVec3>>> = people().map(pose).collect();
         let scale = stature / stature_of(&poses).ok_or(PeopleError::NoFit)?;
-        let up = up_of(&poses, &self.views).ok_or(PeopleError::NoFit)?;
+        let up = told_up(&self.views, ups).or_else(|| up_of(&poses, &self.views));
+        let up = up.ok_or(PeopleError::NoFit)?;
         let rotation = upright(&self.views[0].extrinsics, up);
         let moved = |point: DVec3| rotation * (point * scale);
         let feet: Vec<DVec3> = poses
@@ -521,6 +525,26 @@ pub fn stature_of(poses: &[JointMap<Option<DVec3>>]) -> Option<f64> {
     (told.len() >= 4).then(|| median(&mut told))
 }
 
+/// Cameras whose ups are no further apart than this, in degrees, tell the same.
+const TOLD_APART: f64 = 6.0;
+
+/// Which way is up, as the cameras are told: the mean of those who agree with the one that most agree with.
+fn told_up(views: &[View], ups: &[Option<Vec3>]) -> Option<DVec3> {
+    let told: Vec<DVec3> = views
+        .iter()
+        .zip(ups)
+        .filter_map(|(view, up)| {
+            Some(view.extrinsics.rotation.transpose() * up.as_ref()?.as_dvec3())
+        })
+        .collect();
+    let near = |up: DVec3| {
+        let agrees = move |other: &&DVec3| other.dot(up) > TOLD_APART.to_radians().cos();
+        told.iter().filter(agrees)
+    };
+    let most = told.iter().max_by_key(|up| near(**up).count())?;
+    near(*most).sum::<DVec3>().try_normalize()
+}
+
 /// Which way is up: how bodies stand on straight legs; the cameras' own up where nobody does.
 fn up_of(poses: &[JointMap<Option<DVec3>>], views: &[View]) -> Option<DVec3> {
     let level: DVec3 = views
@@ -577,6 +601,8 @@ fn travelled(poses: &[JointMap<Option<DVec3>>]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bevy::math::DMat3;
+
     use crate::source::synthetic::{Faults, Random, Walker, cameras_around, look};
 
     const FAULTS: Faults = Faults {
@@ -612,7 +638,7 @@ mod tests {
     -> Result<(), PeopleError> {
         let truth = cameras_around(4, 4.0);
         let moments = walk(&truth, 1.0, &FAULTS);
-        let room = calibrate(&lenses(&truth), &moments, 1.8)?;
+        let room = calibrate(&lenses(&truth), &moments, 1.8, &[])?;
         // The rooms differ by a turn and a shift on the floor: distances and heights are the same.
         for (n, found) in room.views.iter().enumerate() {
             let (centre, true_centre) = (found.extrinsics.centre(), truth[n].extrinsics.centre());
@@ -629,10 +655,37 @@ mod tests {
     }
 
     #[test]
+    fn who_leans_all_the_time_does_not_tilt_a_room_whose_cameras_know_up() -> Result<(), PeopleError>
+    {
+        let truth = cameras_around(4, 4.0);
+        // Everybody and every camera are turned together: as if people leaned by 20 degrees.
+        let lean = DMat3::from_rotation_x(20_f64.to_radians());
+        let up = |view: &View| Some((view.extrinsics.rotation * lean * DVec3::Y).as_vec3());
+        let mut ups: Vec<Option<Vec3>> = truth.iter().map(up).collect();
+        ups[1] = None;
+        ups[2] = Some(Vec3::new(0.6, -0.8, 0.0)); // taken for up by mistake
+        let moments = walk(&truth, 1.0, &FAULTS);
+        let tilted = |ups: &[Option<Vec3>]| -> Result<f64, PeopleError> {
+            let room = calibrate(&lenses(&truth), &moments, 1.8, ups)?;
+            let camera = &room.views[0].extrinsics;
+            Ok((camera.rotation * DVec3::Y)
+                .angle_between(truth[0].extrinsics.rotation * lean * DVec3::Y)
+                .to_degrees())
+        };
+        let (told, alone) = (tilted(&ups)?, tilted(&[])?);
+        assert!(
+            told < 2.0 && alone > 15.0,
+            "{told:.1} {alone:.1} degrees off"
+        );
+        Ok(())
+    }
+
+    #[test]
     fn what_does_not_place_cameras_is_told_by_name() {
         let truth = cameras_around(3, 4.0);
         let moments = walk(&truth, 1.0, &FAULTS);
-        let of = |views: &[View], moments: &[Moment]| calibrate(&lenses(views), moments, 1.8).err();
+        let of =
+            |views: &[View], moments: &[Moment]| calibrate(&lenses(views), moments, 1.8, &[]).err();
         assert_eq!(of(&truth[..1], &moments), Some(PeopleError::TooFewViews(1)));
         assert!(matches!(
             of(&truth, &moments[..1]),

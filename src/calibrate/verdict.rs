@@ -15,6 +15,8 @@ use self::bodies::{judge_bodies, judge_places};
 use self::clips::judge_clips;
 use self::lenses::{judge_lens, judge_principal_points};
 use self::seen::Seen;
+use bevy::math::{DVec3, Vec3};
+
 use super::people::Moment;
 use crate::camera::View;
 
@@ -91,6 +93,22 @@ impl Verdict {
                 names.first().unwrap_or(&"")
             );
             self.add("clocks", late.abs(), (25.0, 60.0), sentence);
+        }
+    }
+
+    /// Judges by where up is in the frame of each camera (OpenCV), where its pictures tell that (see [`attitude`](super::attitude)):
+    /// a calibration that is right has it where they do. Pictures err at times; none of this makes a calibration fail.
+    pub fn judge_verticals(&mut self, views: &[View], ups: &[Option<Vec3>]) {
+        for (view, up) in views.iter().zip(ups) {
+            let Some(up) = up else { continue };
+            let told = view.extrinsics.rotation.transpose() * up.as_dvec3();
+            let lean = told.angle_between(DVec3::Y).to_degrees();
+            self.add(
+                "upright walls",
+                lean,
+                (4.0, f64::INFINITY),
+                format!("walls that {} sees would lean by {lean:.1}°", view.name),
+            );
         }
     }
 
