@@ -80,6 +80,18 @@ impl Distortion {
     }
 }
 
+/// How a lens became known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LensSource {
+    /// It was given: calibrated, mostly.
+    Given,
+    /// The straight edges of the room told it (see [`attitude`](crate::calibrate::attitude)).
+    Room,
+    /// It is a usual one, for want of anything better.
+    #[default]
+    Assumed,
+}
+
 /// The field of view along the longer side, in degrees, taken for a camera that nobody calibrated. Most laptop webcams
 /// and phones have between 55 and 75.
 pub const ASSUMED_FIELD_OF_VIEW_DEGREES: f64 = 62.0;

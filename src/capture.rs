@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bevy::platform::collections::HashMap;
 use bevy::prelude::*;
 
-use crate::camera::Intrinsics;
+use crate::camera::{Intrinsics, LensSource};
 use crate::inference::Task;
 use crate::pipeline::{Capture, StageTimes};
 use crate::plugin::{PoseCaptureSettings, PoseCaptureSystems, order_stages};
@@ -23,7 +23,7 @@ use crate::skeleton::{Joint, Pose2d, Pose3d};
 use crate::source::{Pace, SourceSpec, WebcamPick};
 use crate::worker::Received;
 use feed::{Feed, FeedEvent};
-use room::Room;
+use room::{CalibratedCamera, Room};
 
 /// A camera, or a clip in its place. Spawn it and people before it become [`Performer`]s; change it and it starts anew;
 /// remove it and its threads end.
@@ -32,7 +32,8 @@ use room::Room;
 pub struct CaptureCamera {
     /// What to open.
     pub source: SourceSpec,
-    /// Its lens, for pictures of any size of these proportions; assumed where it is `None`.
+    /// Its lens, for pictures of any size of these proportions. Where it is `None`, it is that of the [`CalibratedCamera`](room::CalibratedCamera)
+    /// beside it, else what the edges of the room tell, else a usual one.
     pub intrinsics: Option<Intrinsics>,
     /// Whether a file plays over and over at its own speed.
     pub pace: Pace,
@@ -95,8 +96,8 @@ pub struct CameraStatus {
     pub rate: f32,
     /// Size of its pictures in pixels.
     pub size: UVec2,
-    /// Its lens, as given, as the room tells, or as is usual.
-    pub lens: Option<Intrinsics>,
+    /// Its lens, and how that is known.
+    pub lens: Option<(Intrinsics, LensSource)>,
     /// The direction opposite to gravity in its frame (OpenCV), of length 1, where the room tells it.
     pub up: Option<Vec3>,
     pub(crate) last: Option<f64>,
@@ -252,12 +253,18 @@ fn start_cameras(
             &mut CameraStatus,
             &mut CameraGround,
             Option<&Feed>,
+            Option<&CalibratedCamera>,
         ),
         Changed<CaptureCamera>,
     >,
     settings: Res<PoseCaptureSettings>,
 ) {
-    for (entity, camera, mut status, mut ground, before) in &mut cameras {
+    for (entity, camera, mut status, mut ground, before, calibrated) in &mut cameras {
+        let calibrated = calibrated.map(|calibrated| calibrated.0.intrinsics);
+        let camera = &CaptureCamera {
+            intrinsics: camera.intrinsics.or(calibrated),
+            ..camera.clone()
+        };
         *status = CameraStatus::default();
         *ground = CameraGround::default();
         match Feed::start(camera, &settings, before) {
@@ -411,7 +418,8 @@ impl CameraStatus {
         self.last = Some(capture.frame.time);
         self.times = capture.times;
         self.size = UVec2::new(capture.camera.width, capture.camera.height);
-        (self.lens, self.up) = (Some(capture.camera), capture.up);
+        self.lens = Some((capture.camera, capture.lens));
+        self.up = capture.up;
     }
 }
 

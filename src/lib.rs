@@ -61,6 +61,11 @@
 //! shown in the panel. A camera that is gone is said once ([`CameraLost`](capture::CameraLost)) and tried again; a model
 //! whose bones are not found says which ([`AvatarRefused`](avatar::AvatarRefused)), and
 //! [`Avatar::bone_table`](avatar::Avatar::bone_table) names them by hand.
+//!
+//! How a camera is tilted, and its lens where it has no calibration, is read off the straight edges of the room
+//! ([`calibrate::attitude`]); the panel says what was read. Where that is wrong, as before a wall of slanted boards, give the camera its
+//! [lens](capture::CaptureCamera::intrinsics), or turn it off ([`read_room`](plugin::PoseCaptureSettings::read_room)): then people tell where
+//! up is, by how they stand.
 
 pub mod assignment;
 pub mod associate;

@@ -10,7 +10,7 @@ use bevy::log::warn_once;
 use bevy::math::Vec3;
 
 use crate::calibrate::attitude::Attitude;
-use crate::camera::Intrinsics;
+use crate::camera::{Intrinsics, LensSource};
 use crate::detect::{DetectSettings, Detector, Person2d};
 use crate::inference::{Engine, ModelError, Models, Task};
 use crate::lift::lifter::{Lifted, Lifter, Window};
@@ -22,6 +22,8 @@ use crate::source::Frame;
 pub struct StageTimes {
     /// Fetching and decoding the picture.
     pub source: Duration,
+    /// Reading tilt and lens off the room; next to nothing but now and then.
+    pub room: Duration,
     /// Finding people; zero where the detector rested.
     pub people: Duration,
     /// What they look like; zero where nobody was looked at.
@@ -34,9 +36,10 @@ pub struct StageTimes {
 
 impl StageTimes {
     /// Names and times, in the order of the way.
-    pub fn rows(&self) -> [(&'static str, Duration); 5] {
+    pub fn rows(&self) -> [(&'static str, Duration); 6] {
         [
             ("source", self.source),
+            ("room", self.room),
             ("people", self.people),
             ("looks", self.looks),
             ("keypoints", self.keypoints),
@@ -46,7 +49,7 @@ impl StageTimes {
 
     /// All stages after decoding.
     pub fn without_source(&self) -> Duration {
-        self.people + self.looks + self.keypoints + self.lift
+        self.room + self.people + self.looks + self.keypoints + self.lift
     }
 }
 
@@ -66,8 +69,10 @@ pub struct Capture {
     pub frame: Frame,
     /// The people, in the order in which they entered.
     pub people: Vec<Person>,
-    /// The camera that they were lifted with.
+    /// The camera that they were lifted with,
     pub camera: Intrinsics,
+    /// and how its lens is known.
+    pub lens: LensSource,
     /// The direction opposite to gravity in its frame (OpenCV), of length 1, where the room told it.
     pub up: Option<Vec3>,
     /// How long it took.
@@ -101,6 +106,8 @@ pub struct Pipeline {
     lifter: Lifter,
     people: HashMap<u32, InSpace>,
     camera: Option<Intrinsics>,
+    /// The lens of the last frame.
+    seen_through: Option<Intrinsics>,
     attitude: Attitude,
     epoch: u64,
     /// May be changed between frames.
@@ -131,6 +138,7 @@ impl Pipeline {
             lifter: Lifter::load(models.of(Task::Lift)?, engine, 1)?,
             people: HashMap::new(),
             camera,
+            seen_through: None,
             attitude: Attitude::default(),
             epoch: 0,
             settings,
@@ -168,6 +176,7 @@ impl Pipeline {
             self.detector.reset();
             self.people.clear();
         }
+        let began = Instant::now();
         let (width, height) = frame.image.dimensions();
         let given = self.given(width, height);
         if self.settings.read_room {
@@ -175,8 +184,16 @@ impl Pipeline {
         } else {
             self.attitude = Attitude::default();
         }
-        let camera = given.unwrap_or_else(|| self.attitude.lens(width, height));
+        let (camera, lens) = given.map_or_else(
+            || self.attitude.lens(width, height),
+            |given| (given, LensSource::Given),
+        );
         let up = self.attitude.up();
+        let room = began.elapsed();
+        if self.seen_through.replace(camera) != Some(camera) {
+            // What was learned of people through another lens does not fit what they look like through this one.
+            self.people.clear();
+        }
         self.detector.settings = self.settings.detect;
         let (seen, detect_times) = self.detector.detect(&frame.image, frame.time)?;
         let began = Instant::now();
@@ -212,6 +229,7 @@ impl Pipeline {
             .retain(|_, state| frame.number.saturating_sub(state.last_frame) < 60);
         let times = StageTimes {
             source: frame.decoding,
+            room,
             people: detect_times.people,
             looks: detect_times.looks,
             keypoints: detect_times.keypoints,
@@ -221,6 +239,7 @@ impl Pipeline {
             frame,
             people,
             camera,
+            lens,
             up,
             times,
         })

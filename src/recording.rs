@@ -477,7 +477,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Instant;
 
-    use crate::camera::Intrinsics;
+    use crate::camera::{Intrinsics, LensSource};
     use crate::detect::Person2d;
     use crate::lift::lifter::Lifted;
     use crate::pipeline::{Capture, Person, StageTimes};
@@ -519,6 +519,7 @@ mod tests {
                 lifted: Some(lifted),
             }],
             camera: Intrinsics::assumed(64, 48),
+            lens: LensSource::Assumed,
             up: None,
             times: StageTimes::default(),
         });

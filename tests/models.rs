@@ -319,6 +319,22 @@ fn people_lifted_at_once_are_lifted_as_they_are_one_by_one() -> Result<(), Model
             let mut people: Vec<(&mut Window, &Pose2d)> = together.iter_mut().zip(&poses).collect();
             people.truncate(if there[1] { 2 } else { 1 });
             let found = lifter.lift_all(&mut people, &camera, up, time)?;
+            if frame == 5 {
+                let leaning = Some(Vec3::new(0.0, -0.8, -0.6));
+                let other =
+                    lifter.lift(&mut alone[0].clone(), &poses[0], &camera, leaning, time)?;
+                let nose = |lifted: &Option<Lifted>| {
+                    lifted.as_ref()?.pose[bevy_pose_capture::skeleton::Joint::Nose]
+                        .map(|nose| nose.position)
+                };
+                let apart = found
+                    .first()
+                    .and_then(|found| Some(nose(found)? - nose(&other)?));
+                assert!(
+                    apart.is_some_and(|by| by.length() > 0.02),
+                    "up is not asked for: {apart:?}"
+                );
+            }
             for (n, found) in found.into_iter().enumerate() {
                 if n == 1 {
                     // Whoever comes back is as new.

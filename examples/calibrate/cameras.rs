@@ -1,8 +1,8 @@
 //! The cameras that took clips: their lenses, as given or as the room tells them.
 
 use bevy::math::Vec3;
-use bevy_pose_capture::calibrate::attitude::Attitude;
-use bevy_pose_capture::camera::{Intrinsics, View};
+use bevy_pose_capture::calibrate::attitude::{self, Attitude};
+use bevy_pose_capture::camera::{Intrinsics, LensSource, View};
 use bevy_pose_capture::source::Frame;
 
 use super::screen::Screen;
@@ -41,26 +41,24 @@ impl Camera {
     }
 
     /// Its lens, as given, else as the room told, else assumed.
-    pub fn lens(&self) -> Intrinsics {
+    pub fn lens(&self) -> (Intrinsics, LensSource) {
         let (width, height) = self.size;
-        self.given
-            .unwrap_or_else(|| self.attitude.lens(width, height))
+        self.given.map_or_else(
+            || self.attitude.lens(width, height),
+            |given| (given, LensSource::Given),
+        )
     }
 
     /// Says how the lens is known, where none was given.
     pub fn tell_lens(&self, screen: &Screen) {
-        if self.given.is_some() {
-            return;
+        let (lens, source) = self.lens();
+        if source != LensSource::Given {
+            screen.warn(format!(
+                "no lens was given for {}: it {}, and its place is no better than that",
+                self.name,
+                attitude::in_words(None, &lens, source)
+            ));
         }
-        let how = match self.attitude.field_of_view() {
-            Some(_) => "as the edges of the room tell",
-            None => "for want of anything better",
-        };
-        screen.warn(format!(
-            "no lens was given for {}; it is taken to span {:.0}°, {how}, and its place is no better than that",
-            self.name,
-            self.lens().field_of_view().to_degrees()
-        ));
     }
 
     /// Where up is in its frame (OpenCV), where the room told it.
@@ -80,7 +78,7 @@ pub fn look_about(cameras: &mut [Camera], frames: &[Option<Frame>]) {
 
 /// Names and lenses, in the cameras' order.
 pub fn lenses(cameras: &[Camera]) -> Vec<(String, Intrinsics)> {
-    let lens = |camera: &Camera| (camera.name.clone(), camera.lens());
+    let lens = |camera: &Camera| (camera.name.clone(), camera.lens().0);
     cameras.iter().map(lens).collect()
 }
 

@@ -238,13 +238,10 @@ fn report(captures: &[Capture]) {
         captures.len(),
         100.0 * with_people as f64 / count
     );
-    if let Some((camera, up)) = captures
-        .last()
-        .and_then(|capture| Some((capture.camera, capture.up?)))
-    {
+    if let Some(last) = captures.last() {
         println!(
-            "camera: {}, as the room tells",
-            attitude::in_words(&camera, up)
+            "camera: {}",
+            attitude::in_words(last.up, &last.camera, last.lens)
         );
     }
     println!("{:10} {:>9} {:>9}", "stage", "mean ms", "p95 ms");

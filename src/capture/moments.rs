@@ -327,7 +327,7 @@ impl Moments {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::camera::Intrinsics;
+    use crate::camera::{Intrinsics, LensSource};
     use crate::pipeline::StageTimes;
     use crate::source::Frame;
 
@@ -343,6 +343,7 @@ mod tests {
             },
             people: Vec::new(),
             camera: Intrinsics::assumed(64, 48),
+            lens: LensSource::Assumed,
             up: None,
             times: StageTimes::default(),
         })

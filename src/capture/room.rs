@@ -496,7 +496,7 @@ fn place_people(
 mod tests {
     use super::*;
     use crate::associate::tests::{room, seen_by, standing};
-    use crate::camera::Intrinsics;
+    use crate::camera::{Intrinsics, LensSource};
     use crate::detect::Person2d;
     use crate::pipeline::{Person, StageTimes};
     use crate::skeleton::Joint;
@@ -522,6 +522,7 @@ mod tests {
             },
             people: vec![Person { seen, lifted: None }],
             camera: Intrinsics::assumed(1280, 720),
+            lens: LensSource::Assumed,
             up: None,
             times: StageTimes::default(),
         })

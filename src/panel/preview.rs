@@ -33,9 +33,9 @@ pub fn preview_ui(
     } else {
         ui.label(line);
     }
-    if let (Some(lens), Some(up)) = (status.lens, status.up) {
-        ui.small(attitude::in_words(&lens, up))
-            .on_hover_text("Read off the straight edges of the room");
+    if let Some((lens, source)) = status.lens {
+        ui.small(attitude::in_words(status.up, &lens, source))
+            .on_hover_text("Tilt is read off the straight edges of the room, and the lens where it has no calibration");
     }
     let Some(texture) = texture else { return };
     let size = status.size.as_vec2().max(Vec2::ONE);

@@ -116,8 +116,8 @@ pub fn settings_ui(ui: &mut egui::Ui, settings: &mut PoseCaptureSettings) {
         &mut settings.detect.undo_swaps,
         "undo swaps of left and right",
     );
-    ui.checkbox(&mut settings.read_room, "read the room")
-        .on_hover_text("Its straight edges tell how a camera is tilted, and its field of view; else people do, by how they stand");
+    ui.checkbox(&mut settings.read_room, "read tilt and lens off the room")
+        .on_hover_text("By its straight edges; else people tell where up is, by how they stand, and a usual lens is assumed");
     ui.add(
         egui::Slider::new(&mut settings.detect.every, 1..=15)
             .text("look for people every n-th frame"),

@@ -9,8 +9,9 @@ use crate::capture::CameraStatus;
 
 /// Frames that are shown.
 const SHOWN: usize = 240;
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "source",
+    "room",
     "people",
     "looks",
     "keypoints",
@@ -21,18 +22,18 @@ const NAMES: [&str; 6] = [
 /// Times of the last frames, in milliseconds.
 #[derive(Clone, Debug, Default)]
 pub struct TimesHistory {
-    rows: VecDeque<[f64; 6]>,
+    rows: VecDeque<[f64; 7]>,
 }
 
 impl TimesHistory {
     /// Takes in a frame's times.
     pub fn push(&mut self, status: &CameraStatus) {
         let millis = |time: std::time::Duration| time.as_secs_f64() * 1e3;
-        let [source, people, looks, keypoints, lift] =
+        let [source, room, people, looks, keypoints, lift] =
             status.times.rows().map(|(_, time)| millis(time));
         let latency = millis(status.latency);
         self.rows
-            .push_back([source, people, looks, keypoints, lift, latency]);
+            .push_back([source, room, people, looks, keypoints, lift, latency]);
         while self.rows.len() > SHOWN {
             self.rows.pop_front();
         }

@@ -164,6 +164,40 @@ mod tests {
         );
     }
 
+    /// The same before a camera that looks up by so many degrees, which knows of `up`, in its frame.
+    fn tilted(degrees: f32, up: impl Fn(Quat) -> Option<Vec3>) -> Take {
+        let (mut take, turn) = (walking(), Quat::from_rotation_x(degrees.to_radians()));
+        for frame in &mut take.frames {
+            for (_, x, y, z, ..) in &mut frame.lifted {
+                [*x, *y, *z] = (turn * Vec3::new(*x, *y, *z)).to_array();
+            }
+            frame.up = up(turn).map(|up| up.to_array());
+        }
+        take
+    }
+
+    #[test]
+    fn who_leans_before_a_camera_that_knows_up_leans_and_who_stands_before_a_tilted_one_stands() {
+        let Some(mut rig) = model(Quat::IDENTITY, 1.0) else {
+            panic!("the model is whole")
+        };
+        let mut height = |take: &Take| {
+            let animation = bake(take, &[7], &mut rig);
+            animation.hips.map_or(f32::NAN, |(_, hips)| hips[30].y)
+        };
+        let upright = height(&walking());
+        let stands = height(&tilted(25.0, |turn| Some(turn * Vec3::NEG_Y)));
+        assert!((stands - upright).abs() < 0.01, "{stands} {upright}");
+        let leans = height(&tilted(25.0, |_| Some(Vec3::NEG_Y)));
+        assert!(
+            (leans - upright * 25_f32.to_radians().cos()).abs() < 0.03,
+            "{leans}"
+        );
+        // Where nobody knows, whoever is straight is upright.
+        let unknown = height(&tilted(25.0, |_| None));
+        assert!((unknown - upright).abs() < 0.03, "{unknown}");
+    }
+
     #[test]
     fn the_same_take_gives_the_same_animation_bit_by_bit() {
         let Some(mut rig) = model(Quat::IDENTITY, 1.0) else {

@@ -66,7 +66,7 @@ pub fn draw_pose(image: &mut RgbImage, pose: &Pose2d, scale: f32, width: f32) {
     }
 }
 
-/// Draws a body in the camera frame, seen from where the camera is (`turn` the identity) or from elsewhere.
+/// Draws a body of the camera frame, turned by `view`; the picture's up is −y.
 fn draw_body(
     image: &mut RgbImage,
     pose: &Pose3d,

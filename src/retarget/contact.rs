@@ -10,6 +10,8 @@ const MEMORY: f32 = 8.0;
 const PRIOR: f32 = 0.5;
 /// Seconds in which what people told gives way to what the room tells.
 const TURNING: f32 = 0.3;
+/// Turns by less, in radians from one frame to the next, leave the floor where it is.
+const TURNED: f32 = 1e-4;
 
 /// Finds up from how people stand, where the room does not tell it, and the floor from their feet.
 ///
@@ -99,8 +101,13 @@ impl Ground {
         } else {
             1.0
         };
+        let before = self.up.normalize_or(up);
         self.weight = MEMORY;
         self.up = self.up.normalize_or(up).lerp(up, share).normalize_or(up) * self.weight;
+        if before.cross(self.up / self.weight).length() > TURNED {
+            // The floor was measured along another up.
+            self.soles = None;
+        }
     }
 
     /// Turns poses so that up is +y.
@@ -229,5 +236,15 @@ mod tests {
             ground.learn(&leaning, Some(Vec3::Y), 1.0 / 30.0);
         }
         assert!(ground.level().angle_between(Quat::IDENTITY) < 0.01);
+        let heel = |ground: &Ground| ground.place(&leaning)[Joint::LeftHeel].map(|p| p.position.y);
+        let mut fresh = Ground::default();
+        fresh.learn(&leaning, Some(Vec3::Y), 1.0 / 30.0);
+        let apart = heel(&ground)
+            .zip(heel(&fresh))
+            .map(|(heel, fresh)| heel - fresh);
+        assert!(
+            apart.is_some_and(|apart| apart.abs() < 0.005),
+            "the floor turned as well: {apart:?}"
+        );
     }
 }
