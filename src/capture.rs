@@ -32,8 +32,8 @@ use room::{CalibratedCamera, Room};
 pub struct CaptureCamera {
     /// What to open.
     pub source: SourceSpec,
-    /// Its lens, for pictures of any size of these proportions. Where it is `None`, it is that of the [`CalibratedCamera`](room::CalibratedCamera)
-    /// beside it, else what the edges of the room tell, else a usual one.
+    /// Its lens, for pictures of any size of these proportions. Where it is `None`, it is that of the [`CalibratedCamera`] beside it,
+    /// else what the edges of the room tell, else a usual one.
     pub intrinsics: Option<Intrinsics>,
     /// Whether a file plays over and over at its own speed.
     pub pace: Pace,
