@@ -1,7 +1,8 @@
 //! How one camera is held and how wide it sees, over time: what the straight edges of the room tell
 //! in its pictures, one after the other.
 //!
-//! Two looks that agree are believed, people who lean are not asked, and what is not told any more is forgotten.
+//! The first look that tells something is believed, and after it what two on end agree in; people who lean are not asked; and what is
+//! not told any more is forgotten.
 
 use bevy::math::Vec3;
 use image::RgbImage;
