@@ -81,14 +81,13 @@ impl Distortion {
 }
 
 /// How a lens became known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LensSource {
     /// It was given: calibrated, mostly.
     Given,
     /// The straight edges of the room told it (see [`attitude`](crate::calibrate::attitude)).
     Room,
     /// It is a usual one, for want of anything better.
-    #[default]
     Assumed,
 }
 
@@ -129,8 +128,7 @@ impl Intrinsics {
     pub fn for_size(&self, width: u32, height: u32) -> Option<Self> {
         let scale = DVec2::new(f64::from(width), f64::from(height))
             / DVec2::new(f64::from(self.width), f64::from(self.height));
-        let same_proportions = (scale.x / scale.y - 1.0).abs() < 0.01;
-        same_proportions.then(|| Intrinsics {
+        same_proportions((self.width, self.height), (width, height)).then(|| Intrinsics {
             width,
             height,
             focal: self.focal * scale,
@@ -158,6 +156,12 @@ impl Intrinsics {
     pub fn ray(&self, pixel: Vec2) -> Vec3 {
         self.unproject(pixel.as_dvec2()).as_vec2().extend(1.0)
     }
+}
+
+/// Whether pictures of two sizes, of width and height, may be the same one, larger and smaller.
+pub(crate) fn same_proportions(one: (u32, u32), other: (u32, u32)) -> bool {
+    let [one, other] = [one, other].map(|(width, height)| f64::from(width) / f64::from(height));
+    (one / other - 1.0).abs() < 0.01
 }
 
 /// Where a camera stands: turns points of the world into points of the camera frame (OpenCV's axes).

@@ -152,8 +152,8 @@ pub struct Performer {
     pub camera: Entity,
     /// Their number in that view, or in the room.
     pub id: u32,
-    /// Their joints in the world (Bevy's axes, metres). The floor, at y = 0, is told by the people themselves, and up by them or by the room; the
-    /// camera entity's transform says where on that floor the camera stands and which way it faces.
+    /// Their joints in the world (Bevy's axes, metres). The floor, at y = 0, is told by the people themselves, and up by them or by
+    /// the room; the camera entity's transform says where on that floor the camera stands and which way it faces.
     pub pose: Pose3d,
     /// Their joints in the camera's picture, in pixels.
     pub seen: Pose2d,

@@ -152,7 +152,7 @@ impl Pipeline {
     }
 
     /// The lens as given, for pictures of that size.
-    fn given(&self, width: u32, height: u32) -> Option<Intrinsics> {
+    fn given(&self, (width, height): (u32, u32)) -> Option<Intrinsics> {
         let given = self.camera?;
         let camera = given.for_size(width, height);
         if camera.is_none() {
@@ -177,17 +177,14 @@ impl Pipeline {
             self.people.clear();
         }
         let began = Instant::now();
-        let (width, height) = frame.image.dimensions();
-        let given = self.given(width, height);
+        let size = frame.image.dimensions();
+        let given = self.given(size);
         if self.settings.read_room {
-            self.attitude.look(&frame.image, given.as_ref(), frame.time);
+            self.attitude.look(&frame.image, given, frame.time);
         } else {
             self.attitude = Attitude::default();
         }
-        let (camera, lens) = given.map_or_else(
-            || self.attitude.lens(width, height),
-            |given| (given, LensSource::Given),
-        );
+        let (camera, lens) = self.attitude.lens(given, size);
         let up = self.attitude.up();
         let room = began.elapsed();
         if self.seen_through.replace(camera) != Some(camera) {

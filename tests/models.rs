@@ -14,7 +14,7 @@ use bevy_pose_capture::inference::{ModelError, Task};
 #[cfg(feature = "embedded-models")]
 use bevy_pose_capture::lift::lifter::{Lifted, Lifter, Window};
 #[cfg(feature = "embedded-models")]
-use bevy_pose_capture::skeleton::{Confidence, JointSet, Keypoint, Pose2d};
+use bevy_pose_capture::skeleton::{Confidence, Joint, JointSet, Keypoint, Pose2d};
 
 /// Numbers that are the same in every run.
 fn noise(count: usize) -> impl Iterator<Item = f32> {
@@ -324,8 +324,7 @@ fn people_lifted_at_once_are_lifted_as_they_are_one_by_one() -> Result<(), Model
                 let other =
                     lifter.lift(&mut alone[0].clone(), &poses[0], &camera, leaning, time)?;
                 let nose = |lifted: &Option<Lifted>| {
-                    lifted.as_ref()?.pose[bevy_pose_capture::skeleton::Joint::Nose]
-                        .map(|nose| nose.position)
+                    lifted.as_ref()?.pose[Joint::Nose].map(|nose| nose.position)
                 };
                 let apart = found
                     .first()

@@ -11,7 +11,7 @@ use super::screen::Screen;
 #[derive(Clone, Debug)]
 pub struct Camera {
     /// The clip's name, or that of the camera in the file that its lens is from.
-    pub name: String,
+    name: String,
     size: (u32, u32),
     given: Option<Intrinsics>,
     attitude: Attitude,
@@ -33,56 +33,35 @@ impl Camera {
         let lens = view.intrinsics;
         Camera::new(&view.name, (lens.width, lens.height), Some(lens))
     }
-
-    /// Looks at a picture, for the lens where none is given, and for where up is.
-    pub fn look(&mut self, frame: &Frame) {
-        let given = self.given.as_ref();
-        self.attitude.look(&frame.image, given, frame.time);
-    }
-
-    /// Its lens, as given, else as the room told, else assumed.
-    pub fn lens(&self) -> (Intrinsics, LensSource) {
-        let (width, height) = self.size;
-        self.given.map_or_else(
-            || self.attitude.lens(width, height),
-            |given| (given, LensSource::Given),
-        )
-    }
-
-    /// Says how the lens is known, where none was given.
-    pub fn tell_lens(&self, screen: &Screen) {
-        let (lens, source) = self.lens();
-        if source != LensSource::Given {
-            screen.warn(format!(
-                "no lens was given for {}: it {}, and its place is no better than that",
-                self.name,
-                attitude::in_words(None, &lens, source)
-            ));
-        }
-    }
-
-    /// Where up is in its frame (OpenCV), where the room told it.
-    pub fn up(&self) -> Option<Vec3> {
-        self.attitude.up()
-    }
 }
 
 /// Shows each camera its picture of a moment.
 pub fn look_about(cameras: &mut [Camera], frames: &[Option<Frame>]) {
     for (camera, frame) in cameras.iter_mut().zip(frames) {
         if let Some(frame) = frame {
-            camera.look(frame);
+            camera.attitude.look(&frame.image, camera.given, frame.time);
         }
     }
 }
 
-/// Names and lenses, in the cameras' order.
-pub fn lenses(cameras: &[Camera]) -> Vec<(String, Intrinsics)> {
-    let lens = |camera: &Camera| (camera.name.clone(), camera.lens().0);
+/// Names and lenses, in the cameras' order: as given, else as the rooms told, else assumed; says how one is known that was not given.
+pub fn lenses(cameras: &[Camera], screen: &Screen) -> Vec<(String, Intrinsics)> {
+    let lens = |camera: &Camera| {
+        let (lens, source) = camera.attitude.lens(camera.given, camera.size);
+        if source != LensSource::Given {
+            screen.warn(format!(
+                "no lens was given for {}: it {}, and its place is no better than that",
+                camera.name,
+                attitude::in_words(None, &lens, source)
+            ));
+        }
+        (camera.name.clone(), lens)
+    };
     cameras.iter().map(lens).collect()
 }
 
-/// Where up is for each of the cameras.
+/// Where up is in the frame of each of the cameras (OpenCV), where its room told it.
 pub fn ups(cameras: &[Camera]) -> Vec<Option<Vec3>> {
-    cameras.iter().map(Camera::up).collect()
+    let up = |camera: &Camera| camera.attitude.up();
+    cameras.iter().map(up).collect()
 }

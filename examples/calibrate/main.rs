@@ -168,10 +168,7 @@ fn run(what: &What, screen: &mut Screen) -> Result<(), AnyError> {
             let looks = looks.map(|one| watch::watch(input, one, &mut cameras, screen));
             let looks = looks.collect::<Result<Vec<_>, _>>()?;
             let watched = &looks[0];
-            let lenses = cameras::lenses(&watched.cameras);
-            for camera in &watched.cameras {
-                camera.tell_lens(screen);
-            }
+            let lenses = cameras::lenses(&watched.cameras, screen);
             screen.say("comparing clocks …");
             let mut delays = sync::delays(&tracks(&lenses, watched), LONGEST_DELAY);
             tell_clocks(&lenses, &delays, screen);
@@ -206,7 +203,7 @@ fn run(what: &What, screen: &mut Screen) -> Result<(), AnyError> {
                 Ok(views.iter().map(Camera::of).collect())
             };
             let watched = watch::watch(input, networks, &mut cameras, screen)?;
-            let lenses = cameras::lenses(&watched.cameras);
+            let lenses = cameras::lenses(&watched.cameras, screen);
             let names: Vec<&str> = lenses.iter().map(|(name, _)| name.as_str()).collect();
             let mut verdict = judge(&views, &watched.moments);
             verdict.judge_verticals(&views, &cameras::ups(&watched.cameras));

@@ -73,10 +73,7 @@ pub fn run(arguments: &Arguments, screen: &mut Screen) -> Result<(), AnyError> {
     let names: Vec<String> = clips.names().into_iter().map(String::from).collect();
     let mut cameras = arguments.lenses.cameras(&names, &clips.sizes(), screen)?;
     let (times, moments) = look(&mut clips, &names, &finder, &mut cameras, screen)?;
-    for camera in &cameras {
-        camera.tell_lens(screen);
-    }
-    let lenses = cameras::lenses(&cameras);
+    let lenses = cameras::lenses(&cameras, screen);
     let on_floor = lying(arguments.on_floor, arguments.lying, &times);
     let room = boards::calibrate(&lenses, &moments, on_floor)?;
     for (view, shared) in room.views.iter().zip(&room.shared) {

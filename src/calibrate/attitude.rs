@@ -8,7 +8,7 @@ use bevy::math::Vec3;
 use image::RgbImage;
 
 use super::manhattan::{edges, lens_from, up_from};
-use crate::camera::{Intrinsics, LensSource};
+use crate::camera::{Intrinsics, LensSource, same_proportions};
 
 /// How far a camera looks down and is rolled clockwise as seen from behind it, in degrees, where that is up in its frame (OpenCV).
 pub fn pitch_and_roll(up: Vec3) -> (f32, f32) {
@@ -73,8 +73,15 @@ impl Attitude {
         self.up
     }
 
-    /// The lens for pictures of that size, where nobody calibrated it: as the room tells, else as is usual.
-    pub fn lens(&self, width: u32, height: u32) -> (Intrinsics, LensSource) {
+    /// The lens for pictures of that size: as `given`, else as the room tells, else as is usual.
+    pub fn lens(
+        &self,
+        given: Option<Intrinsics>,
+        (width, height): (u32, u32),
+    ) -> (Intrinsics, LensSource) {
+        if let Some(given) = given {
+            return (given, LensSource::Given);
+        }
         let same = same_proportions(self.size, (width, height));
         match self.field_of_view.filter(|_| same) {
             Some(view) => {
@@ -87,7 +94,7 @@ impl Attitude {
 
     /// Looks at a picture, if it is time to; `time` in seconds of the source's clock, which may begin anew. A lens that is not
     /// `given` is sought.
-    pub fn look(&mut self, picture: &RgbImage, given: Option<&Intrinsics>, time: f64) {
+    pub fn look(&mut self, picture: &RgbImage, given: Option<Intrinsics>, time: f64) {
         if !same_proportions(self.size, picture.dimensions()) {
             // Another mode of the camera, or another camera: nobody knows what it cuts off.
             *self = Attitude::default();
@@ -96,19 +103,17 @@ impl Attitude {
         if !self.is_time(time) {
             return;
         }
-        let (width, height) = self.size;
-        let camera = given.map_or_else(|| self.lens(width, height).0, |given| *given);
+        let (camera, source) = self.lens(given, self.size);
         let edges = edges(picture, &camera);
-        let mut told = up_from(&edges);
-        if given.is_none() && self.field_of_view.is_none() && self.lens_looks < LENS_LOOKS {
-            self.lens_looks += u32::from(told.is_some());
-            if let Some((view, up)) = lens_from(&edges) {
-                // What was told before was told of another lens.
-                (self.up, self.doubt, self.looks) = (None, None, 0.0);
-                self.field_of_view = Some(view);
-                told = Some(up);
-            }
+        let is_sought = source == LensSource::Assumed && self.lens_looks < LENS_LOOKS;
+        if let Some((view, up)) = is_sought.then(|| lens_from(&edges)).flatten() {
+            // What was told before was told of another lens.
+            (self.up, self.doubt, self.looks) = (None, None, 0.0);
+            self.field_of_view = Some(view);
+            return self.take(Some(up), time);
         }
+        let told = up_from(&edges);
+        self.lens_looks += u32::from(is_sought && told.is_some());
         self.take(told, time);
     }
 
@@ -163,11 +168,6 @@ impl Attitude {
         self.up = Some((known * self.looks + told).normalize_or(told));
         self.looks = (self.looks + 1.0).min(MOST_LOOKS);
     }
-}
-
-fn same_proportions(one: (u32, u32), other: (u32, u32)) -> bool {
-    let [one, other] = [one, other].map(|(width, height)| f64::from(width) / f64::from(height));
-    (one / other - 1.0).abs() < 0.01
 }
 
 #[cfg(test)]
@@ -253,12 +253,12 @@ mod tests {
         let picture = room(&lens, held(35.0, 20.0, 4.0));
         let mut attitude = Attitude::default();
         attitude.look(&picture, None, 0.0);
-        assert_eq!(attitude.lens(640, 480).1, LensSource::Room);
-        assert_eq!(attitude.lens(1280, 720).1, LensSource::Assumed);
+        assert_eq!(attitude.lens(None, (640, 480)).1, LensSource::Room);
+        assert_eq!(attitude.lens(None, (1280, 720)).1, LensSource::Assumed);
         let wall = RgbImage::from_pixel(1280, 720, image::Rgb([90; 3]));
         attitude.look(&wall, None, 0.1);
         assert_eq!(attitude.up(), None);
-        assert_eq!(attitude.lens(1280, 720).1, LensSource::Assumed);
+        assert_eq!(attitude.lens(None, (1280, 720)).1, LensSource::Assumed);
     }
 
     #[test]
@@ -266,13 +266,13 @@ mod tests {
         let wide = Intrinsics::from_field_of_view(1280, 960, 76_f64.to_radians());
         let picture = room(&wide, held(35.0, 20.0, 4.0));
         let mut attitude = Attitude::default();
-        attitude.look(&picture, Some(&wide), 0.0);
+        attitude.look(&picture, Some(wide), 0.0);
         assert!(attitude.up().is_some());
-        assert_eq!(attitude.lens(1280, 960).1, LensSource::Assumed);
+        assert_eq!(attitude.lens(None, (1280, 960)).1, LensSource::Assumed);
         let mut attitude = Attitude::default();
         for look in 0..4 {
             attitude.look(&picture, None, f64::from(look));
-            let (lens, source) = attitude.lens(1280, 960);
+            let (lens, source) = attitude.lens(None, (1280, 960));
             let off = lens.field_of_view().to_degrees() - 76.0;
             assert!(source == LensSource::Room && off.abs() <= 2.0, "{off}");
         }
@@ -290,6 +290,6 @@ mod tests {
         }
         assert!(attitude.up().is_some());
         attitude.look(&room(&lens, corner), None, 40.0);
-        assert_eq!(attitude.lens(1280, 960).1, LensSource::Assumed);
+        assert_eq!(attitude.lens(None, (1280, 960)).1, LensSource::Assumed);
     }
 }

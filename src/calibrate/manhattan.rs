@@ -183,15 +183,18 @@ pub fn lens_from(edges: &[Edge]) -> Option<(f64, Vec3)> {
             .filter_map(|edge| edge.widened(times))
             .collect()
     };
+    let views: Vec<(f64, Vec<Edge>)> = (VIEWS.0..=VIEWS.1)
+        .step_by(STEP as usize)
+        .map(|degrees| (degrees.into(), through(degrees.into())))
+        .collect();
     // Fields of view, and the votes for the best that is found with each from one start.
     let scan = |start: f64| -> Option<Vec<(f64, f32)>> {
         let up = best(&candidates(&through(start)))?.up;
-        let tried = (VIEWS.0..=VIEWS.1).step_by(STEP as usize).map(|degrees| {
-            let degrees = f64::from(degrees);
+        let tried = views.iter().map(|(degrees, edges)| {
             // Towards the same vanishing point.
-            let times = (half(degrees) / half(start)) as f32;
+            let times = (half(*degrees) / half(start)) as f32;
             let towards = (up.truncate() * times).extend(up.z).normalize_or(up);
-            (degrees, settle(&through(degrees), towards).votes)
+            (*degrees, settle(edges, towards).votes)
         });
         Some(tried.collect())
     };

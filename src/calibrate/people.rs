@@ -600,9 +600,9 @@ fn travelled(poses: &[JointMap<Option<DVec3>>]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use bevy::math::DMat3;
 
+    use super::*;
     use crate::source::synthetic::{Faults, Random, Walker, cameras_around, look};
 
     const FAULTS: Faults = Faults {

@@ -9,14 +9,14 @@ mod seen;
 
 use std::fmt;
 
+use bevy::math::{DVec3, Vec3};
+
 pub use boards::judge_boards;
 
 use self::bodies::{judge_bodies, judge_places};
 use self::clips::judge_clips;
 use self::lenses::{judge_lens, judge_principal_points};
 use self::seen::Seen;
-use bevy::math::{DVec3, Vec3};
-
 use super::people::Moment;
 use crate::camera::View;
 
