@@ -8,25 +8,13 @@ import torch
 from .loop import DEVICE, tensor
 from .people import People
 from .photos import HELD_OUT, Photos, Rendered, rendered_in
-from .pictures import Chance, affine, coarsened, grayed, lit, pixels_of
+from .pictures import Chance, affine, after, coarsened, grayed, inverse, lit, pixels_of
 from .train_keypoints import ELSEWHERE, GROWTH, PLACES, backgrounds, bells, joints_in, leans
 
 STILL = 0.3  # so many are people of photographs, who do not move: only their crops do
 PASSED = 0.35  # before so many somebody passes, cut out of a photograph,
 COVERED = 0.35  # and before so many a board
 SOFT = 0.3  # so many frames are blurred, of few pixels, or noisy, each by itself
-
-
-def after(first, then):
-    """What two affine maps `(..., 2, 3)` do one after the other."""
-    linear = then[..., :2] @ first[..., :2]
-    return torch.cat([linear, (then[..., :2] @ first[..., 2:]) + then[..., 2:]], -1)
-
-
-def inverse(matrix):
-    """Of affine maps `(..., 2, 3)`."""
-    linear = torch.linalg.inv(matrix[..., :2])
-    return torch.cat([linear, -linear @ matrix[..., 2:]], -1)
 
 
 def clips_in(folder, held):

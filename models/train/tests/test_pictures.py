@@ -1,4 +1,5 @@
 """Pictures as tensors are what OpenCV makes of them one by one."""
+import itertools
 import unittest
 
 import cv2
@@ -7,7 +8,7 @@ import torch
 
 from posetrain import masks, photos
 from posetrain.loop import DEVICE
-from posetrain.pictures import Chance, Pictures, affine, blur, into_crop, lit, outlines
+from posetrain.pictures import Chance, Pictures, affine, blur, into_crop, lit, outlines, sampled
 
 SIZE = 48
 
@@ -35,8 +36,9 @@ class Sampling(unittest.TestCase):
 
     def test_crops_show_what_opencv_shows(self):
         pictures = Pictures(self.images)
-        for reflect, fill in ((True, None), (False, (0, 0, 0, 0))):
-            got = pictures.sample(there(0, 1), self.matrix, SIZE, there(reflect, reflect)).float().cpu().numpy()
+        at_once = lambda which, *how: sampled(pictures.packed, pictures.first[which], pictures.high[which], pictures.wide[which], *how)
+        for sample, (reflect, fill) in itertools.product((pictures.sample, at_once), ((True, None), (False, (0, 0, 0, 0)))):
+            got = sample(there(0, 1), self.matrix, SIZE, there(reflect, reflect)).float().cpu().numpy()
             for seen, image, alone in zip(got, self.images, self.alone):
                 image = image if image.shape[2] == 4 else np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
                 wanted = photos.warp(image, alone, SIZE, fill).transpose(2, 0, 1)
