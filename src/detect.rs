@@ -3,6 +3,7 @@
 pub mod appearance;
 pub mod crop;
 pub mod decode;
+pub mod hindsight;
 pub mod keypoints;
 pub mod person;
 pub mod reach;
@@ -21,7 +22,7 @@ use crate::looks::Looks;
 use crate::skeleton::{Joint, Pose2d};
 
 use appearance::AppearanceEstimator;
-use keypoints::{KeypointEstimator, Look, Memory};
+use keypoints::KeypointEstimator;
 use person::PersonDetector;
 use track::Track;
 use tracker::Tracker;
@@ -83,6 +84,9 @@ pub struct DetectTimes {
     pub looks: Duration,
 }
 
+/// The people of a picture, and how long it took to find them.
+pub type Found = (Vec<Person2d>, DetectTimes);
+
 /// The stage: networks and tracks of one view.
 pub struct Detector {
     person: PersonDetector,
@@ -131,11 +135,7 @@ impl Detector {
     ///
     /// # Errors
     /// [`ModelError::Run`] when a network fails.
-    pub fn detect(
-        &mut self,
-        image: &RgbImage,
-        time: f64,
-    ) -> Result<(Vec<Person2d>, DetectTimes), ModelError> {
+    pub fn detect(&mut self, image: &RgbImage, time: f64) -> Result<Found, ModelError> {
         let mut times = DetectTimes::default();
         let began = Instant::now();
         if self.tracker.wants_detection(self.settings.every) {
@@ -144,12 +144,9 @@ impl Detector {
             times.people = began.elapsed();
         }
         let began = Instant::now();
-        let mut looks: Vec<(Look, &mut Memory)> = self
-            .tracker
-            .tracks_mut()
-            .map(|track| track.look(time))
-            .collect();
-        let estimates = self.keypoints.follow(image, &mut looks)?;
+        let everybody = self.tracker.tracks_mut();
+        let sought = everybody.map(|track| track.sought(time)).collect();
+        let estimates = self.keypoints.follow(image, sought)?;
         for (track, estimate) in self.tracker.tracks_mut().zip(estimates) {
             track.observe(estimate, time, self.settings.undo_swaps);
         }

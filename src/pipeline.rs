@@ -1,7 +1,7 @@
 //! The way of one frame, as a plain function: picture → people in it → each of them in space.
 //!
 //! The plugin runs a [`Pipeline`] on a thread of its own; programs without a game loop call [`Pipeline::process`]
-//! themselves. One pipeline serves one view.
+//! themselves, or, for clips, [`ClipPipeline::process`]. One pipeline serves one view.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use bevy::math::Vec3;
 
 use crate::calibrate::attitude::Attitude;
 use crate::camera::{Intrinsics, LensSource};
-use crate::detect::{DetectSettings, Detector, Person2d};
+use crate::detect::hindsight::Hindsight;
+use crate::detect::{DetectSettings, Detector, Found, Person2d};
 use crate::inference::{Engine, ModelError, Models, Task};
 use crate::lift::lifter::{Lifted, Lifter, Window};
 use crate::refine::smooth::{SmoothPose, SmoothSettings};
@@ -103,22 +104,10 @@ impl Default for PipelineSettings {
 /// One view, from pictures to people in space.
 pub struct Pipeline {
     detector: Detector,
-    lifter: Lifter,
-    people: HashMap<u32, InSpace>,
-    camera: Option<Intrinsics>,
-    /// The lens of the last frame.
-    seen_through: Option<Intrinsics>,
-    attitude: Attitude,
+    space: Space,
     epoch: u64,
     /// May be changed between frames.
     pub settings: PipelineSettings,
-}
-
-#[derive(Default)]
-struct InSpace {
-    window: Window,
-    smooth: SmoothPose,
-    last_frame: u64,
 }
 
 impl Pipeline {
@@ -135,11 +124,13 @@ impl Pipeline {
     ) -> Result<Self, ModelError> {
         Ok(Pipeline {
             detector: Detector::new(models, engine, threads, settings.detect)?,
-            lifter: Lifter::load(models.of(Task::Lift)?, engine, 1)?,
-            people: HashMap::new(),
-            camera,
-            seen_through: None,
-            attitude: Attitude::default(),
+            space: Space {
+                lifter: Lifter::load(models.of(Task::Lift)?, engine, 1)?,
+                people: HashMap::new(),
+                camera,
+                seen_through: None,
+                attitude: Attitude::default(),
+            },
             epoch: 0,
             settings,
         })
@@ -148,9 +139,98 @@ impl Pipeline {
     /// Names of the networks: people, keypoints, lifter.
     pub fn model_names(&self) -> Vec<String> {
         let [person, keypoints] = self.detector.model_names();
-        vec![person, keypoints, self.lifter.name().into()]
+        vec![person, keypoints, self.space.lifter.name().into()]
     }
 
+    /// Takes in the next frame.
+    ///
+    /// # Errors
+    /// [`ModelError::Run`] when a network fails; the next frame may work.
+    pub fn process(&mut self, frame: Frame) -> Result<Capture, ModelError> {
+        if frame.epoch != self.epoch {
+            self.epoch = frame.epoch;
+            self.detector.reset();
+            self.space.people.clear();
+        }
+        self.detector.settings = self.settings.detect;
+        let found = self.detector.detect(&frame.image, frame.time)?;
+        self.space.place(frame, found, &self.settings)
+    }
+}
+
+/// One view of a clip: a [`Pipeline`] that sees frames in the light of those after them, where its keypoint network can. What it gives comes
+/// up to 35 frames late.
+pub struct ClipPipeline {
+    hindsight: Hindsight<Frame>,
+    space: Space,
+    epoch: u64,
+    settings: PipelineSettings,
+}
+
+impl From<Pipeline> for ClipPipeline {
+    fn from(pipeline: Pipeline) -> ClipPipeline {
+        ClipPipeline {
+            hindsight: Hindsight::new(pipeline.detector),
+            space: pipeline.space,
+            epoch: pipeline.epoch,
+            settings: pipeline.settings,
+        }
+    }
+}
+
+impl ClipPipeline {
+    /// Takes in the next frame of the clip, and gives what is known of frames by now that were not given before, oldest first.
+    ///
+    /// # Errors
+    /// [`ModelError::Run`] when a network fails; frames before may still be had by [`finish`](Self::finish), and the next one may work.
+    pub fn process(&mut self, frame: Frame) -> Result<Vec<Capture>, ModelError> {
+        let mut known = Vec::new();
+        if frame.epoch != self.epoch {
+            self.epoch = frame.epoch;
+            known = self.finish()?;
+            self.hindsight.reset();
+            self.space.people.clear();
+        }
+        let (image, time) = (frame.image.clone(), frame.time);
+        let told = self.hindsight.detect(frame, image, time)?;
+        known.extend(self.place(told)?);
+        Ok(known)
+    }
+
+    /// What is known of the last frames, when the clip has ended.
+    ///
+    /// # Errors
+    /// [`ModelError::Run`] when the lifter fails.
+    pub fn finish(&mut self) -> Result<Vec<Capture>, ModelError> {
+        let told = self.hindsight.finish();
+        self.place(told)
+    }
+
+    fn place(&mut self, told: Vec<(Frame, Found)>) -> Result<Vec<Capture>, ModelError> {
+        told.into_iter()
+            .map(|(frame, found)| self.space.place(frame, found, &self.settings))
+            .collect()
+    }
+}
+
+/// Puts people into space.
+struct Space {
+    lifter: Lifter,
+    people: HashMap<u32, InSpace>,
+    camera: Option<Intrinsics>,
+    /// The lens of the last frame.
+    seen_through: Option<Intrinsics>,
+    attitude: Attitude,
+}
+
+#[derive(Default)]
+struct InSpace {
+    window: Window,
+    smooth: SmoothPose,
+    last_frame: u64,
+}
+
+impl Space {
     /// The lens as given, for pictures of that size.
     fn given(&self, (width, height): (u32, u32)) -> Option<Intrinsics> {
         let given = self.camera?;
@@ -166,20 +246,17 @@ impl Pipeline {
         camera
     }
 
-    /// Takes in the next frame.
-    ///
-    /// # Errors
-    /// [`ModelError::Run`] when a network fails; the next frame may work.
-    pub fn process(&mut self, frame: Frame) -> Result<Capture, ModelError> {
-        if frame.epoch != self.epoch {
-            self.epoch = frame.epoch;
-            self.detector.reset();
-            self.people.clear();
-        }
+    /// Lifts the people who were found in a frame.
+    fn place(
+        &mut self,
+        frame: Frame,
+        (seen, detect_times): Found,
+        settings: &PipelineSettings,
+    ) -> Result<Capture, ModelError> {
         let began = Instant::now();
         let size = frame.image.dimensions();
         let given = self.given(size);
-        if self.settings.read_room {
+        if settings.read_room {
             self.attitude.look(&frame.image, given, frame.time);
         } else {
             self.attitude = Attitude::default();
@@ -191,8 +268,6 @@ impl Pipeline {
             // What was learned of people through another lens does not fit what they look like through this one.
             self.people.clear();
         }
-        self.detector.settings = self.settings.detect;
-        let (seen, detect_times) = self.detector.detect(&frame.image, frame.time)?;
         let began = Instant::now();
         let mut states: Vec<InSpace> = seen
             .iter()
@@ -214,8 +289,7 @@ impl Pipeline {
                 && let Some(state) = self.people.get_mut(&person.id)
             {
                 let (pose, root) = (&mut lifted.pose, &mut lifted.root);
-                let settings = &self.settings.smooth;
-                state.smooth.next(pose, root, frame.time, settings);
+                state.smooth.next(pose, root, frame.time, &settings.smooth);
             }
             people.push(Person {
                 seen: person,
@@ -288,6 +362,35 @@ mod tests {
             (asleep.up, asleep.camera),
             (None, Intrinsics::assumed(1280, 960))
         );
+        Ok(())
+    }
+
+    #[test]
+    fn frames_of_a_clip_are_given_once_in_their_order_and_of_another_epoch_after_those_before()
+    -> Result<(), ModelError> {
+        let engine = Engine::rten("a test");
+        let settings = PipelineSettings::default();
+        let pipeline = Pipeline::new(&Models::embedded(), &engine, 1, None, settings)?;
+        let mut pipeline = ClipPipeline::from(pipeline);
+        let mut given = Vec::new();
+        for (epoch, count) in [(1, 40), (2, 3)] {
+            for number in 0..count {
+                given.extend(pipeline.process(Frame {
+                    epoch,
+                    number,
+                    time: number as f64 / 30.0,
+                    captured_at: Instant::now(),
+                    decoding: Duration::ZERO,
+                    image: Arc::new(image::RgbImage::new(64, 48)),
+                })?);
+            }
+        }
+        given.extend(pipeline.finish()?);
+        let given = given
+            .iter()
+            .map(|capture| (capture.frame.epoch, capture.frame.number));
+        let wanted = (0..40).map(|number| (1, number));
+        assert!(given.eq(wanted.chain((0..3).map(|number| (2, number)))));
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use bevy::math::Rect;
 use bevy::math::{Vec2, Vec3};
 #[cfg(feature = "embedded-models")]
 use bevy_pose_capture::camera::Intrinsics;
-use bevy_pose_capture::detect::keypoints::{KeypointEstimator, Look, Memory};
+use bevy_pose_capture::detect::keypoints::{KeypointEstimator, Look, Memory, Sought};
 use bevy_pose_capture::inference::{Data, Engine, Input, InputForm, Model, Models, Number, Tensor};
 #[cfg(feature = "embedded-models")]
 use bevy_pose_capture::inference::{ModelError, Task};
@@ -140,8 +140,13 @@ fn both_engines_remember_people_one_by_one_and_at_once() {
     for engine in &engines {
         let mut network =
             KeypointEstimator::load(&model, engine, 1).unwrap_or_else(|error| panic!("{error}"));
-        let mut see = |people: &mut [(Look, &mut Memory)]| -> Vec<f32> {
-            let found = network.follow(&picture, people);
+        let mut see = |people: &mut [(Look, &mut Memory)], later: Option<&Memory>| -> Vec<f32> {
+            let sought = people.iter_mut().map(|(look, memory)| Sought {
+                look: *look,
+                memory,
+                later,
+            });
+            let found = network.follow(&picture, sought.collect());
             let found = found.unwrap_or_else(|error| panic!("{error}"));
             let all = found.iter().flat_map(|found| found.pose.present());
             all.flat_map(|(_, point)| [point.confidence.get(), point.position.x, point.position.y])
@@ -149,23 +154,32 @@ fn both_engines_remember_people_one_by_one_and_at_once() {
         };
         let (mut one, mut other, mut fresh) =
             (Memory::default(), Memory::default(), Memory::default());
-        see(&mut [(look(0.0), &mut one)]);
-        see(&mut [(look(80.0), &mut other)]);
+        see(&mut [(look(0.0), &mut one)], None);
+        for _ in 0..2 {
+            see(&mut [(look(80.0), &mut other)], None);
+        }
         let apart: Vec<f32> = [(look(6.0), one.clone()), (look(90.0), other.clone())]
             .into_iter()
-            .flat_map(|(look, mut memory)| see(&mut [(look, &mut memory)]))
+            .flat_map(|(look, mut memory)| see(&mut [(look, &mut memory)], None))
             .collect();
-        let together = see(&mut [(look(6.0), &mut one), (look(90.0), &mut other)]);
-        let forgotten = see(&mut [(look(6.0), &mut fresh)]);
+        // What is known of later frames changes what is told of one, and is not what the frames before left.
+        let hindsight = see(&mut [(look(6.0), &mut one.clone())], Some(&other));
+        let together = see(&mut [(look(6.0), &mut one), (look(90.0), &mut other)], None);
+        let forgotten = see(&mut [(look(6.0), &mut fresh)], None);
+        let of_one = forgotten.len();
+        assert!(
+            !near(&hindsight, &together[..of_one], 1e-2) && !near(&hindsight, &forgotten, 1e-2)
+        );
         assert_eq!(together.len(), 2 * 3 * model.card.joints().len());
         assert!(near(&apart, &together, 1e-3), "{engine:?}");
         assert!(
-            !near(&forgotten, &together[..forgotten.len()], 1e-2),
+            !near(&forgotten, &together[..of_one], 1e-2),
             "nothing is remembered"
         );
-        of_engines.push(together);
+        of_engines.push([together, hindsight].concat());
     }
-    assert!(near(&of_engines[0], &of_engines[1], 1e-3));
+    // Maps of random weights are flat: what moves them a little moves their peaks more.
+    assert!(near(&of_engines[0], &of_engines[1], 2e-2));
 }
 
 /// Whether numbers are the same but for so much of them.

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bevy::math::Vec2;
 use bevy_pose_capture::detect::decode::overlap;
-use bevy_pose_capture::detect::{DetectSettings, Detector, Person2d};
+use bevy_pose_capture::detect::hindsight::Hindsight;
+use bevy_pose_capture::detect::{DetectSettings, Detector, Found, Person2d};
 use bevy_pose_capture::inference::{ModelCard, Task};
 use bevy_pose_capture::skeleton::{Joint, Pose2d};
-use bevy_pose_capture::source::SourceSpec;
+use bevy_pose_capture::source::{FrameSource, SourceSpec};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
@@ -21,8 +23,9 @@ use crate::keypoints::score::{Score, joints_of};
 use crate::networks::NetworkArguments;
 use crate::{AnyError, files_in, read_json, stem};
 
-/// People in clips, as they are followed by each keypoint network at hand: how many are told apart, how still joints are that stand still,
-/// and, of clips whose joints are known, how many are right and how they shake. Joints that not all of the networks tell are left out, and
+/// People in clips, as they are followed by each keypoint network at hand, and by those that can ("both ways") in the light of later frames,
+/// too: how many are told apart, how still joints are that stand still, and, of clips whose joints are known, how many are right and how
+/// they shake. Joints that not all of the networks tell are left out, and
 /// a joint stands still where they all say so.
 #[derive(Args)]
 pub struct Arguments {
@@ -73,6 +76,8 @@ struct LabelledFrame {
 
 /// A clip, as one network saw it.
 struct Seen {
+    /// The network, and how it looked.
+    by: String,
     frames: Vec<Vec<Person2d>>,
     rate: f64,
     time: Duration,
@@ -128,12 +133,16 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
         for card in &cards {
             let mut models = models.clone();
             models.prefer(&card.name)?;
-            let mut detector = Detector::new(&models, &engine, threads, DetectSettings::default())?;
-            seen.push(follow(clip, &mut detector, &card.name)?);
+            let detector = || Detector::new(&models, &engine, threads, DetectSettings::default());
+            seen.push(follow(clip, detector()?, &card.name)?);
+            if card.decoder.looks_back() {
+                let both_ways = format!("{}, both ways", card.name);
+                seen.push(follow_both_ways(clip, detector()?, &both_ways)?);
+            }
         }
         let still = standing(&seen, &joints);
-        for ((card, seen), still) in cards.iter().zip(&seen).zip(still) {
-            let names = format!("| {} | {}", stem(clip), card.name);
+        for (seen, still) in seen.iter().zip(still) {
+            let names = format!("| {} | {}", stem(clip), seen.by);
             let known = labels.map(|(names, labels)| {
                 let named = joints_of(names).into_iter();
                 let common = named.map(|joint| joint.filter(|joint| joints.contains(joint)));
@@ -154,21 +163,55 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
     Ok(())
 }
 
-fn follow(clip: &Path, detector: &mut Detector, network: &str) -> Result<Seen, AnyError> {
+impl Seen {
+    /// Of a clip that is open now, nothing yet; and a bar for its pictures.
+    fn nothing(
+        by: &str,
+        clip: &Path,
+        source: &dyn FrameSource,
+    ) -> Result<(Seen, ProgressBar), AnyError> {
+        let style =
+            ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} pictures, {eta} left")?;
+        let bar = ProgressBar::new(source.length().unwrap_or(0)).with_style(style);
+        bar.set_message(format!("{by}, {}", stem(clip)));
+        let seen = Seen {
+            by: by.into(),
+            frames: Vec::new(),
+            rate: source.rate().unwrap_or(30.0),
+            time: Duration::ZERO,
+        };
+        Ok((seen, bar))
+    }
+
+    fn take(&mut self, (people, times): Found) {
+        self.time += times.keypoints;
+        self.frames.push(people);
+    }
+}
+
+fn follow(clip: &Path, mut detector: Detector, by: &str) -> Result<Seen, AnyError> {
     let mut source = SourceSpec::Video(clip.into()).open()?;
-    let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} pictures, {eta} left")?;
-    let bar = ProgressBar::new(source.length().unwrap_or(0)).with_style(style);
-    bar.set_message(format!("{network}, {}", stem(clip)));
-    let mut seen = Seen {
-        frames: Vec::new(),
-        rate: source.rate().unwrap_or(30.0),
-        time: Duration::ZERO,
-    };
+    let (mut seen, bar) = Seen::nothing(by, clip, source.as_ref())?;
     while let Some(picture) = source.next_picture()? {
-        let (people, times) = detector.detect(&picture.image, picture.time)?;
-        seen.time += times.keypoints;
-        seen.frames.push(people);
+        seen.take(detector.detect(&picture.image, picture.time)?);
         bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(seen)
+}
+
+fn follow_both_ways(clip: &Path, detector: Detector, by: &str) -> Result<Seen, AnyError> {
+    let mut source = SourceSpec::Video(clip.into()).open()?;
+    let (mut seen, bar) = Seen::nothing(by, clip, source.as_ref())?;
+    let mut hindsight = Hindsight::new(detector);
+    while let Some(picture) = source.next_picture()? {
+        for (_, found) in hindsight.detect((), Arc::new(picture.image), picture.time)? {
+            seen.take(found);
+        }
+        bar.inc(1);
+    }
+    for (_, found) in hindsight.finish() {
+        seen.take(found);
     }
     bar.finish_and_clear();
     Ok(seen)
@@ -399,6 +442,7 @@ mod tests {
             }
         };
         Seen {
+            by: "a network".into(),
             frames: (0..20).map(|frame| vec![person(frame)]).collect(),
             rate: 30.0,
             time: Duration::ZERO,

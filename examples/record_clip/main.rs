@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bevy_pose_capture::calibrate::attitude;
 use bevy_pose_capture::inference::{Engine, Models};
-use bevy_pose_capture::pipeline::{Capture, Pipeline, PipelineSettings};
+use bevy_pose_capture::pipeline::{Capture, ClipPipeline, Pipeline, PipelineSettings};
 use bevy_pose_capture::record::exchange::{JointsFile, KeypointsFile};
 use bevy_pose_capture::record::gltf::AvatarFile;
 use bevy_pose_capture::record::overlay::{contact_sheet, overlay};
@@ -123,13 +123,13 @@ fn single(
     engine: &Engine,
 ) -> Result<(), AnyError> {
     let spec = SourceSpec::parse(input);
-    let mut pipeline = Pipeline::new(
+    let mut pipeline = ClipPipeline::from(Pipeline::new(
         models,
         engine,
         arguments.networks.threads(2),
         None,
         PipelineSettings::default(),
-    )?;
+    )?);
 
     let name = spec.name();
     let (outbox, inbox) = mailbox(4, WhenFull::Wait);
@@ -158,30 +158,40 @@ fn single(
     let camera = arguments.camera.as_ref().unwrap_or(&name);
     let mut keypoints = KeypointsFile::new(camera, rate.unwrap_or(30.0));
     let tile_every = (length.unwrap_or(100) / 24).max(1);
-    let cut_short = loop {
-        let frame = match next()? {
-            CaptureEvent::Frame(frame) => frame,
-            CaptureEvent::Ended(cut_short) => break cut_short,
-            _ => continue,
-        };
-        let mut capture = pipeline.process(frame)?;
-        if captures.is_empty() {
-            take.header.size = (capture.camera.width, capture.camera.height);
-            writer.begin(&take.header)?;
+    let mut take_in = |known: Vec<Capture>| -> Result<(), AnyError> {
+        for mut capture in known {
+            if captures.is_empty() {
+                take.header.size = (capture.camera.width, capture.camera.height);
+                writer.begin(&take.header)?;
+            }
+            keypoints.push(&capture);
+            for frame in TakeFrame::of(&capture, capture.frame.time) {
+                writer.push(&frame)?;
+                take.frames.push(frame);
+            }
+            if !arguments.no_pictures && capture.frame.number % tile_every == 0 {
+                sheets.push(overlay(&capture, 270));
+            }
+            // The picture is drawn; a long clip's pictures would not fit into memory.
+            capture.frame.image = Default::default();
+            captures.push(capture);
+            bar.inc(1);
         }
-        keypoints.push(&capture);
-        for frame in TakeFrame::of(&capture, capture.frame.time) {
-            writer.push(&frame)?;
-            take.frames.push(frame);
-        }
-        if !arguments.no_pictures && capture.frame.number % tile_every == 0 {
-            sheets.push(overlay(&capture, 270));
-        }
-        // The picture is drawn; a long clip's pictures would not fit into memory.
-        capture.frame.image = Default::default();
-        captures.push(capture);
-        bar.inc(1);
+        Ok(())
     };
+    let cut_short: Option<AnyError> = loop {
+        match next() {
+            Ok(CaptureEvent::Frame(frame)) => match pipeline.process(frame) {
+                Ok(known) => take_in(known)?,
+                Err(error) => break Some(error.into()),
+            },
+            Ok(CaptureEvent::Ended(cut_short)) => break cut_short.map(Into::into),
+            Ok(_) => {}
+            Err(error) => break Some(error),
+        }
+    };
+    // What was seen until then counts, whatever ended it.
+    take_in(pipeline.finish()?)?;
     bar.finish();
     drop(reader);
 
@@ -189,7 +199,7 @@ fn single(
     report(&captures);
     let person = take.main_person();
     if person.is_empty() {
-        return Err(format!("nobody was found in {name}").into());
+        return Err(cut_short.unwrap_or_else(|| format!("nobody was found in {name}").into()));
     }
     let mut joints = JointsFile::new(camera);
     for capture in &captures {
@@ -202,7 +212,7 @@ fn single(
     }
     save_glb(arguments, &take)?;
     // All that is there was captured; whoever counts on the whole clip must know all the same.
-    cut_short.map_or(Ok(()), |error| Err(error.into()))
+    cut_short.map_or(Ok(()), Err)
 }
 
 fn bar_style() -> Result<ProgressStyle, AnyError> {

@@ -6,7 +6,8 @@ use image::RgbImage;
 use super::crop::{Cutter, Region};
 use super::decode::{self, RegressionRows};
 use crate::inference::{
-    Batch, Data, Decoder, Engine, Fit, Follow, InputForm, Kept, Model, ModelError, Session, Tensor,
+    Batch, Data, Decoder, Engine, Fit, Follow, InputForm, Kept, Model, ModelCard, ModelError,
+    Session, Tensor,
 };
 use crate::skeleton::{Joint, Pose2d};
 
@@ -31,6 +32,11 @@ impl Memory {
         self.0.is_none()
     }
 
+    /// Where the network looked last.
+    pub fn region(&self) -> Option<Region> {
+        self.0.as_ref().map(|(_, region)| *region)
+    }
+
     /// Of somebody who was seen there.
     #[cfg(test)]
     pub(super) fn of(region: Region) -> Memory {
@@ -52,6 +58,17 @@ pub struct KeypointEstimator {
     joints: &'static [Joint],
 }
 
+/// Somebody whose joints are to be found in a picture.
+#[derive(Debug)]
+pub struct Sought<'a> {
+    /// Where.
+    pub look: Look,
+    /// What the network remembers of the frame before; of the next one, where a clip is gone through backwards. It takes in this one.
+    pub memory: &'a mut Memory,
+    /// What it remembered once it had seen this frame, in the same region, on the way back, where it did.
+    pub later: Option<&'a Memory>,
+}
+
 /// The region that a network is to look at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Look {
@@ -67,7 +84,11 @@ impl KeypointEstimator {
     /// # Errors
     /// [`ModelError`] when it is broken or of a kind that has no decoder here.
     pub fn load(model: &Model, engine: &Engine, threads: usize) -> Result<Self, ModelError> {
-        let card = &model.card;
+        KeypointEstimator::of(model.load(engine, threads)?, &model.card)
+    }
+
+    /// Of a network that is loaded, and its card.
+    pub(super) fn of(session: Box<dyn Session>, card: &ModelCard) -> Result<Self, ModelError> {
         let InputForm::Image {
             width,
             height,
@@ -94,7 +115,6 @@ impl KeypointEstimator {
                 "its decoder must be `simcc`, `heatmap` or `regression`",
             ));
         }
-        let session = model.load(engine, threads)?;
         Ok(KeypointEstimator {
             batch: Batch::new(session.as_ref(), card),
             session,
@@ -129,45 +149,58 @@ impl KeypointEstimator {
         looks: &[Look],
     ) -> Result<Vec<Estimate>, ModelError> {
         let mut fresh = vec![Memory::default(); looks.len()];
-        let mut people: Vec<(Look, &mut Memory)> =
-            looks.iter().copied().zip(fresh.iter_mut()).collect();
-        self.follow(image, &mut people)
+        let people = looks.iter().zip(fresh.iter_mut());
+        let people = people.map(|(look, memory)| Sought {
+            look: *look,
+            memory,
+            later: None,
+        });
+        self.follow(image, people.collect())
     }
 
-    /// The same of people whose frames before the network may remember.
+    /// Whether it sees a frame better in the light of later ones.
+    pub fn looks_back(&self) -> bool {
+        self.decoder.looks_back()
+    }
+
+    /// The same of people of whom the network may remember other frames.
     ///
     /// # Errors
     /// As [`estimate`](Self::estimate).
     pub fn follow(
         &mut self,
         image: &RgbImage,
-        people: &mut [(Look, &mut Memory)],
+        mut people: Vec<Sought>,
     ) -> Result<Vec<Estimate>, ModelError> {
         let proportions = self.size.0 as f32 / self.size.1 as f32;
         let region = |look: Look| match look {
             Look::Region(region) => region,
             Look::Box(bounds) => Region::around(bounds, self.growth, proportions),
         };
-        let regions: Vec<Region> = people.iter().map(|(look, _)| region(*look)).collect();
+        let regions: Vec<Region> = people.iter().map(|sought| region(sought.look)).collect();
         let states = self.decoder.states();
         let wants_map = self.decoder.crop_before_from_crop().is_some();
-        for (region, (_, memory)) in regions.iter().zip(people.iter_mut()) {
-            let first = || (Kept::nothing(states), *region);
-            let (kept, before) = memory.0.get_or_insert_with(first);
+        let unknown = Kept::nothing(states);
+        for (region, sought) in regions.iter().zip(&mut people) {
+            let first = || (unknown.clone(), *region);
+            let (kept, before) = sought.memory.0.get_or_insert_with(first);
             let map = region.crop_before_from_crop(before);
             let (x, y, by) = (map.matrix2.x_axis, map.matrix2.y_axis, map.translation);
             let rows = [x.x, y.x, by.x, x.y, y.y, by.y];
             let mut inputs = vec![self.cutter.cut(image, region, self.pad)];
             inputs.extend(kept.inputs());
             inputs.extend(wants_map.then_some(Data::F32(&rows)));
+            let later = sought.later.and_then(|memory| Some(&memory.0.as_ref()?.0));
+            let later = states.iter().zip(later.unwrap_or(&unknown).inputs());
+            inputs.extend(later.filter_map(|(state, kept)| state.later.as_ref().and(Some(kept))));
             self.batch.push(&inputs)?;
         }
         let outputs = self.decoder.outputs();
         let found = self.batch.run(self.session.as_mut(), &outputs)?;
         let mut estimates = Vec::new();
-        for ((region, tensors), (_, memory)) in regions.iter().zip(&found).zip(people) {
+        for ((region, tensors), sought) in regions.iter().zip(&found).zip(people) {
             let (tensors, told) = tensors.split_at(outputs.len() - states.len());
-            if let Some((kept, before)) = &mut memory.0 {
+            if let Some((kept, before)) = &mut sought.memory.0 {
                 kept.take(states, told, &self.name)?;
                 *before = *region;
             }
@@ -268,7 +301,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::inference::{Input, ModelCard};
+    use crate::inference::Input;
 
     /// Counts the frames of each person, and is as sure of every joint as that is tenths; keeps what it was fed, person by person.
     struct Counting(Arc<Mutex<Vec<Fed>>>);
@@ -326,19 +359,7 @@ mod tests {
                             "states":[{"input":"state","output":"next","shape":[1,2]}]}}"#,
         )?;
         let fed = Arc::new(Mutex::new(Vec::new()));
-        let session = Box::new(Counting(fed.clone()));
-        let mut network = KeypointEstimator {
-            batch: Batch::new(session.as_ref(), &card),
-            session,
-            cutter: Cutter::new(card.input.form),
-            name: card.name.clone(),
-            size: (8, 8),
-            growth: 1.0,
-            pad: 0,
-            follow: None,
-            decoder: card.decoder.clone(),
-            joints: card.joints(),
-        };
+        let mut network = KeypointEstimator::of(Box::new(Counting(fed.clone())), &card)?;
         let square = |x: f32, side: f32, angle: f32| {
             Look::Region(Region {
                 centre: Vec2::new(x, 20.0),
@@ -349,7 +370,12 @@ mod tests {
         let image = RgbImage::new(64, 48);
         let (mut one, mut other) = (Memory::default(), Memory::default());
         let mut told = |people: &mut [(Look, &mut Memory)]| -> Result<Vec<i32>, ModelError> {
-            let found = network.follow(&image, people)?;
+            let sought = people.iter_mut().map(|(look, memory)| Sought {
+                look: *look,
+                memory,
+                later: None,
+            });
+            let found = network.follow(&image, sought.collect())?;
             let sure = |found: &Estimate| {
                 found.pose[Joint::Nose]
                     .map_or(0, |nose| (10.0 * nose.confidence.get()).round() as i32)

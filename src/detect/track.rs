@@ -4,7 +4,7 @@ use bevy::math::{Rect, Vec2};
 
 use super::crop::Region;
 use super::decode::ScoredBox;
-use super::keypoints::{Estimate, Look, Memory};
+use super::keypoints::{Estimate, Look, Memory, Sought};
 use super::reach::Reach;
 use super::swap::SwapFilter;
 use super::{Person2d, SURE, sure};
@@ -27,7 +27,7 @@ const SUREST: usize = 8;
 /// same pixels, and told at the same place. Cards leave more than that around a box (`growth`).
 const STEADY: f32 = 0.05;
 /// Seconds after which a network that remembers somebody is shown them anew.
-const FORGOTTEN: f64 = 0.5;
+pub(super) const FORGOTTEN: f64 = 0.5;
 /// What is left of a box from one frame to the next where no sure joint holds it open.
 const SHRINK: f32 = 0.9;
 /// A box with this score is clearly somebody.
@@ -109,7 +109,7 @@ impl Track {
     }
 
     /// Where to look for this person in the frame of that time, in seconds, and what is remembered of them.
-    pub(super) fn look(&mut self, time: f64) -> (Look, &mut Memory) {
+    pub(super) fn sought(&mut self, time: f64) -> Sought<'_> {
         let (own, shown) = (self.bounds, self.shown);
         let apart = (own.min - shown.min).abs().max((own.max - shown.max).abs());
         if apart.max_element() > STEADY * own.size().max_element() {
@@ -119,8 +119,16 @@ impl Track {
         if !(0.0..FORGOTTEN).contains(&(time - self.time)) {
             self.memory = Memory::default();
         }
-        let look = self.next.map_or(Look::Box(self.shown), Look::Region);
-        (look, &mut self.memory)
+        Sought {
+            look: self.next.map_or(Look::Box(self.shown), Look::Region),
+            memory: &mut self.memory,
+            later: None,
+        }
+    }
+
+    /// Where the network looked for them last, if they were there.
+    pub(super) fn region(&self) -> Option<Region> {
+        self.memory.region()
     }
 
     /// Takes in what the network found there; `time` in seconds.
@@ -361,7 +369,7 @@ pub(super) mod tests {
         let look = |track: &mut Track, x: f32, n: u8| {
             let time = f64::from(n) / 30.0;
             track.observe(person_at(x), time, false);
-            match track.look(time).0 {
+            match track.sought(time).look {
                 Look::Box(shown) => shown,
                 Look::Region(_) => Rect::default(),
             }
@@ -389,7 +397,7 @@ pub(super) mod tests {
         // One edge alone is enough.
         let before = track.shown;
         track.bounds.max.y += 0.1 * track.bounds.height();
-        assert!(track.look(4.0).0 != Look::Box(before));
+        assert!(track.sought(4.0).look != Look::Box(before));
     }
 
     #[test]
@@ -405,13 +413,13 @@ pub(super) mod tests {
             track.memory = memory.clone();
             track
         };
-        assert!(!remembering(7.0).look(7.1).1.is_empty());
+        assert!(!remembering(7.0).sought(7.1).memory.is_empty());
         assert!(
-            remembering(7.0).look(8.0).1.is_empty(),
+            remembering(7.0).sought(8.0).memory.is_empty(),
             "a source that stood still"
         );
         assert!(
-            remembering(7.0).look(1.0).1.is_empty(),
+            remembering(7.0).sought(1.0).memory.is_empty(),
             "one that began anew"
         );
         let mut lost = remembering(7.0);
@@ -420,7 +428,7 @@ pub(super) mod tests {
             ..person_at(100.0)
         };
         lost.observe(nobody, 7.1, false);
-        assert!(lost.look(7.2).1.is_empty());
+        assert!(lost.sought(7.2).memory.is_empty());
     }
 
     #[test]

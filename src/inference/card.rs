@@ -132,6 +132,9 @@ impl ModelCard {
             } if states.is_empty() => {
                 Err("an input `crop_before_from_crop` goes with the `states` of a network".into())
             }
+            Decoder::Lift { states, .. } if states.iter().any(|state| state.later.is_some()) => {
+                Err("an input for `later` frames goes with heat maps".into())
+            }
             decoder
                 if decoder
                     .states()
@@ -162,14 +165,19 @@ impl ModelCard {
     }
 
     /// Everything that the network is fed, by name, and its size along each axis for one picture or one person: its input first, then its
-    /// states, and at last the map from the crop to that of the frame before, where it wants these.
+    /// states, then the map from the crop to that of the frame before, and at last what later frames tell of its states, where it wants
+    /// these.
     pub fn inputs(&self) -> Vec<(&str, Vec<usize>)> {
         let of_one = |shape: &[usize]| [&[1], shape].concat();
-        let states = self.decoder.states().iter();
+        let states = self.decoder.states();
+        let later = states
+            .iter()
+            .filter_map(|state| Some((state.later.as_deref()?, of_one(&state.shape))));
         let map = self.decoder.crop_before_from_crop();
         std::iter::once((self.input.name.as_str(), self.input.shape()))
-            .chain(states.map(|state| (state.input.as_str(), of_one(&state.shape))))
+            .chain((states.iter()).map(|state| (state.input.as_str(), of_one(&state.shape))))
             .chain(map.map(|name| (name, vec![1, 2, 3])))
+            .chain(later)
             .collect()
     }
 
@@ -409,6 +417,10 @@ pub struct StateCard {
     pub output: String,
     /// For one person.
     pub shape: Vec<usize>,
+    /// Input of the same shape that is given the output for the same frame when the clip was gone through backwards; zeros where nothing
+    /// is known of later frames. With it, a network for heat maps sees the frames of clips in the light of those after them, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub later: Option<String>,
 }
 
 impl StateCard {
@@ -427,6 +439,11 @@ impl Decoder {
             Decoder::Lift { states, .. } | Decoder::Heatmap { states, .. } => states,
             _ => &[],
         }
+    }
+
+    /// Whether frames are seen in the light of later ones, too, where these are known.
+    pub fn looks_back(&self) -> bool {
+        self.states().iter().any(|state| state.later.is_some())
     }
 
     /// The input that is told where things were in the crop before, where there is one.
@@ -495,7 +512,9 @@ mod tests {
             )
         };
         let state = |input: &str, output: &str, shape: &str| {
-            format!(r#"{{"input":"{input}","output":"{output}","shape":{shape}}}"#)
+            format!(
+                r#"{{"input":"{input}","output":"{output}","shape":{shape},"later":"{input}+"}}"#
+            )
         };
         let (one, two) = (state("a", "b", "[4]"), state("c", "d", "[2,3]"));
         let whole = ModelCard::parse(text(&format!("{one},{two}")).as_bytes());
@@ -508,6 +527,8 @@ mod tests {
             ("a", vec![1, 4]),
             ("c", vec![1, 2, 3]),
             ("m", vec![1, 2, 3]),
+            ("a+", vec![1, 4]),
+            ("c+", vec![1, 2, 3]),
         ];
         assert_eq!(whole.as_ref().map(ModelCard::inputs), Ok(inputs.into()));
         for (states, told) in [
@@ -520,5 +541,22 @@ mod tests {
             let refused = ModelCard::parse(text(&states).as_bytes());
             assert!(refused.is_err_and(|error| error.contains(told)), "{states}");
         }
+    }
+
+    #[test]
+    fn a_lifter_that_wants_later_frames_is_refused() {
+        let card = |later: &str| {
+            ModelCard::parse(
+                format!(
+                    r#"{{"name":"x","task":"lift","file":"x.onnx","licence":"MIT","origin":"us","joints":"lift23",
+                    "input":{{"name":"i","kind":"frame","features":77,"repeated":2}},
+                    "decoder":{{"kind":"lift","output":"o","states":[{{"input":"a","output":"b","shape":[4]{later}}}]}}}}"#
+                )
+                .as_bytes(),
+            )
+        };
+        assert!(card("").is_ok());
+        let refused = card(r#","later":"c""#);
+        assert!(refused.is_err_and(|error| error.contains("heat maps")));
     }
 }

@@ -58,6 +58,7 @@ mod tests {
             input: "state".into(),
             output: "next".into(),
             shape: vec![1, size],
+            later: None,
         };
         let states = [state(2), state(3)];
         let told = |sizes: &[usize]| -> Vec<Tensor> {

@@ -161,6 +161,7 @@ mod tests {
                 input: "kept".into(),
                 output: "next".into(),
                 shape: vec![1, 2],
+                later: None,
             }],
             features: 1,
             repeated: 2,

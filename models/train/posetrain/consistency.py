@@ -8,14 +8,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .pictures import inverse
 from .vision import KeypointNet, conv
 
 DILATIONS = (0, 1, 2, 4)  # of the scales; the first looks at single cells
 
 
 class Consistency(nn.Module):
-    """Features `(n, channels, c, c)`, the states `(n, scales * 2 * told, c, c)` of the frame before, and where each cell was then `(n, c, c,
-    2)`, from -1 to 1 over the crop -> features that are consistent with those before, and states. In the first frame states are 0.
+    """Makes features of frames consistent with those of the frames before, and, where a clip is at hand, of those after: the same cell goes
+    through it backwards, and what it kept of a frame then is told with that frame.
 
     Without `offsets`, or with fewer `dilations`, one sees what these bring.
     """
@@ -25,38 +26,57 @@ class Consistency(nn.Module):
         self.told, self.scales = told, len(dilations)
         self.project = conv(channels, told)
         self.views = nn.ModuleList(nn.Conv2d(told, told, 3 if by else 1, padding=by, dilation=max(by, 1)) for by in dilations)
-        together = lambda inputs, outputs: nn.Conv2d(self.scales * inputs, self.scales * outputs, 3, padding=1, groups=self.scales)
-        self.offsets = together(told, 2) if offsets else None
-        self.gates = together(2 * told, 4 * told)
+        # Each scale by itself.
+        each = lambda outputs, bias: nn.Conv2d(self.scales * told, self.scales * outputs, 3, padding=1, groups=self.scales, bias=bias)
+        self.offsets = each(2, True) if offsets else None
+        self.gates_seen, self.gates_kept = each(4 * told, True), each(4 * told, False)
         self.out = nn.Conv2d(self.scales * told, channels, 1)
+        self.out_later = nn.Conv2d(self.scales * told, channels, 1, bias=False)
         # At first nothing moves by itself, and the network says what it says of single frames.
+        for layer in filter(None, (self.offsets, self.out, self.out_later)):
+            nn.init.zeros_(layer.weight)
         for layer in filter(None, (self.offsets, self.out)):
-            nn.init.zeros_(layer.weight), nn.init.zeros_(layer.bias)
+            nn.init.zeros_(layer.bias)
 
     @property
     def kept(self):
-        """Channels of the states."""
-        return self.scales * 2 * self.told
+        """Channels of the states: the hidden ones and the cells of all scales."""
+        return 2 * self.scales * self.told
 
-    def forward(self, x, states, where):
-        n, _, cells, _ = x.shape
-        apart = lambda part: part.unflatten(1, (self.scales, -1)).flatten(0, 1)  # each scale by itself
-        together = lambda part: part.unflatten(0, (n, self.scales)).flatten(1, 2)
+    def look(self, x):
+        """What features `(n, channels, c, c)` tell the gates at all scales (equation 2.11)."""
         projected = self.project(x)
-        seen = torch.cat([view(projected) for view in self.views], 1)  # equation 2.11
-        hidden, cell = apart(states).chunk(2, 1)
-        if self.offsets is None:
-            grid = where.repeat_interleave(self.scales, 0)
-        else:
+        return self.gates_seen(torch.cat([view(projected) for view in self.views], 1))
+
+    def remember(self, gates, states, where):
+        """What a frame tells the gates, the states `(n, kept, c, c)` of the frame next to it, and where each cell was there `(n, c, c, 2)`, from
+        -1 to 1 over the crop -> the states of this frame. In the first frame states are 0."""
+        hidden, cell = states.chunk(2, 1)
+        apart = lambda part: part.unflatten(1, (self.scales, -1)).flatten(0, 1)
+        grid = where.repeat_interleave(self.scales, 0)
+        if self.offsets is not None:
             # Where in the state each cell of now is to be read: by the crop, and by the offset field there (2.4).
-            shift = functional.grid_sample(self.offsets(together(hidden)), where, align_corners=False)
-            grid = where.repeat_interleave(self.scales, 0) + apart(shift).permute(0, 2, 3, 1) * (2 / cells)
-        hidden, cell = functional.grid_sample(torch.cat([hidden, cell], 1), grid, align_corners=False).chunk(2, 1)
-        gates = self.gates(together(torch.cat([apart(seen), hidden], 1)))
-        let_in, keep, tell, new = apart(gates).chunk(4, 1)  # equations 2.8
+            shift = functional.grid_sample(self.offsets(hidden), where, align_corners=False)
+            grid = grid + apart(shift).permute(0, 2, 3, 1) * (2 / gates.shape[-1])
+        moved = functional.grid_sample(torch.cat([apart(hidden), apart(cell)], 1), grid, align_corners=False)
+        hidden, cell = (part.unflatten(0, (-1, self.scales)).flatten(1, 2) for part in moved.chunk(2, 1))
+        gates = (gates + self.gates_kept(hidden)).unflatten(1, (self.scales, 4, self.told)).unbind(2)
+        let_in, keep, tell, new = (gate.flatten(1, 2) for gate in gates)  # equations 2.8
         cell = torch.sigmoid(keep) * cell + torch.sigmoid(let_in) * torch.tanh(new)
-        hidden = torch.sigmoid(tell) * torch.tanh(cell)
-        return x + self.out(together(hidden)), together(torch.cat([hidden, cell], 1))
+        return torch.cat([torch.sigmoid(tell) * torch.tanh(cell), cell], 1)
+
+    def consistent(self, x, states, later=None):
+        """Features of a frame with what its states tell, and those of the way back (2.10), which are 0 where nothing is known of later
+        frames."""
+        hidden = lambda states: states.chunk(2, 1)[0]
+        x = x + self.out(hidden(states))
+        return x if later is None else x + self.out_later(hidden(later))
+
+    def forward(self, x, states, where, later):
+        """A frame's features, the states of the frame next to it, where each cell was there, and what is known on the way back -> its features,
+        consistent, and its states."""
+        states = self.remember(self.look(x), states, where)
+        return self.consistent(x, states, later), states
 
 
 def where_before(moved, cells):
@@ -82,28 +102,38 @@ class VideoNet(nn.Module):
         self.net.eval()
         return self
 
-    def forward(self, image, states, moved):
-        """A frame `(n, 3, S, S)`, states `(n, kept, S / 16, S / 16)`, and crop_before_from_crop `(n, 2, 3)` of coordinates from -1 to 1 ->
-        logits as `KeypointNet` has them, and states."""
-        told = []
+    def forward(self, image, states, moved, later):
+        """A frame `(n, 3, S, S)`, states `(n, kept, S / 16, S / 16)` of the frame before, crop_before_from_crop `(n, 2, 3)` of coordinates
+        from -1 to 1, and the states that were told of this frame on the way back, or 0 -> logits as `KeypointNet` has them, and states.
+
+        On the way back, the frame before is the next one."""
+        kept = []
 
         def consistent(x):
-            x, kept = self.consistency(x, states, where_before(moved, x.shape[-1]))
-            told.append(kept)
+            x, told = self.consistency(x, states, where_before(moved, x.shape[-1]), later)
+            kept.append(told)
             return x
         features = self.net.backbone(self.net.normal(image))
-        return self.net.head(self.net.pyramid(features, {self.LEVEL: consistent})), told[0]
+        return self.net.head(self.net.pyramid(features, {self.LEVEL: consistent})), kept[0]
 
-    def every(self, images, moved):
-        """Logits of all frames `(n, frames, 3, S, S)`: what the frames have in common is done for all at once."""
+    def every(self, images, moved, both_ways=False):
+        """Logits of all frames `(n, frames, 3, S, S)`, with what those before tell, or those after as well: what the frames have in common is
+        done for all at once."""
         n, frames, _, size, _ = images.shape
         features = self.net.backbone(self.net.normal(images.flatten(0, 1)))
+        of_frame = lambda part: part.unflatten(0, (n, frames))
+
+        def along(gates, moved):
+            states, out = torch.zeros_like(gates[:, 0, :self.consistency.kept]), []
+            for t in range(frames):
+                states = self.consistency.remember(gates[:, t], states, where_before(moved[:, t], gates.shape[-1]))
+                out.append(states)
+            return torch.stack(out, 1)
 
         def consistent(x):
-            x, out = x.unflatten(0, (n, frames)), []
-            states = x.new_zeros(n, self.consistency.kept, *x.shape[-2:])
-            for t in range(frames):
-                y, states = self.consistency(x[:, t], states, where_before(moved[:, t], x.shape[-1]).to(x.dtype))
-                out.append(y)
-            return torch.stack(out, 1).flatten(0, 1)
-        return self.net.head(self.net.pyramid(features, {self.LEVEL: consistent})).unflatten(0, (n, frames))
+            gates, later = of_frame(self.consistency.look(x)), None
+            if both_ways:
+                after = torch.cat([inverse(moved[:, 1:]), moved[:, :1]], 1)
+                later = along(gates.flip(1), after.flip(1)).flip(1).flatten(0, 1)
+            return self.consistency.consistent(x, along(gates, moved).flatten(0, 1), later)
+        return of_frame(self.net.head(self.net.pyramid(features, {self.LEVEL: consistent})))

@@ -18,7 +18,7 @@ import numpy as np
 
 from .joints import BODY25, mirror_of
 from .mocap import LIFT23
-from .teachers import session
+from .teachers import nothing_before, session
 from .train_keypoints import GUESS, HeldOut, peaks
 
 LEAST = 0.05  # confidences below this are of joints that nobody asks about
@@ -27,8 +27,9 @@ LEAST = 0.05  # confidences below this are of joints that nobody asks about
 def found(held, network, size):
     """Errors `(people, 25)` in parts of each person's spread, confidences, and which of the joints the teachers know or guess."""
     error, confidence, told = [], [], []
+    nothing = nothing_before(network)
     for crop, wanted, marks in held.crops(size):
-        maps = network.run(None, {"image": crop.transpose(2, 0, 1)[None].astype(np.float32)})[0][0]
+        maps = network.run(None, nothing | {"image": crop.transpose(2, 0, 1)[None].astype(np.float32)})[0][0]
         at, height = peaks(maps, size)
         agreed = marks[:, 2] > 0
         spread = np.sqrt(wanted[agreed].var(0).sum())

@@ -1,7 +1,7 @@
-"""Weights -> ONNX with half-precision storage + model card.
+"""Weights -> ONNX with small storage + model card.
 
-Weights are kept as 16-bit floats with a cast behind each, which both engines fold away when they load the file: half the
-size, and the arithmetic stays 32-bit.
+Weights are kept as 16-bit floats or as bytes, with what makes 32-bit floats of them behind each, which both engines fold away when they
+load the file: the arithmetic stays 32-bit.
 """
 import hashlib
 import importlib
@@ -17,31 +17,39 @@ from torch import nn
 
 from .consistency import VideoNet
 from .lifting import Streaming
+from .pictures import inverse
 from .plausible import Energy
 from .refining import COLUMNS, JOINTS
 from .train_appearance import HIGH, WIDE
 from .views import FEATURES
 from .vision import AppearanceNet, KeypointNet, PersonNet, near
 
+EIGHT_BITS = 100_000  # weights of a convolution that are stored as bytes: where pictures are small, joints are found as well with these
 MOTIONS = "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"
 
 
-def halve(model):
-    """Stores large 32-bit initialisers as 16-bit ones followed by a cast."""
-    casts, kept = [], []
+def stored(model):
+    """Stores large 32-bit initialisers as 16-bit ones, and the largest of pictures' convolutions as 8-bit ones with a scale for each
+    channel, followed by what makes 32-bit ones of them."""
+    nodes, kept = [], []
     for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor)
+        values, name = numpy_helper.to_array(tensor), tensor.name
         if values.dtype != np.float32 or values.size < 64:
             kept.append(tensor)
-            continue
-        name = tensor.name + "_half"
-        kept.append(numpy_helper.from_array(values.astype(np.float16), name))
-        casts.append(helper.make_node("Cast", [name], [tensor.name], name=name + "_cast", to=TensorProto.FLOAT))
+        elif values.ndim == 4 and values.size >= EIGHT_BITS:
+            scale = np.abs(values).max((1, 2, 3), keepdims=True).clip(1e-12) / 127
+            kept.append(numpy_helper.from_array(np.round(values / scale).astype(np.int8), name + "_bytes"))
+            kept.append(numpy_helper.from_array(scale, name + "_scale"))
+            nodes.append(helper.make_node("Cast", [name + "_bytes"], [name + "_whole"], name=name + "_cast", to=TensorProto.FLOAT))
+            nodes.append(helper.make_node("Mul", [name + "_whole", name + "_scale"], [name], name=name + "_scaled"))
+        else:
+            kept.append(numpy_helper.from_array(values.astype(np.float16), name + "_half"))
+            nodes.append(helper.make_node("Cast", [name + "_half"], [name], name=name + "_cast", to=TensorProto.FLOAT))
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
-    nodes = list(model.graph.node)
+    nodes += model.graph.node
     del model.graph.node[:]
-    model.graph.node.extend(casts + nodes)
+    model.graph.node.extend(nodes)
     return model
 
 
@@ -63,8 +71,8 @@ class Heatmaps(nn.Module):
 class Remembering(Heatmaps):
     """The same of a frame, with the states of a network that remembers."""
 
-    def forward(self, image, state, moved):
-        logits, kept = self.net(image, state, moved)
+    def forward(self, image, state, moved, later):
+        logits, kept = self.net(image, state, moved, later)
         return self.calibrated(logits), kept
 
 
@@ -112,33 +120,44 @@ def streamed_apart(session, net, states, frames=60):
 
 
 def remembered_apart(session, net, card, frames=8):
-    """How far the heat maps of a network that remembers two people differ, at most, frame after frame from those of all frames at once."""
+    """How far the heat maps of a network that remembers two people differ, at most, frame after frame from those of all frames at once,
+    without later frames and with them."""
     size, state = card["input"]["width"], card["decoder"]["states"][0]
     images = torch.rand(2, frames, 3, size, size) * 255
     moved = torch.eye(2, 3) + 0.1 * torch.randn(2, frames, 2, 3)
-    with torch.no_grad():
-        at_once = Heatmaps(net).calibrated(net.every(images, moved).flatten(0, 1)).unflatten(0, (2, frames)).numpy()
-    kept, apart = np.zeros((2, *state["shape"]), np.float32), 0
-    for time in range(frames):
-        told, kept = session.run(None, {"image": images[:, time].numpy(), "state": kept, "crop_before_from_crop": moved[:, time].numpy()})
-        apart = max(apart, np.abs(told - at_once[:, time]).max())
+    nothing = np.zeros((frames, 2, *state["shape"]), np.float32)
+
+    def along(order, moved, later):
+        kept, out = nothing[0], {}
+        for time in order:
+            told, kept = session.run(None, {"image": images[:, time].numpy(), "state": kept, "crop_before_from_crop": moved[:, time].numpy(),
+                                            "later": later[time]})
+            out[time] = told, kept
+        return [out[time] for time in range(frames)]
+    back = [kept for _, kept in along(range(frames - 1, -1, -1), torch.cat([inverse(moved[:, 1:]), moved[:, :1]], 1), nothing)]
+    apart = 0
+    for both_ways, later in ((False, nothing), (True, back)):
+        with torch.no_grad():
+            at_once = Heatmaps(net).calibrated(net.every(images, moved, both_ways).flatten(0, 1)).unflatten(0, (2, frames)).numpy()
+        one_by_one = np.stack([told for told, _ in along(range(frames), moved, later)], 1)
+        apart = max(apart, np.abs(one_by_one - at_once).max())
     return apart
 
 
 def save(module, examples, names, outputs, path, several=False, probe=None):
-    """Writes a network, `several` examples at once or one; gives a session with 32-bit weights, how far 16-bit ones move the first output
+    """Writes a network, `several` examples at once or one; gives a session with 32-bit weights, how far the stored ones move the first output
     of a probe, and how far ONNX does."""
     module = module.to(memory_format=torch.contiguous_format).eval()
     axes = {name: {0: "people"} for name in names + outputs} if several else None
     torch.onnx.export(module, tuple(examples), str(path), input_names=names, output_names=outputs, opset_version=17, dynamo=False,
                       dynamic_axes=axes)
     plain = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    onnx.save(halve(onnx.load(path)), path)
-    halved = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    onnx.save(stored(onnx.load(path)), path)
+    small = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     probe = probe or [torch.rand(example.shape) for example in examples]
     told = dict(zip(names, (example.numpy() for example in probe)))
     exact = plain.run(None, told)[0]
-    apart = np.abs(exact - halved.run(None, told)[0]).max()
+    apart = np.abs(exact - small.run(None, told)[0]).max()
     with torch.no_grad():
         of_torch = module(*probe)
     torch_apart = np.abs(exact - (of_torch[0] if len(outputs) > 1 else of_torch).numpy()).max()
@@ -146,7 +165,7 @@ def save(module, examples, names, outputs, path, several=False, probe=None):
 
 
 def announce(path, apart, torch_apart):
-    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB; half-precision weights move the output by {apart:.2g}, ONNX by {torch_apart:.2g}")
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB; stored weights move the output by {apart:.2g}, ONNX by {torch_apart:.2g}")
 
 
 def export_windows(net, name, out, metric):
@@ -200,8 +219,9 @@ def export(recipe, recipe_name, net, out):
         if recipe["task"] == "video":
             state = (net.consistency.kept, size // 16, size // 16)
             module = Remembering(net)
-            examples += [torch.zeros(1, *state), torch.eye(2, 3)[None]]
-            decoder |= {"states": [{"input": "state", "output": "next_state", "shape": state}], "crop_before_from_crop": "crop_before_from_crop"}
+            examples += [torch.zeros(1, *state), torch.eye(2, 3)[None], torch.zeros(1, *state)]
+            decoder |= {"states": [{"input": "state", "output": "next_state", "shape": state, "later": "later"}],
+                        "crop_before_from_crop": "crop_before_from_crop"}
         card |= {"joints": "body25", "input": image_input(size, {"kind": "crop", "growth": 1.25, "pad": 114}),
                  "decoder": decoder, "data": "photographs under free licences, labelled by "
                  "the agreement of MoveNet and BlazePose; people rendered in poses of mocap"}
@@ -213,7 +233,8 @@ def export(recipe, recipe_name, net, out):
                  "data": "photographs under free licences, labelled by YOLOX-nano; people rendered in poses of mocap"}
     path = Path(out) / card["file"]
     states = card["decoder"].get("states", [])
-    names = [inputs, *(state["input"] for state in states), *filter(None, [card["decoder"].get("crop_before_from_crop")])]
+    names = [inputs, *(state["input"] for state in states), *filter(None, [card["decoder"].get("crop_before_from_crop")]),
+             *(state["later"] for state in states if "later" in state)]
     outputs = [card["decoder"]["output"], *(state["output"] for state in states)]
     # Several people go through these networks at once.
     several = recipe["task"] in ("appearance", "keypoints", "lifting", "video")
@@ -251,7 +272,7 @@ if __name__ == "__main__":
     else:
         net = {"keypoints": KeypointNet, "person": PersonNet, "appearance": AppearanceNet, "video": VideoNet}[recipe["task"]](**recipe.get("shape", {}))
     net.load_state_dict(state["kept"])
-    net = net.to(DEVICE)
+    net = net.to(DEVICE).eval()
     if recipe["task"] in ("person", "keypoints", "appearance", "video"):
         importlib.import_module(f"posetrain.train_{recipe['task']}").calibrate(net, recipe)
     arguments.out.mkdir(parents=True, exist_ok=True)

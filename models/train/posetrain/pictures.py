@@ -1,6 +1,6 @@
 """Many pictures of any sizes, of which networks are shown pieces: turned, moved, laid over one another, in another light.
 
-All of it is arithmetic on tensors of a whole batch, so that a GPU is never kept waiting; two cores do it as well.
+All of it is arithmetic on tensors of a whole batch, so that a GPU is never kept waiting; without one, OpenCV cuts crops out one by one.
 Pictures and crops are RGB from 0 to 255; of pixels, centres are whole numbers.
 """
 import math

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .teachers import Teachers, session, square_crop
+from .teachers import Teachers, nothing_before, session, square_crop
 
 FRAME = 60
 EYE, TARGET, FIELD_OF_VIEW, SIZE = np.array([0, 1.35, 4.4]), np.array([0, .92, 0]), .75, (640, 480)
@@ -47,7 +47,7 @@ def main():
     joints = {name: project(place).round(1).tolist() for name, place in zip(motion["joint_names"], motion["frames"][FRAME])}
     spots = np.array(list(joints.values()))
     centre, side = ((spots.min(0) + spots.max(0)) / 2).round(), float(np.ceil(1.35 * (spots.max(0) - spots.min(0)).max()))
-    run = lambda net, data: {o.name: v for o, v in zip(net.get_outputs(), net.run(None, {net.get_inputs()[0].name: data}))}
+    run = lambda net, data: {o.name: v for o, v in zip(net.get_outputs(), net.run(None, nothing_before(net) | {net.get_inputs()[0].name: data}))}
     crop = lambda size: square_crop(rgb, centre, side, size)[0][None]
     planes = lambda pictures: pictures.transpose(0, 3, 1, 2).astype(np.float32)
     teachers = Teachers(models)

@@ -1,5 +1,6 @@
 """Takes an image network up where its `.onnx` file left it: machines and their checkpoints go, what is shipped stays."""
 import hashlib
+import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,12 +11,17 @@ from torch import nn
 
 
 def convolutions(path):
-    """Weights and biases of the convolutions of a file, in the order in which they run."""
+    """Weights and biases of the convolutions of a file, in the order in which they run; without those by which it remembers frames."""
     graph = onnx.load(path).graph
     values = {tensor.name: tensor for tensor in graph.initializer}
-    stored = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Cast"}  # 16-bit storage
-    read = lambda name: torch.from_numpy(numpy_helper.to_array(values[stored.get(name, name)]).astype("float32"))
-    return [(read(node.input[1]), read(node.input[2])) for node in graph.node if node.op_type == "Conv"]
+    made_by = {node.output[0]: node for node in graph.node if node.op_type in ("Cast", "Mul", "Identity")}  # see `export.stored`
+
+    def read(name):
+        if name in values:
+            return torch.from_numpy(numpy_helper.to_array(values[name]).astype("float32"))
+        return math.prod(map(read, made_by[name].input))
+    return [(read(node.input[1]), read(node.input[2])) for node in graph.node
+            if node.op_type == "Conv" and "/consistency/" not in node.name]
 
 
 def begin(net, recipe, checkpoint, pictures):

@@ -21,6 +21,11 @@ def session(path):
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
+def nothing_before(network):
+    """What a network that remembers is fed with a person's first frame, beside it; of others nothing."""
+    return {told.name: np.zeros([1, *told.shape[1:]], np.float32) for told in network.get_inputs()[1:]}
+
+
 def square_crop(image, centre, side, size, angle=0.0, mirror=False):
     """A rotated square of the photo, resized to `size`; returns it with the 2x3 matrix photo_from_crop."""
     scale = side / size

@@ -68,20 +68,25 @@ def train(recipe, work):
 
     def loss_of(net, drawn, step):
         crops, target, weight, moved = drawn
-        logits = net.every(crops, normalised(moved, crops.shape[-1]))
+        logits = net.every(crops, normalised(moved, crops.shape[-1]), both_ways=step % 2 == 1)
         loss = cross_entropy(logits.flatten(0, 1), target.flatten(0, 1), weight.flatten(0, 1))
         return loss, {"loss": loss}
 
-    told = lambda numbers: "{:.3f} within 0.1, {:.3f} within 0.05, of hidden joints {:.3f} within 0.1, jitter {:.2f}".format(*numbers)
-    alone = score(lambda crops, moved: single(crops.flatten(0, 1)).unflatten(0, crops.shape[:2]), held, size)
-    print(f"frame by frame: {told(alone)}", flush=True)
+    def told(lift):
+        numbers = score(lift, held, size)
+        return "{:.3f} within 0.1, {:.3f} within 0.05, of hidden joints {:.3f} within 0.1, jitter {:.2f}".format(*numbers)
 
-    def report(net, size):
-        return f"; held-out motions {told(score(net.eval().every, held, size))}"
+    def remembering(net):
+        net.eval()
+        both_ways = lambda crops, moved: net.every(crops, moved, both_ways=True)
+        return f"frame after frame {told(net.every)}; both ways {told(both_ways)}"
+    alone = f"frame by frame {told(lambda crops, moved: single(crops.flatten(0, 1)).unflatten(0, crops.shape[:2]))}"
+    print(f"motions not trained on: {alone}", flush=True)
 
-    net = fit(net, recipe, Path(work) / "video.pt", [motions], lambda count, size: motions.batch(count, frames, size), loss_of, report,
-              every=recipe.get("every", 250), workers=0 if DEVICE.type == "cuda" else 1).eval()
-    net.metrics = [f"motions not trained on: {told(score(net.every, held, size))}; frame by frame: {told(alone)}"]
+    net = fit(net, recipe, Path(work) / "video.pt", [motions], lambda count, size: motions.batch(count, frames, size), loss_of,
+              lambda net, size: f"; motions not trained on: {remembering(net)}", every=recipe.get("every", 250),
+              workers=0 if DEVICE.type == "cuda" else 1).eval()
+    net.metrics = [f"motions not trained on: {remembering(net)}; {alone}"]
     print(net.metrics[0], flush=True)
     calibrate(net, recipe)
     return net

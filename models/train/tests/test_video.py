@@ -1,4 +1,5 @@
 """Crops of people who move stay on them, and what is remembered is found where it is now."""
+import hashlib
 import json
 import tempfile
 import unittest
@@ -16,6 +17,8 @@ from posetrain import moving
 from posetrain.consistency import Consistency, VideoNet, where_before
 from posetrain.joints import BODY25
 from posetrain.loop import DEVICE
+from posetrain.pictures import inverse
+from posetrain.start import take_up
 from posetrain.train_video import normalised
 from posetrain.vision import KeypointNet
 
@@ -101,12 +104,24 @@ class Memory(unittest.TestCase):
     def test_frame_after_frame_is_what_all_at_once_is(self):
         for part in self.net.consistency.parameters():
             torch.nn.init.normal_(part, std=0.3)
-        wanted = self.net.every(self.images, self.moved)
-        states = torch.zeros(2, self.net.consistency.kept, 4, 4)
-        for frame in range(FRAMES):
-            got, states = self.net(self.images[:, frame], states, self.moved[:, frame])
-            torch.testing.assert_close(got, wanted[:, frame])
-        self.assertFalse(torch.allclose(got, self.net.net(self.images[:, -1]), atol=1e-3))
+        nothing = torch.zeros(2, self.net.consistency.kept, 4, 4)
+
+        def along(order, moved, later):
+            states, out = nothing, {}
+            for frame in order:
+                out[frame] = told, states = self.net(self.images[:, frame], states, moved[frame], later[frame])
+            return [out[frame] for frame in range(FRAMES)]
+        before = list(self.moved.unbind(1))
+        # Of the last frame nothing comes back: where it would be read does not matter.
+        after = [inverse(moved) for moved in before[1:]] + [before[0]]
+        back = [states for _, states in along(range(FRAMES - 1, -1, -1), after, [nothing] * FRAMES)]
+        ways = {False: [nothing] * FRAMES, True: back}
+        for both_ways, later in ways.items():
+            wanted = self.net.every(self.images, self.moved, both_ways)
+            for frame, (got, _) in enumerate(along(range(FRAMES), before, later)):
+                torch.testing.assert_close(got, wanted[:, frame])
+        alone, live, both = self.net.net(self.images[:, 1]), self.net.every(self.images, self.moved)[:, 1], wanted[:, 1]
+        self.assertFalse(torch.allclose(live, alone, atol=1e-3) or torch.allclose(both, live, atol=1e-3))
 
     def test_what_is_exported_says_the_same_frame_after_frame(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -115,25 +130,39 @@ class Memory(unittest.TestCase):
             session = InferenceSession(str(Path(folder) / card["file"]))
         inputs = {told.name: told.shape for told in session.get_inputs()}
         state, map_name, size = card["decoder"]["states"][0], card["decoder"]["crop_before_from_crop"], remembering.SIZE
-        self.assertEqual(inputs, {"image": ["people", 3, size, size], state["input"]: ["people", *state["shape"]], map_name: ["people", 2, 3]})
+        of_state = ["people", *state["shape"]]
+        self.assertEqual(inputs, {"image": ["people", 3, size, size], state["input"]: of_state, map_name: ["people", 2, 3],
+                                  state["later"]: of_state})
         self.assertEqual([told.name for told in session.get_outputs()], [card["decoder"]["output"], state["output"]])
+
+    def test_what_sees_single_frames_is_taken_out_of_the_file_of_what_remembers(self):
+        net = remembering.network()
+        with tempfile.TemporaryDirectory() as folder:
+            remembering.write(folder)
+            path = Path(folder) / "remembering.onnx"
+            start = {"file": path, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            single = KeypointNet(widths=(8, 8, 8, 8), depths=(0, 0, 0, 0), merged=8)
+            take_up(single, start, self.images[0])
+        wanted, got = net.net(self.images[0]), single.eval()(self.images[0])
+        self.assertLess((got - wanted).abs().max() / wanted.abs().max(), 0.05)
+        self.assertGreater((got - wanted).abs().max(), 0)
 
     def test_states_are_read_where_the_crop_was(self):
         layer = Consistency(1, told=1, dilations=(0,)).eval()
-        for part in layer.gates.parameters():
+        for part in layer.gates_kept.parameters():
             torch.nn.init.zeros_(part)
-        with torch.no_grad():
-            layer.gates.bias.copy_(torch.tensor([-20.0, 20.0, 20.0, 0.0]))  # nothing is let in, all is kept and told
+        # Nothing is let in, all is kept and told.
+        gates = torch.tensor([-20.0, 20.0, 20.0, 0.0])[None, :, None, None].expand(1, 4, 4, 4)
         states = torch.zeros(1, 2, 4, 4)
         states[0, 1, 1, 2] = 1
         # The crop has moved by a cell to the right: what was there is a cell further left.
-        _, kept = layer(torch.zeros(1, 1, 4, 4), states, where_before(torch.tensor([[[1.0, 0, 0.5], [0, 1, 0]]]), 4))
+        kept = layer.remember(gates, states, where_before(torch.tensor([[[1.0, 0, 0.5], [0, 1, 0]]]), 4))
         self.assertAlmostEqual(kept[0, 1, 1, 1].item(), 1, places=3)
         self.assertAlmostEqual(kept[0, 1].sum().item(), 1, places=3)
         # The offset field says that what is here now was a cell below.
         with torch.no_grad():
             layer.offsets.bias.copy_(torch.tensor([0.0, 1.0]))
-        _, kept = layer(torch.zeros(1, 1, 4, 4), states, where_before(torch.eye(2, 3)[None], 4))
+        kept = layer.remember(gates, states, where_before(torch.eye(2, 3)[None], 4))
         self.assertAlmostEqual(kept[0, 1, 0, 2].item(), 1, places=3)
 
 
