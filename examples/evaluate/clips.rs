@@ -10,9 +10,9 @@ use bevy::math::Vec2;
 use bevy_pose_capture::detect::decode::overlap;
 use bevy_pose_capture::detect::hindsight::Hindsight;
 use bevy_pose_capture::detect::{DetectSettings, Detector, Found, Person2d};
-use bevy_pose_capture::inference::{ModelCard, Task};
+use bevy_pose_capture::inference::{ModelCard, ModelError, Task};
 use bevy_pose_capture::skeleton::{Joint, Pose2d};
-use bevy_pose_capture::source::{FrameSource, SourceSpec};
+use bevy_pose_capture::source::{Picture, SourceSpec};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
@@ -25,8 +25,7 @@ use crate::{AnyError, files_in, read_json, stem};
 
 /// People in clips, as they are followed by each keypoint network at hand, and by those that can ("both ways") in the light of later frames,
 /// too: how many are told apart, how still joints are that stand still, and, of clips whose joints are known, how many are right and how
-/// they shake. Joints that not all of the networks tell are left out, and
-/// a joint stands still where they all say so.
+/// they shake. Joints that not all of the networks tell are left out, and a joint stands still where they all say so.
 #[derive(Args)]
 pub struct Arguments {
     /// Video files; all those of ../shared/data/clips where none are said.
@@ -134,10 +133,23 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
             let mut models = models.clone();
             models.prefer(&card.name)?;
             let detector = || Detector::new(&models, &engine, threads, DetectSettings::default());
-            seen.push(follow(clip, detector()?, &card.name)?);
+            let mut live = detector()?;
+            seen.push(follow(clip, &card.name, |picture| {
+                let found = picture.map(|picture| live.detect(&picture.image, picture.time));
+                found.into_iter().collect()
+            })?);
             if card.decoder.looks_back() {
+                let mut hindsight = Hindsight::new(detector()?);
                 let both_ways = format!("{}, both ways", card.name);
-                seen.push(follow_both_ways(clip, detector()?, &both_ways)?);
+                seen.push(follow(clip, &both_ways, |picture| {
+                    let told = match picture {
+                        Some(picture) => {
+                            hindsight.detect((), Arc::new(picture.image), picture.time)?
+                        }
+                        None => hindsight.finish(),
+                    };
+                    Ok(told.into_iter().map(|(_, found)| found).collect())
+                })?);
             }
         }
         let still = standing(&seen, &joints);
@@ -163,55 +175,33 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
     Ok(())
 }
 
-impl Seen {
-    /// Of a clip that is open now, nothing yet; and a bar for its pictures.
-    fn nothing(
-        by: &str,
-        clip: &Path,
-        source: &dyn FrameSource,
-    ) -> Result<(Seen, ProgressBar), AnyError> {
-        let style =
-            ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} pictures, {eta} left")?;
-        let bar = ProgressBar::new(source.length().unwrap_or(0)).with_style(style);
-        bar.set_message(format!("{by}, {}", stem(clip)));
-        let seen = Seen {
-            by: by.into(),
-            frames: Vec::new(),
-            rate: source.rate().unwrap_or(30.0),
-            time: Duration::ZERO,
-        };
-        Ok((seen, bar))
-    }
-
-    fn take(&mut self, (people, times): Found) {
-        self.time += times.keypoints;
-        self.frames.push(people);
-    }
-}
-
-fn follow(clip: &Path, mut detector: Detector, by: &str) -> Result<Seen, AnyError> {
+/// What `look` finds in the pictures of a clip, and at last, without one, in those that it has not told yet.
+fn follow(
+    clip: &Path,
+    by: &str,
+    mut look: impl FnMut(Option<Picture>) -> Result<Vec<Found>, ModelError>,
+) -> Result<Seen, AnyError> {
     let mut source = SourceSpec::Video(clip.into()).open()?;
-    let (mut seen, bar) = Seen::nothing(by, clip, source.as_ref())?;
-    while let Some(picture) = source.next_picture()? {
-        seen.take(detector.detect(&picture.image, picture.time)?);
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    Ok(seen)
-}
-
-fn follow_both_ways(clip: &Path, detector: Detector, by: &str) -> Result<Seen, AnyError> {
-    let mut source = SourceSpec::Video(clip.into()).open()?;
-    let (mut seen, bar) = Seen::nothing(by, clip, source.as_ref())?;
-    let mut hindsight = Hindsight::new(detector);
-    while let Some(picture) = source.next_picture()? {
-        for (_, found) in hindsight.detect((), Arc::new(picture.image), picture.time)? {
-            seen.take(found);
+    let style = ProgressStyle::with_template("{msg} {bar:40} {pos}/{len} pictures, {eta} left")?;
+    let bar = ProgressBar::new(source.length().unwrap_or(0)).with_style(style);
+    bar.set_message(format!("{by}, {}", stem(clip)));
+    let mut seen = Seen {
+        by: by.into(),
+        frames: Vec::new(),
+        rate: source.rate().unwrap_or(30.0),
+        time: Duration::ZERO,
+    };
+    loop {
+        let picture = source.next_picture()?;
+        let has_ended = picture.is_none();
+        for (people, times) in look(picture)? {
+            seen.time += times.keypoints;
+            seen.frames.push(people);
+        }
+        if has_ended {
+            break;
         }
         bar.inc(1);
-    }
-    for (_, found) in hindsight.finish() {
-        seen.take(found);
     }
     bar.finish_and_clear();
     Ok(seen)

@@ -143,13 +143,13 @@ impl<T> Hindsight<T> {
             for (track, estimate) in tracks.iter_mut().zip(estimates) {
                 track.observe(estimate, glimpse.time, self.detector.settings.undo_swaps);
             }
-            let people = tracks.iter().zip(live).map(|(track, live)| Person2d {
-                pose: track
-                    .person()
-                    .map_or(live.pose.clone(), |person| person.pose),
-                ..live.clone()
-            });
-            told.push(people.collect());
+            let mut people = live.clone();
+            for (person, track) in people.iter_mut().zip(&tracks) {
+                if let Some(seen) = track.person() {
+                    person.pose = seen.pose;
+                }
+            }
+            told.push(people);
             self.tracks = tracks.into_iter().map(|track| (track.id, track)).collect();
         }
         Ok(told)
@@ -169,11 +169,8 @@ impl<T> Hindsight<T> {
                 .map(|id| remembered(id).unwrap_or_default())
                 .collect();
             let everybody = glimpse.regions.iter().zip(&mut memories);
-            let sought = everybody.map(|(region, memory)| Sought {
-                look: Look::Region(*region),
-                memory,
-                later: None,
-            });
+            let sought =
+                everybody.map(|(region, memory)| Sought::new(Look::Region(*region), memory));
             (self.detector.keypoints).follow(&glimpse.image, sought.collect())?;
             known.push(ids.zip(memories).collect());
             after = glimpse.time;

@@ -55,6 +55,8 @@ pub struct KeypointEstimator {
     pad: u8,
     follow: Option<Follow>,
     decoder: Decoder,
+    /// What is kept of whom nothing was seen.
+    unknown: Kept,
     joints: &'static [Joint],
 }
 
@@ -67,6 +69,17 @@ pub struct Sought<'a> {
     pub memory: &'a mut Memory,
     /// What it remembered once it had seen this frame, in the same region, on the way back, where it did.
     pub later: Option<&'a Memory>,
+}
+
+impl<'a> Sought<'a> {
+    /// Of whose later frames nothing is known.
+    pub fn new(look: Look, memory: &'a mut Memory) -> Self {
+        Sought {
+            look,
+            memory,
+            later: None,
+        }
+    }
 }
 
 /// The region that a network is to look at.
@@ -124,6 +137,7 @@ impl KeypointEstimator {
             growth,
             pad,
             follow,
+            unknown: Kept::nothing(card.decoder.states()),
             decoder: card.decoder.clone(),
             joints: card.joints(),
         })
@@ -150,11 +164,7 @@ impl KeypointEstimator {
     ) -> Result<Vec<Estimate>, ModelError> {
         let mut fresh = vec![Memory::default(); looks.len()];
         let people = looks.iter().zip(fresh.iter_mut());
-        let people = people.map(|(look, memory)| Sought {
-            look: *look,
-            memory,
-            later: None,
-        });
+        let people = people.map(|(look, memory)| Sought::new(*look, memory));
         self.follow(image, people.collect())
     }
 
@@ -180,9 +190,8 @@ impl KeypointEstimator {
         let regions: Vec<Region> = people.iter().map(|sought| region(sought.look)).collect();
         let states = self.decoder.states();
         let wants_map = self.decoder.crop_before_from_crop().is_some();
-        let unknown = Kept::nothing(states);
         for (region, sought) in regions.iter().zip(&mut people) {
-            let first = || (unknown.clone(), *region);
+            let first = || (self.unknown.clone(), *region);
             let (kept, before) = sought.memory.0.get_or_insert_with(first);
             let map = region.crop_before_from_crop(before);
             let (x, y, by) = (map.matrix2.x_axis, map.matrix2.y_axis, map.translation);
@@ -191,7 +200,7 @@ impl KeypointEstimator {
             inputs.extend(kept.inputs());
             inputs.extend(wants_map.then_some(Data::F32(&rows)));
             let later = sought.later.and_then(|memory| Some(&memory.0.as_ref()?.0));
-            let later = states.iter().zip(later.unwrap_or(&unknown).inputs());
+            let later = states.iter().zip(later.unwrap_or(&self.unknown).inputs());
             inputs.extend(later.filter_map(|(state, kept)| state.later.as_ref().and(Some(kept))));
             self.batch.push(&inputs)?;
         }
@@ -370,11 +379,8 @@ mod tests {
         let image = RgbImage::new(64, 48);
         let (mut one, mut other) = (Memory::default(), Memory::default());
         let mut told = |people: &mut [(Look, &mut Memory)]| -> Result<Vec<i32>, ModelError> {
-            let sought = people.iter_mut().map(|(look, memory)| Sought {
-                look: *look,
-                memory,
-                later: None,
-            });
+            let sought = people.iter_mut();
+            let sought = sought.map(|(look, memory)| Sought::new(*look, memory));
             let found = network.follow(&image, sought.collect())?;
             let sure = |found: &Estimate| {
                 found.pose[Joint::Nose]

@@ -119,11 +119,8 @@ impl Track {
         if !(0.0..FORGOTTEN).contains(&(time - self.time)) {
             self.memory = Memory::default();
         }
-        Sought {
-            look: self.next.map_or(Look::Box(self.shown), Look::Region),
-            memory: &mut self.memory,
-            later: None,
-        }
+        let look = self.next.map_or(Look::Box(self.shown), Look::Region);
+        Sought::new(look, &mut self.memory)
     }
 
     /// Where the network looked for them last, if they were there.

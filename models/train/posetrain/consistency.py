@@ -87,6 +87,12 @@ def where_before(moved, cells):
     return (grid.flatten(0, 1) @ moved.transpose(1, 2)).unflatten(1, (cells, cells))
 
 
+def on_the_way_back(moved):
+    """crop_before_from_crop `(n, frames, 2, 3)` of a clip, for its frames from the last to the first: crop_after_from_crop. What is said of the
+    last one, with which the way begins, does not matter: nothing is known there."""
+    return torch.cat([inverse(moved[:, 1:]), moved[:, :1]], 1).flip(1)
+
+
 class VideoNet(nn.Module):
     """A keypoint network that stays as it is, with consistency where its features are 16 pixels apart."""
 
@@ -133,7 +139,6 @@ class VideoNet(nn.Module):
         def consistent(x):
             gates, later = of_frame(self.consistency.look(x)), None
             if both_ways:
-                after = torch.cat([inverse(moved[:, 1:]), moved[:, :1]], 1)
-                later = along(gates.flip(1), after.flip(1)).flip(1).flatten(0, 1)
+                later = along(gates.flip(1), on_the_way_back(moved)).flip(1).flatten(0, 1)
             return self.consistency.consistent(x, along(gates, moved).flatten(0, 1), later)
         return of_frame(self.net.head(self.net.pyramid(features, {self.LEVEL: consistent})))

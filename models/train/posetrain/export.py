@@ -15,9 +15,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from .consistency import VideoNet
+from .consistency import VideoNet, on_the_way_back
 from .lifting import Streaming
-from .pictures import inverse
 from .plausible import Energy
 from .refining import COLUMNS, JOINTS
 from .train_appearance import HIGH, WIDE
@@ -134,7 +133,7 @@ def remembered_apart(session, net, card, frames=8):
                                             "later": later[time]})
             out[time] = told, kept
         return [out[time] for time in range(frames)]
-    back = [kept for _, kept in along(range(frames - 1, -1, -1), torch.cat([inverse(moved[:, 1:]), moved[:, :1]], 1), nothing)]
+    back = [kept for _, kept in along(range(frames - 1, -1, -1), on_the_way_back(moved).flip(1), nothing)]
     apart = 0
     for both_ways, later in ((False, nothing), (True, back)):
         with torch.no_grad():

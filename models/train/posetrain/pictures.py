@@ -102,8 +102,7 @@ class Pictures:
         return sampled(self.packed, self.first[which], self.high[which], self.wide[which], matrix, size, reflect)
 
     def warped(self, which, matrix, size, reflect):
-        """The same one by one, to a 32nd of a pixel, in a tenth of the time that a CPU takes over whole batches."""
-        cv2.setNumThreads(1)  # for crops these would wait for one another, and after a fork for ever
+        """The same one by one, to a 32nd of a pixel: without a GPU that is quicker than whole batches."""
         crops = np.empty((len(which), size, size, 4), np.uint8)
         for crop, number, photo_from_crop, mirrored in zip(crops, which, matrix, reflect):
             first, high, wide = (int(of[number]) for of in (self.first, self.high, self.wide))
@@ -195,3 +194,5 @@ def blur(images, spread):
 # One kernel in place of a hundred; there is no compiler on many a machine without a GPU.
 if DEVICE.type == "cuda":
     sampled = torch.compile(sampled, dynamic=True)
+else:
+    cv2.setNumThreads(1)  # of crops, threads would wait for one another, and after a fork for ever
