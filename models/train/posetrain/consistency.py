@@ -94,13 +94,14 @@ def on_the_way_back(moved):
 
 
 class VideoNet(nn.Module):
-    """A keypoint network that stays as it is, with consistency where its features are 16 pixels apart."""
+    """A keypoint network with consistency where its features are 16 pixels apart. It stays as it is, unless the `whole` is trained; what its
+    channels are normalised by stays in any case."""
 
     LEVEL = 2  # of the pyramid
 
-    def __init__(self, net=None, **how):
+    def __init__(self, net=None, whole=False, **how):
         super().__init__()
-        self.net = (net or KeypointNet()).requires_grad_(False)
+        self.net = (net or KeypointNet()).requires_grad_(whole)
         self.consistency = Consistency(self.net.pyramid.smooth[0][0].out_channels, **how)
 
     def train(self, mode=True):

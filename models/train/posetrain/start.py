@@ -1,4 +1,4 @@
-"""Takes an image network up where its `.onnx` file left it: machines and their checkpoints go, what is shipped stays."""
+"""Takes a network up where its `.onnx` file left it: machines and their checkpoints go, what is shipped stays."""
 import hashlib
 import math
 from itertools import pairwise
@@ -9,9 +9,15 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+REMEMBERS = "/consistency/"  # in the names of what does, in files
 
-def convolutions(path):
-    """Weights and biases of the convolutions of a file, in the order in which they run; without those by which it remembers frames."""
+
+def opened(start):
+    """The graph of `start["file"]`, which `posetrain.export` wrote and whose sum is `start["sha256"]`, and what reads its weights by their names."""
+    path, told = start["file"], start["sha256"]
+    if (own := hashlib.sha256(Path(path).read_bytes()).hexdigest()) != told:
+        raise ValueError(f"{path} is not the file from which this recipe goes on: its SHA-256 is {own}, not {told}. To train it further, "
+                         "give the recipe's `start` that sum and the steps done so far, and add a cycle.")
     graph = onnx.load(path).graph
     values = {tensor.name: tensor for tensor in graph.initializer}
     made_by = {node.output[0]: node for node in graph.node if node.op_type in ("Cast", "Mul", "Identity")}  # see `export.stored`
@@ -20,56 +26,87 @@ def convolutions(path):
         if name in values:
             return torch.from_numpy(numpy_helper.to_array(values[name]).astype("float32"))
         return math.prod(map(read, made_by[name].input))
-    return [(read(node.input[1]), read(node.input[2])) for node in graph.node
-            if node.op_type == "Conv" and "/consistency/" not in node.name]
+    return graph, read
 
 
-def begin(net, recipe, checkpoint, pictures):
-    """Takes `net` up where the recipe's `start` says, if there is one and no checkpoint yet; gives the steps that are done. `pictures()`
-    draws some."""
+def convolutions(start, remembering=False):
+    """Weights and biases, where there are any, of the convolutions of a file, in the order in which they run; with those by which it remembers
+    frames, or without."""
+    graph, read = opened(start)
+    return [tuple(map(read, node.input[1:])) for node in graph.node
+            if node.op_type == "Conv" and (remembering or REMEMBERS not in node.name)]
+
+
+def begin(net, recipe, checkpoint, shown, take=None):
+    """Takes `net` up where the recipe's `start` says, if there is one and no checkpoint yet; gives the steps that are done. `shown()` draws
+    what it is shown for that; networks of pictures are taken up by `take_up`, others by `take`."""
     start = recipe.get("start")
     if not start or checkpoint.exists():
         return 0
-    take_up(net, start, pictures())
+    (take or take_up)(net, start, shown())
     return start["step"]
 
 
-def take_up(net, start, pictures):
-    """Gives `net` the weights of `start["file"]`, which `posetrain.export` wrote; `start["sha256"]` is that file's.
-
-    There each normalisation is folded into its convolution. Here it gets the mean and the spread back that it has on `pictures`, and
-    a scale and shift that undo them, so that training goes on with normalised channels from the same function.
-    """
-    path, told = start["file"], start["sha256"]
-    if (own := hashlib.sha256(Path(path).read_bytes()).hexdigest()) != told:
-        raise ValueError(f"{path} is not the file from which this recipe goes on: its SHA-256 is {own}, not {told}. To train it further, "
-                         "give the recipe's `start` that sum and the steps done so far, and add a cycle.")
-    norm_of = {id(a): b for module in net.modules() if isinstance(module, nn.Sequential)
-               for a, b in pairwise(module.children()) if isinstance(b, nn.BatchNorm2d)}
-    stored = iter(convolutions(path))
-
-    def load(conv, *_):
-        weight, bias = next(stored, (None, None))
-        if weight is None or weight.shape != conv.weight.shape:
-            raise ValueError(f"{path} is of another network: its convolutions are of other shapes. Leave `start` out of the recipe to "
-                             "train from nothing.")
-        conv.weight.copy_(weight)
-        (norm_of[id(conv)] if id(conv) in norm_of else conv).bias.copy_(bias)
-
+def unfold(net, run):
+    """Gives normalisations whose shifts are those of the convolutions into which they were folded the mean and the spread of what they see while
+    the network runs, and a scale and shift that undo these."""
     def undo(norm, inputs):
-        x = inputs[0]
-        mean, spread = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=0)
+        of_channel = [n for n in range(inputs[0].ndim) if n != 1]
+        mean, spread = inputs[0].mean(of_channel), inputs[0].var(of_channel, correction=0)
         norm.running_mean.copy_(mean), norm.running_var.copy_(spread)
         norm.weight.copy_(torch.sqrt(spread + norm.eps))
         norm.bias.add_(mean)
 
-    hooks = [m.register_forward_pre_hook(load) for m in net.modules() if isinstance(m, nn.Conv2d)]
-    hooks += [m.register_forward_pre_hook(undo) for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    hooks = [m.register_forward_pre_hook(undo) for m in net.modules() if isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d))]
     net.eval()
     with torch.no_grad():
-        net(pictures)
+        run()
+    for hook in hooks:
+        hook.remove()
+
+
+def take_up(net, start, *shown, remembering=False):
+    """Gives an image network the weights of a file (see `opened`). With `remembering`, it has those by which the file's remembers frames as well.
+
+    There each normalisation is folded into its convolution. Here it gets the mean and the spread back that it has on what it is `shown`, and
+    a scale and shift that undo them, so that training goes on with normalised channels from the same function.
+    """
+    path = start["file"]
+    norm_of = {id(a): b for module in net.modules() if isinstance(module, nn.Sequential)
+               for a, b in pairwise(module.children()) if isinstance(b, nn.BatchNorm2d)}
+    stored = iter(convolutions(start, remembering))
+
+    def load(conv, *_):
+        of_conv = norm_of.get(id(conv), conv).bias
+        weight, *bias = next(stored, (None,))
+        if weight is None or weight.shape != conv.weight.shape or len(bias) != (of_conv is not None):
+            raise ValueError(f"{path} is of another network: its convolutions are of other shapes. Leave `start` out of the recipe to "
+                             "train from nothing.")
+        conv.weight.copy_(weight)
+        if bias:
+            of_conv.copy_(*bias)
+
+    hooks = [m.register_forward_pre_hook(load) for m in net.modules() if isinstance(m, nn.Conv2d)]
+    unfold(net, lambda: net(*shown))
     for hook in hooks:
         hook.remove()
     if next(stored, None) is not None:
         raise ValueError(f"{path} is of another network: it has more convolutions than this one.")
+    return net.train()
+
+
+def take_up_lifter(net, start, sequences):
+    """The same for a lifting network, whose file tells its weights by their names; it is shown `sequences` `(n, t, FEATURES)`."""
+    graph, read = opened(start)
+    pairs = {"expand": net.expand} | {f"along.{n}": pair for n, pair in enumerate(zip(net.along, net.norms))}
+    pairs |= {f"{name}.{n}": pair for name in ("wide", "narrow") for n, pair in enumerate(getattr(net, name))}
+    try:
+        last = next(node.input[1] for node in graph.node if node.op_type == "Gemm" and node.input[2] == "shrink.bias")
+        with torch.no_grad():
+            for name, (conv, norm) in pairs.items():
+                conv.weight.copy_(read(f"{name}.weight").view_as(conv.weight)), norm.bias.copy_(read(f"{name}.bias"))
+            net.shrink.weight.copy_(read(last).view_as(net.shrink.weight)), net.shrink.bias.copy_(read("shrink.bias"))
+    except (KeyError, RuntimeError, StopIteration) as error:
+        raise ValueError(f"{start['file']} is of another network: {error}. Leave `start` out of the recipe to train from nothing.") from error
+    unfold(net, lambda: net.every(sequences))
     return net.train()

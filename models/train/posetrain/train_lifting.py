@@ -9,6 +9,7 @@ from . import mocap
 from .mocap import LIMBS
 from .lifting import LiftNet, laplace
 from .loop import fit, steps_done, tensor
+from .start import begin, take_up_lifter
 from .views import Views
 
 
@@ -67,6 +68,7 @@ def train(recipe, work):
     errors = json.loads(Path(recipe["errors"]).read_text())
     torch.manual_seed(recipe.get("seed", 0) + steps_done(checkpoint))  # other joints are dropped after a break
     views = Views(motions(recipe), net.frames, errors, tilted=recipe["tilted"], up_known=recipe.get("up_known", 0))
+    step = begin(net, recipe, checkpoint, lambda: tensor(views.batch(128, 8)[0]), take_up_lifter)
 
     def loss_of(net, drawn, step):
         sequences, poses, known = map(tensor, drawn)
@@ -77,7 +79,7 @@ def train(recipe, work):
         (plain, aligned), (noisy, _) = score(net, held), score(net, held, errors)
         return f"; held-out subjects {plain:.1f} / P {aligned:.1f} mm, with modelled noise {noisy:.1f}"
 
-    net = fit(net, recipe, checkpoint, [views], views.batch, loss_of, report, every=1000,
+    net = fit(net, recipe, checkpoint, [views], views.batch, loss_of, report, every=1000, step=step,
               workers=recipe["workers"])
     plain, aligned = score(net, held)
     net.metrics = [f"MPJPE {plain:.1f} mm, P-MPJPE {aligned:.1f} mm over twelve limb joints: CMU subjects 05, 08, 14, exact 2D"]

@@ -1,4 +1,6 @@
-"""Trains what a keypoint network remembers of the frames before, on people who move; the network itself stays as it is."""
+"""Trains what a keypoint network remembers of the frames before, on people who move; the network itself stays as it is, or is trained further
+along with it."""
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -58,13 +60,25 @@ def calibrate(net, recipe, batches=12):
     net.calibration = platt(torch.from_numpy(np.concatenate(logits)), torch.from_numpy(np.concatenate(rights).astype(np.float32)))
 
 
+def taken_up(recipe, motions):
+    """A network that says what the file of the recipe's `start` says of single frames, and, where `remembering` is said there, of frames after
+    others as well; the `whole` of it is to be trained, or the memory alone."""
+    size, start, whole, shape = recipe["size"], recipe["start"], recipe.get("whole", False), recipe.get("shape", {})
+    crops = motions.drawn(8, 4, size)[0].flatten(0, 1)
+    if not start.get("remembering", False):
+        return VideoNet(take_up(KeypointNet().to(DEVICE), start, crops), whole, **shape).to(DEVICE)
+    net = VideoNet(whole=whole, **shape).to(DEVICE)
+    nothing = torch.zeros(len(crops), net.consistency.kept, size // 16, size // 16, device=DEVICE)
+    here = torch.eye(2, 3, device=DEVICE).expand(len(crops), 2, 3)
+    return take_up(net, start, crops, nothing, here, nothing, remembering=True)
+
+
 def train(recipe, work):
     torch.manual_seed(0)
     size, frames = recipe["size"], recipe["frames"]
     motions, held = Motions(recipe, 100), Motions(recipe, 7, held=True)
-    crops = motions.drawn(8, 4, size)[0].flatten(0, 1)
-    single = take_up(KeypointNet().to(DEVICE), recipe["start"], crops).eval()
-    net = VideoNet(single, **recipe.get("shape", {})).to(DEVICE)
+    net = taken_up(recipe, motions)
+    single = copy.deepcopy(net.net).eval()
 
     def loss_of(net, drawn, step):
         crops, target, weight, moved = drawn

@@ -1,13 +1,18 @@
 """A lifter says the same frame after frame as window after window; a body that bends stays one."""
+import hashlib
+import tempfile
 import unittest
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from posetrain.export import export
 from posetrain.lifting import BONES, LiftNet, Streaming
 from posetrain.mocap import LIFT23
 from posetrain.poses import athletic
+from posetrain.start import take_up_lifter
 from posetrain.views import FEATURES
 
 
@@ -28,6 +33,20 @@ class Frames(unittest.TestCase):
             pose, *kept = streaming(self.frames[:, max(time, 0)], *kept)
             if time >= 0:
                 torch.testing.assert_close(pose, windows[:, time])
+
+    def test_it_is_taken_up_from_its_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            export({"task": "lifting", "name": "lifter"}, "lifter.toml", self.net, folder)
+            path = Path(folder) / "lifter.onnx"
+            start = {"file": path, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            again = take_up_lifter(LiftNet(32, (1, 2, 3)), start, self.frames).eval()
+            wanted, got = self.net.every(self.frames), again.every(self.frames)
+            self.assertLess((got - wanted).abs().max(), 0.01)
+            self.assertGreater((got - wanted).abs().max(), 0)
+            with self.assertRaisesRegex(ValueError, "another network"):
+                take_up_lifter(LiftNet(48, (1, 2, 3)), start, self.frames)
+            with self.assertRaisesRegex(ValueError, "not the file"):
+                take_up_lifter(again, start | {"sha256": "0"}, self.frames)
 
     def test_causal_networks_see_no_later_frame_and_symmetric_ones_see_both_ways(self):
         for symmetric, sees in ((False, lambda t: t <= 20), (True, lambda t: 14 <= t <= 26)):

@@ -19,7 +19,7 @@ from posetrain.joints import BODY25
 from posetrain.loop import DEVICE
 from posetrain.pictures import inverse
 from posetrain.start import take_up
-from posetrain.train_video import normalised
+from posetrain.train_video import normalised, taken_up
 from posetrain.vision import KeypointNet
 
 SIZE, FRAMES = 96, 5
@@ -146,6 +146,26 @@ class Memory(unittest.TestCase):
         wanted, got = net.net(self.images[0]), single.eval()(self.images[0])
         self.assertLess((got - wanted).abs().max() / wanted.abs().max(), 0.05)
         self.assertGreater((got - wanted).abs().max(), 0)
+
+    def test_it_is_taken_up_whole(self):
+        net, again = remembering.network(), VideoNet(KeypointNet(widths=(8, 8, 8, 8), depths=(0, 0, 0, 0), merged=8), told=4)
+        frame = self.images[:, 0], torch.randn(2, net.consistency.kept, 4, 4), self.moved[:, 1], torch.randn(2, net.consistency.kept, 4, 4)
+        with tempfile.TemporaryDirectory() as folder:
+            remembering.write(folder)
+            path = Path(folder) / "remembering.onnx"
+            take_up(again, {"file": path, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}, *frame, remembering=True)
+        for wanted, got in zip(net(*frame), again.eval()(*frame)):
+            self.assertLess((got - wanted).abs().max() / wanted.abs().max(), 0.05)
+            self.assertGreater((got - wanted).abs().max(), 0)
+
+    def test_memory_and_what_sees_single_frames_go_on_as_the_recipe_says(self):
+        path = Path(__file__).parents[2] / "embedded" / "keypoints.onnx"
+        start = {"file": path, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        drawn = mock.Mock(drawn=lambda count, frames, size: [torch.rand(count, frames, 3, size, size, device=DEVICE) * 255])
+        parts = lambda net: (any(weight.requires_grad for weight in net.net.parameters()), bool(net.consistency.out.weight.any()))
+        self.assertEqual(parts(taken_up({"size": 64, "start": start}, drawn)), (False, False))
+        goes_on = {"size": 64, "start": start | {"remembering": True}, "whole": True}
+        self.assertEqual(parts(taken_up(goes_on, drawn)), (True, True))
 
     def test_states_are_read_where_the_crop_was(self):
         layer = Consistency(1, told=1, dilations=(0,)).eval()
