@@ -38,6 +38,23 @@ class Consistency(nn.Module):
         for layer in filter(None, (self.offsets, self.out)):
             nn.init.zeros_(layer.bias)
 
+    def parts(self, scales, offsets=True):
+        """The same with some of its scales, by their numbers, or without its offset field; sharing no weights."""
+        dilations = [view.dilation[0] if view.padding[0] else 0 for view in self.views]
+        less = Consistency(self.out.out_channels, self.told, [dilations[scale] for scale in scales], offsets)
+        less.project.load_state_dict(self.project.state_dict())
+        for view, scale in zip(less.views, scales):
+            view.load_state_dict(self.views[scale].state_dict())
+        # Scales lie one after the other, of the outputs of what each has of its own, and of the inputs of what they tell together.
+        own = [(less.gates_seen, self.gates_seen), (less.gates_kept, self.gates_kept)] + [(less.offsets, self.offsets)] * offsets
+        pairs = [(of, whole, 0) for one, other in own for of, whole in zip(one.parameters(), other.parameters())]
+        pairs += [(less.out.weight, self.out.weight, 1), (less.out_later.weight, self.out_later.weight, 1)]
+        with torch.no_grad():
+            for of, whole, along in pairs:
+                of.copy_(whole.unflatten(along, (self.scales, -1)).index_select(along, torch.tensor(scales, device=of.device)).flatten(along, along + 1))
+            less.out.bias.copy_(self.out.bias)
+        return less
+
     @property
     def kept(self):
         """Channels of the states: the hidden ones and the cells of all scales."""
@@ -94,8 +111,8 @@ def on_the_way_back(moved):
 
 
 class VideoNet(nn.Module):
-    """A keypoint network with consistency where its features are 16 pixels apart. It stays as it is, unless the `whole` is trained; what its
-    channels are normalised by stays in any case."""
+    """A keypoint network with consistency where its features are 16 pixels apart. It stays as it is, unless the `whole` is trained; the
+    means and spreads by which its channels are normalised stay in any case."""
 
     LEVEL = 2  # of the pyramid
 
@@ -103,6 +120,7 @@ class VideoNet(nn.Module):
         super().__init__()
         self.net = (net or KeypointNet()).requires_grad_(whole)
         self.consistency = Consistency(self.net.pyramid.smooth[0][0].out_channels, **how)
+        self.train()
 
     def train(self, mode=True):
         super().train(mode)

@@ -9,7 +9,9 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-REMEMBERS = "/consistency/"  # in the names of what does, in files
+from .lifting import Streaming
+
+REMEMBERS = "/consistency/"  # part of the names of those nodes of a file by which it remembers frames
 
 
 def opened(start):
@@ -37,17 +39,7 @@ def convolutions(start, remembering=False):
             if node.op_type == "Conv" and (remembering or REMEMBERS not in node.name)]
 
 
-def begin(net, recipe, checkpoint, shown, take=None):
-    """Takes `net` up where the recipe's `start` says, if there is one and no checkpoint yet; gives the steps that are done. `shown()` draws
-    what it is shown for that; networks of pictures are taken up by `take_up`, others by `take`."""
-    start = recipe.get("start")
-    if not start or checkpoint.exists():
-        return 0
-    (take or take_up)(net, start, shown())
-    return start["step"]
-
-
-def unfold(net, run):
+def renormalise(net, run):
     """Gives normalisations whose shifts are those of the convolutions into which they were folded the mean and the spread of what they see while
     the network runs, and a scale and shift that undo these."""
     def undo(norm, inputs):
@@ -77,17 +69,17 @@ def take_up(net, start, *shown, remembering=False):
     stored = iter(convolutions(start, remembering))
 
     def load(conv, *_):
-        of_conv = norm_of.get(id(conv), conv).bias
-        weight, *bias = next(stored, (None,))
-        if weight is None or weight.shape != conv.weight.shape or len(bias) != (of_conv is not None):
+        bias = norm_of.get(id(conv), conv).bias
+        weight, *shift = next(stored, (None,))
+        if weight is None or weight.shape != conv.weight.shape or bool(shift) != (bias is not None):
             raise ValueError(f"{path} is of another network: its convolutions are of other shapes. Leave `start` out of the recipe to "
                              "train from nothing.")
         conv.weight.copy_(weight)
-        if bias:
-            of_conv.copy_(*bias)
+        if shift:
+            bias.copy_(*shift)
 
     hooks = [m.register_forward_pre_hook(load) for m in net.modules() if isinstance(m, nn.Conv2d)]
-    unfold(net, lambda: net(*shown))
+    renormalise(net, lambda: net(*shown))
     for hook in hooks:
         hook.remove()
     if next(stored, None) is not None:
@@ -96,17 +88,28 @@ def take_up(net, start, *shown, remembering=False):
 
 
 def take_up_lifter(net, start, sequences):
-    """The same for a lifting network, whose file tells its weights by their names; it is shown `sequences` `(n, t, FEATURES)`."""
+    """Gives a lifting network the weights of a file, as `take_up` does an image network; it is shown `sequences` `(n, t, FEATURES)`."""
     graph, read = opened(start)
+    told = [tuple(axis.dim_value for axis in given.type.tensor_type.shape.dim[1:]) for given in graph.input if given.name.startswith("state_")]
+    if told != Streaming(net).states:
+        raise ValueError(f"{start['file']} is of another network: it keeps {told} of the frames before, not {Streaming(net).states}. Leave `start` "
+                         "out of the recipe to train from nothing.")
     pairs = {"expand": net.expand} | {f"along.{n}": pair for n, pair in enumerate(zip(net.along, net.norms))}
     pairs |= {f"{name}.{n}": pair for name in ("wide", "narrow") for n, pair in enumerate(getattr(net, name))}
-    try:
-        last = next(node.input[1] for node in graph.node if node.op_type == "Gemm" and node.input[2] == "shrink.bias")
-        with torch.no_grad():
-            for name, (conv, norm) in pairs.items():
-                conv.weight.copy_(read(f"{name}.weight").view_as(conv.weight)), norm.bias.copy_(read(f"{name}.bias"))
-            net.shrink.weight.copy_(read(last).view_as(net.shrink.weight)), net.shrink.bias.copy_(read("shrink.bias"))
-    except (KeyError, RuntimeError, StopIteration) as error:
-        raise ValueError(f"{start['file']} is of another network: {error}. Leave `start` out of the recipe to train from nothing.") from error
-    unfold(net, lambda: net.every(sequences))
+    last = next(node.input[1] for node in graph.node if node.op_type == "Gemm" and node.input[2] == "shrink.bias")
+    with torch.no_grad():
+        for name, (conv, norm) in pairs.items():
+            conv.weight.copy_(read(f"{name}.weight").view_as(conv.weight)), norm.bias.copy_(read(f"{name}.bias"))
+        net.shrink.weight.copy_(read(last).view_as(net.shrink.weight)), net.shrink.bias.copy_(read("shrink.bias"))
+    renormalise(net, lambda: net.every(sequences))
     return net.train()
+
+
+def begin(net, recipe, checkpoint, shown, take=take_up):
+    """Takes `net` up where the recipe's `start` says, if there is one and no checkpoint yet; gives the steps that are done. `shown()` draws
+    what it is shown for that."""
+    start = recipe.get("start")
+    if not start or checkpoint.exists():
+        return 0
+    take(net, start, shown())
+    return start["step"]

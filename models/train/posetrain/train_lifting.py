@@ -8,7 +8,7 @@ import torch
 from . import mocap
 from .mocap import LIMBS
 from .lifting import LiftNet, laplace
-from .loop import fit, steps_done, tensor
+from .loop import DEVICE, fit, steps_done, tensor
 from .start import begin, take_up_lifter
 from .views import Views
 
@@ -64,11 +64,11 @@ def network(recipe):
 
 def train(recipe, work):
     torch.manual_seed(recipe.get("seed", 0))
-    net, checkpoint, held = network(recipe), Path(work) / "lifting.pt", mocap.load(recipe["data"], "subjects")
+    net, checkpoint, held = network(recipe).to(DEVICE), Path(work) / "lifting.pt", mocap.load(recipe["data"], "subjects")
     errors = json.loads(Path(recipe["errors"]).read_text())
-    torch.manual_seed(recipe.get("seed", 0) + steps_done(checkpoint))  # other joints are dropped after a break
     views = Views(motions(recipe), net.frames, errors, tilted=recipe["tilted"], up_known=recipe.get("up_known", 0))
     step = begin(net, recipe, checkpoint, lambda: tensor(views.batch(128, 8)[0]), take_up_lifter)
+    torch.manual_seed(recipe.get("seed", 0) + (step or steps_done(checkpoint)))  # other joints are dropped after a break
 
     def loss_of(net, drawn, step):
         sequences, poses, known = map(tensor, drawn)

@@ -62,7 +62,7 @@ def calibrate(net, recipe, batches=12):
 
 def taken_up(recipe, motions):
     """A network that says what the file of the recipe's `start` says of single frames, and, where `remembering` is said there, of frames after
-    others as well; the `whole` of it is to be trained, or the memory alone."""
+    others as well, with those `parts` of the memory that the recipe names; the `whole` of it is to be trained, or the memory alone."""
     size, start, whole, shape = recipe["size"], recipe["start"], recipe.get("whole", False), recipe.get("shape", {})
     crops = motions.drawn(8, 4, size)[0].flatten(0, 1)
     if not start.get("remembering", False):
@@ -70,7 +70,10 @@ def taken_up(recipe, motions):
     net = VideoNet(whole=whole, **shape).to(DEVICE)
     nothing = torch.zeros(len(crops), net.consistency.kept, size // 16, size // 16, device=DEVICE)
     here = torch.eye(2, 3, device=DEVICE).expand(len(crops), 2, 3)
-    return take_up(net, start, crops, nothing, here, nothing, remembering=True)
+    take_up(net, start, crops, nothing, here, nothing, remembering=True)
+    if "parts" in recipe:
+        net.consistency = net.consistency.parts(**recipe["parts"]).to(DEVICE)
+    return net
 
 
 def train(recipe, work):
@@ -95,11 +98,12 @@ def train(recipe, work):
         both_ways = lambda crops, moved: net.every(crops, moved, both_ways=True)
         return f"frame after frame {told(net.every)}; both ways {told(both_ways)}"
     alone = f"frame by frame {told(lambda crops, moved: single(crops.flatten(0, 1)).unflatten(0, crops.shape[:2]))}"
-    print(f"motions not trained on: {alone}", flush=True)
+    print(f"motions not trained on: {alone}; as it begins: {remembering(net)}", flush=True)
+    net.train()  # which it is not after that report
 
     net = fit(net, recipe, Path(work) / "video.pt", [motions], lambda count, size: motions.batch(count, frames, size), loss_of,
               lambda net, size: f"; motions not trained on: {remembering(net)}", every=recipe.get("every", 250),
-              workers=0 if DEVICE.type == "cuda" else 1).eval()
+              step=recipe["start"].get("step", 0), workers=0 if DEVICE.type == "cuda" else 1).eval()
     net.metrics = [f"motions not trained on: {remembering(net)}; {alone}"]
     print(net.metrics[0], flush=True)
     calibrate(net, recipe)

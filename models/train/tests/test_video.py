@@ -143,9 +143,11 @@ class Memory(unittest.TestCase):
             start = {"file": path, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
             single = KeypointNet(widths=(8, 8, 8, 8), depths=(0, 0, 0, 0), merged=8)
             take_up(single, start, self.images[0])
-        wanted, got = net.net(self.images[0]), single.eval()(self.images[0])
-        self.assertLess((got - wanted).abs().max() / wanted.abs().max(), 0.05)
-        self.assertGreater((got - wanted).abs().max(), 0)
+        wanted = net.net(self.images[0])
+        # While it is trained, channels are normalised by what is seen.
+        for got in (single(self.images[0]), single.eval()(self.images[0])):
+            self.assertLess((got - wanted).abs().max() / wanted.abs().max(), 0.05)
+            self.assertGreater((got - wanted).abs().max(), 0)
 
     def test_it_is_taken_up_whole(self):
         net, again = remembering.network(), VideoNet(KeypointNet(widths=(8, 8, 8, 8), depths=(0, 0, 0, 0), merged=8), told=4)
@@ -158,14 +160,35 @@ class Memory(unittest.TestCase):
             self.assertLess((got - wanted).abs().max() / wanted.abs().max(), 0.05)
             self.assertGreater((got - wanted).abs().max(), 0)
 
+    def test_parts_of_a_memory_are_what_is_left_of_it(self):
+        layer = Consistency(3, told=2, dilations=(0, 1, 2)).eval()
+        for part in layer.parameters():
+            torch.nn.init.normal_(part, std=0.3)
+        x, grid = torch.randn(2, 3, 6, 6), where_before(0.1 * torch.randn(2, 2, 3) + torch.eye(2, 3), 6)
+        hidden, cell = torch.randn(2, 2, 3, 2, 6, 6).unbind(1)
+        states = lambda scales: torch.cat([part[:, scales].flatten(1, 2) for part in (hidden, cell)], 1)
+        whole = layer(x, states([0, 1, 2]), grid, None)[1].unflatten(1, (2, 3, 2))
+        less = layer.parts([0, 2]).eval()
+        torch.testing.assert_close(less(x, states([0, 2]), grid, None)[1].unflatten(1, (2, 2, 2)), whole[:, :, [0, 2]])
+        flat = layer.parts([0, 1, 2], offsets=False).eval()
+        self.assertFalse(torch.allclose(flat(x, states([0, 1, 2]), grid, None)[1].unflatten(1, (2, 3, 2)), whole, atol=1e-3))
+        for silent in (layer.offsets.weight, layer.offsets.bias):
+            torch.nn.init.zeros_(silent)
+        for one, other in zip(flat(x, states([0, 1, 2]), grid, None), layer(x, states([0, 1, 2]), grid, None)):
+            torch.testing.assert_close(one, other)
+
     def test_memory_and_what_sees_single_frames_go_on_as_the_recipe_says(self):
         path = Path(__file__).parents[2] / "embedded" / "keypoints.onnx"
         start = {"file": path, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
         drawn = mock.Mock(drawn=lambda count, frames, size: [torch.rand(count, frames, 3, size, size, device=DEVICE) * 255])
-        parts = lambda net: (any(weight.requires_grad for weight in net.net.parameters()), bool(net.consistency.out.weight.any()))
-        self.assertEqual(parts(taken_up({"size": 64, "start": start}, drawn)), (False, False))
-        goes_on = {"size": 64, "start": start | {"remembering": True}, "whole": True}
-        self.assertEqual(parts(taken_up(goes_on, drawn)), (True, True))
+        for goes_on, whole in ((start, False), (start | {"remembering": True}, True)):
+            net = taken_up({"size": 64, "start": goes_on, "whole": whole}, drawn)
+            self.assertEqual(any(weight.requires_grad for weight in net.net.parameters()), whole)
+            self.assertEqual(bool(net.consistency.out.weight.any()), "remembering" in goes_on)
+            norm = net.net.backbone.stem[1]
+            before = norm.running_mean.clone()
+            net.every(torch.rand(2, 2, 3, 64, 64, device=DEVICE) * 255, torch.eye(2, 3, device=DEVICE).expand(2, 2, 2, 3))
+            torch.testing.assert_close(norm.running_mean, before, atol=0, rtol=0)
 
     def test_states_are_read_where_the_crop_was(self):
         layer = Consistency(1, told=1, dilations=(0,)).eval()
