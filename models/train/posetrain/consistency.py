@@ -23,7 +23,7 @@ class Consistency(nn.Module):
 
     def __init__(self, channels, told=24, dilations=DILATIONS, offsets=True):
         super().__init__()
-        self.told, self.scales = told, len(dilations)
+        self.told, self.scales, self.dilations = told, len(dilations), tuple(dilations)
         self.project = conv(channels, told)
         self.views = nn.ModuleList(nn.Conv2d(told, told, 3 if by else 1, padding=by, dilation=max(by, 1)) for by in dilations)
         # Each scale by itself.
@@ -40,8 +40,7 @@ class Consistency(nn.Module):
 
     def parts(self, scales, offsets=True):
         """The same with some of its scales, by their numbers, or without its offset field; sharing no weights."""
-        dilations = [view.dilation[0] if view.padding[0] else 0 for view in self.views]
-        less = Consistency(self.out.out_channels, self.told, [dilations[scale] for scale in scales], offsets)
+        less = Consistency(self.out.out_channels, self.told, [self.dilations[scale] for scale in scales], offsets)
         less.project.load_state_dict(self.project.state_dict())
         for view, scale in zip(less.views, scales):
             view.load_state_dict(self.views[scale].state_dict())
@@ -49,9 +48,10 @@ class Consistency(nn.Module):
         own = [(less.gates_seen, self.gates_seen), (less.gates_kept, self.gates_kept)] + [(less.offsets, self.offsets)] * offsets
         pairs = [(of, whole, 0) for one, other in own for of, whole in zip(one.parameters(), other.parameters())]
         pairs += [(less.out.weight, self.out.weight, 1), (less.out_later.weight, self.out_later.weight, 1)]
+        chosen = torch.tensor(scales, device=self.out.weight.device)
         with torch.no_grad():
             for of, whole, along in pairs:
-                of.copy_(whole.unflatten(along, (self.scales, -1)).index_select(along, torch.tensor(scales, device=of.device)).flatten(along, along + 1))
+                of.copy_(whole.unflatten(along, (self.scales, -1)).index_select(along, chosen).flatten(along, along + 1))
             less.out.bias.copy_(self.out.bias)
         return less
 

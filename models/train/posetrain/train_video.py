@@ -1,6 +1,5 @@
 """Trains what a keypoint network remembers of the frames before, on people who move; the network itself stays as it is, or is trained further
 along with it."""
-import copy
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +80,6 @@ def train(recipe, work):
     size, frames = recipe["size"], recipe["frames"]
     motions, held = Motions(recipe, 100), Motions(recipe, 7, held=True)
     net = taken_up(recipe, motions)
-    single = copy.deepcopy(net.net).eval()
 
     def loss_of(net, drawn, step):
         crops, target, weight, moved = drawn
@@ -97,9 +95,11 @@ def train(recipe, work):
         net.eval()
         both_ways = lambda crops, moved: net.every(crops, moved, both_ways=True)
         return f"frame after frame {told(net.every)}; both ways {told(both_ways)}"
-    alone = f"frame by frame {told(lambda crops, moved: single(crops.flatten(0, 1)).unflatten(0, crops.shape[:2]))}"
-    print(f"motions not trained on: {alone}; as it begins: {remembering(net)}", flush=True)
-    net.train()  # which it is not after that report
+    alone = f"frame by frame {told(lambda crops, moved: net.net(crops.flatten(0, 1)).unflatten(0, crops.shape[:2]))}"
+    # A new memory says the same as single frames.
+    begins = f"; as it begins: {remembering(net)}" if recipe["start"].get("remembering", False) else ""
+    print(f"motions not trained on: {alone}{begins}", flush=True)
+    net.train()  # which it is not after a report
 
     net = fit(net, recipe, Path(work) / "video.pt", [motions], lambda count, size: motions.batch(count, frames, size), loss_of,
               lambda net, size: f"; motions not trained on: {remembering(net)}", every=recipe.get("every", 250),
