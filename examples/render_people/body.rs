@@ -6,8 +6,8 @@ mod surface;
 use bevy::prelude::*;
 use bevy_pose_capture::skeleton::{Joint, JointMap};
 
-use crate::looks::{Looks, Material};
-use surface::{Ring, cut, interpolate, key_at, loft};
+use crate::looks::{Looks, Material, Top};
+use surface::{Ring, cut, ellipsoid, interpolate, key_at, loft};
 
 /// Who looks past a cylinder's edge still sees: joints are points, and what stands there is not.
 const GRAZED: f32 = 0.8;
@@ -181,9 +181,31 @@ impl Body {
             let inside = (0..=24).map(|n| from + (to - from) * n as f32 / 24.0);
             inside.map(|t| ring(key_at(&keys, t), swell)).collect()
         };
+        self.add(&rings(-0.24, 1.09, 0.0), Material::Skin);
         self.add(&rings(-0.24, waist + 0.02, 0.004), Material::Trousers);
-        let hem = waist - looks.hem;
-        self.add(&rings(hem, 1.09, 0.006 + loose * 0.6), Material::Shirt);
+        let swell = 0.006 + loose * 0.6;
+        match looks.top {
+            Top::Bare => {
+                // Front and back differ.
+                let dot = |t: f32, aside: f32, radius: f32| {
+                    let Ring {
+                        middle,
+                        across,
+                        ahead,
+                    } = ring(key_at(&keys, t), 0.0);
+                    let place = middle + across * aside + ahead * (1.0 - aside * aside).sqrt();
+                    let out = ahead.normalize_or(Vec3::Z) * 0.005;
+                    let (left, up) = (across.normalize_or(Vec3::X), up.normalize_or(Vec3::Y));
+                    ellipsoid(place, left * radius, up * radius, out)
+                };
+                self.add(&dot(0.72, 0.55, 0.012), Material::Lips);
+                self.add(&dot(0.72, -0.55, 0.012), Material::Lips);
+                self.add(&dot(0.24, 0.0, 0.009), Material::Lips);
+            }
+            Top::Cropped => self.add(&rings(0.55, 0.93, 0.006), Material::Shirt),
+            Top::Shirt => self.add(&rings(waist - looks.hem, 1.09, swell), Material::Shirt),
+            Top::Suit => self.add(&rings(-0.2, 1.09, swell), Material::Trousers),
+        }
         // A side of the trunk hides the other side's joints.
         for (hip, shoulder, own) in [
             (LeftHip, LeftShoulder, &[LeftHip, LeftShoulder]),
@@ -219,7 +241,7 @@ impl Body {
                 &cut(upper, sleeve),
                 swell,
                 1.0,
-                Material::Shirt,
+                looks.of_top(),
             );
         }
         if sleeve > 1.05 {
@@ -230,7 +252,7 @@ impl Body {
                 &cut(lower, sleeve - 1.0),
                 swell,
                 1.0,
-                Material::Shirt,
+                looks.of_top(),
             );
         }
         use Joint::{LeftElbow, LeftIndex, LeftPinky, LeftShoulder, LeftWrist};
@@ -386,7 +408,7 @@ impl Body {
             ring(1.22, 0.03, 0.018),
             ring(1.28, 0.01, 0.008),
         ];
-        self.add(&rings, Material::Shoes);
+        self.add(&rings, looks.of_feet());
         let cuff: &[(f32, f32)] = &[(0.0, 0.036), (1.0, 0.038)];
         self.limb(
             ankle.lerp(knee, looks.boot),
@@ -394,7 +416,7 @@ impl Body {
             cuff,
             bulk,
             1.0,
-            Material::Shoes,
+            looks.of_feet(),
         );
         Some(())
     }

@@ -66,6 +66,19 @@ pub enum Hair {
     Hat,
 }
 
+/// What the trunk wears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Top {
+    /// Nothing.
+    Bare,
+    /// A band around the chest.
+    Cropped,
+    /// A shirt.
+    Shirt,
+    /// What the legs wear, in one piece with it: leotards and overalls.
+    Suit,
+}
+
 /// Build and clothes. Lengths are in metres, factors are of a usual body's.
 pub struct Looks {
     /// How thick limbs and trunk are.
@@ -76,6 +89,8 @@ pub struct Looks {
     pub bust: f32,
     /// How far cloth is from the skin.
     pub loose: f32,
+    /// What the trunk wears.
+    pub top: Top,
     /// Where the sleeves end: at the shoulders (0), the elbows (1), the wrists (2).
     pub sleeve: f32,
     /// Where the trousers end: at the hips (0), the knees (1), the ankles (2).
@@ -88,6 +103,8 @@ pub struct Looks {
     pub hem: f32,
     /// Size of the shoes.
     pub shoe: f32,
+    /// Bare feet.
+    pub barefoot: bool,
     /// How far up the shins they go, in parts.
     pub boot: f32,
     /// How far down long hair falls below the neck.
@@ -141,11 +158,12 @@ impl Looks {
         );
         let hem = chance(0.5);
         let mut within = |least: f64, most: f64| (least + (most - least) * random.uniform()) as f32;
-        Looks {
+        let dressed = Looks {
             bulk,
             belly,
             bust: if bust { within(0.0, 0.05) } else { 0.0 },
             loose,
+            top: Top::Shirt,
             sleeve: if sleeve > 0.0 {
                 within(1.6, 1.97)
             } else {
@@ -162,6 +180,7 @@ impl Looks {
             waist: within(0.1, 0.3),
             hem: if hem { within(0.05, 0.35) } else { 0.02 },
             shoe,
+            barefoot: false,
             boot: if within(0.0, 1.0) < 0.2 {
                 within(0.1, 0.7)
             } else {
@@ -180,6 +199,72 @@ impl Looks {
                 within(0.0, 0.7)
             },
             spread: within(0.0, 0.4),
+        };
+        dressed.for_sports(random)
+    }
+
+    /// Some wear less, or more tightly: photographs to train on show few swimmers and gymnasts.
+    fn for_sports(self, random: &mut Random) -> Looks {
+        let mut within = |least: f64, most: f64| (least + (most - least) * random.uniform()) as f32;
+        let kind = within(0.0, 1.0);
+        let top = match kind {
+            _ if kind < 0.14 => Top::Bare,
+            _ if kind < 0.2 => Top::Cropped,
+            _ if kind < 0.3 => Top::Suit,
+            _ => Top::Shirt,
+        };
+        let is_bare = matches!(top, Top::Bare | Top::Cropped);
+        let is_tight = within(0.0, 1.0) < 0.6;
+        let is_short = within(0.0, 1.0) < 0.6;
+        let barefoot = within(0.0, 1.0) < if top == Top::Shirt { 0.06 } else { 0.5 };
+        Looks {
+            top,
+            barefoot,
+            loose: if top != Top::Shirt && is_tight {
+                0.0
+            } else {
+                self.loose
+            },
+            sleeve: match top {
+                Top::Bare | Top::Cropped => 0.0,
+                Top::Suit if is_tight && is_short => 0.0,
+                Top::Shirt | Top::Suit => self.sleeve,
+            },
+            trouser: match top {
+                Top::Bare | Top::Cropped if is_short => within(0.05, 1.1),
+                Top::Suit if is_tight && is_short => within(0.02, 0.5),
+                _ => self.trouser,
+            },
+            skirt: if top == Top::Bare { 0.0 } else { self.skirt },
+            waist: if is_bare {
+                within(-0.05, 0.3)
+            } else {
+                self.waist
+            },
+            shoe: if barefoot {
+                self.shoe * 0.85
+            } else {
+                self.shoe
+            },
+            boot: if barefoot { 0.04 } else { self.boot },
+            ..self
+        }
+    }
+
+    /// What covers the trunk and the arms.
+    pub fn of_top(&self) -> Material {
+        match self.top {
+            Top::Suit => Material::Trousers,
+            Top::Bare | Top::Cropped | Top::Shirt => Material::Shirt,
+        }
+    }
+
+    /// What the feet are covered by.
+    pub fn of_feet(&self) -> Material {
+        if self.barefoot {
+            Material::Skin
+        } else {
+            Material::Shoes
         }
     }
 }

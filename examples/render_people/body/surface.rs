@@ -6,8 +6,8 @@ use bevy::asset::RenderAssetUsages;
 use bevy::mesh::{Indices, Mesh, PrimitiveTopology};
 use bevy::prelude::*;
 
-/// Vertices around a ring.
-const AROUND: usize = 18;
+/// Vertices around the rings of what is nowhere wider than so many metres on each side: fingers need fewer than trunks.
+const AROUND: [(f32, u32); 3] = [(0.016, 8), (0.045, 12), (1.0, 18)];
 /// Metres of cloth that a texture covers.
 const CLOTH: f32 = 0.45;
 
@@ -63,20 +63,24 @@ pub fn ellipsoid(middle: Vec3, across: Vec3, up: Vec3, ahead: Vec3) -> Vec<Ring>
 /// A surface through rings.
 pub fn loft(rings: &[Ring]) -> Mesh {
     let (mut places, mut textured, mut triangles) = (Vec::new(), Vec::new(), Vec::new());
+    let wide = rings.iter().map(|ring| ring.across.length());
+    let wide = wide.fold(0.0, f32::max);
+    let around = AROUND.iter().find(|(most, _)| wide < *most);
+    let around = around.unwrap_or(&AROUND[2]).1;
     let mut along = 0.0;
     for (row, ring) in rings.iter().enumerate() {
         if row > 0 {
             along += ring.middle.distance(rings[row - 1].middle);
         }
         let girth = TAU * ring.across.length().max(0.03);
-        for n in 0..=AROUND {
-            let share = n as f32 / AROUND as f32;
+        for n in 0..=around {
+            let share = n as f32 / around as f32;
             let (sin, cos) = (TAU * share).sin_cos();
             places.push((ring.middle + ring.across * cos + ring.ahead * sin).to_array());
             textured.push([share * girth / CLOTH, along / CLOTH]);
         }
     }
-    let row = AROUND as u32 + 1;
+    let row = around + 1;
     // Rings go up where ahead is across x up, down elsewhere: triangles face outward either way.
     let (first, last) = (rings[0], rings[rings.len() - 1]);
     let middle = rings[rings.len() / 2];
@@ -86,7 +90,7 @@ pub fn loft(rings: &[Ring]) -> Mesh {
         .dot(last.middle - first.middle)
         > 0.0;
     for a in 0..rings.len() as u32 - 1 {
-        for n in 0..AROUND as u32 {
+        for n in 0..around {
             let (p, q) = (a * row + n, (a + 1) * row + n);
             let quad = [p, p + 1, q, p + 1, q + 1, q];
             if outward {
