@@ -39,7 +39,8 @@ class Consistency(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def parts(self, scales, offsets=True):
-        """The same with some of its scales, by their numbers, or without its offset field; sharing no weights."""
+        """The same with some of its scales, by their numbers, or without its offset field, where it has one; sharing no weights."""
+        offsets = offsets and self.offsets is not None
         less = Consistency(self.out.out_channels, self.told, [self.dilations[scale] for scale in scales], offsets)
         less.project.load_state_dict(self.project.state_dict())
         for view, scale in zip(less.views, scales):

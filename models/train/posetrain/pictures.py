@@ -142,6 +142,9 @@ def outlines(masks, mask_from_photo, matrix, size):
     return softened(share)
 
 
+RECOLOURED = 0.2  # so many things are of other hues than those they have: skin and cloth are told apart by colour too easily
+
+
 def lit(images, chance, share=1, by=0.5):
     """Pictures `(n, 3, s, s)` in another light, of other contrast and colour, `by` how much; `share` `(n, 1, s, s)` is how much of each
     pixel they cover."""
@@ -149,9 +152,12 @@ def lit(images, chance, share=1, by=0.5):
     gain = (chance.normal(n, 1, spread=0.25 * by) + chance.normal(n, 3, spread=0.08 * by)).exp()[..., None]
     colourful = chance.normal(n, 1, 1, spread=0.4 * by).exp()
     contrast, shift = chance.normal(n, 1, 1, spread=0.2 * by).exp(), chance.normal(n, 1, 1, spread=18 * by)
-    # Away from gray or towards it, from the middle or towards it, and brighter or darker: one matrix of colours for each picture.
+    # Away from gray or towards it, into other hues, from the middle or towards it, and brighter or darker: one matrix of colours for each picture.
     gray = torch.full((3, 3), 1 / 3, device=DEVICE)
-    turned = gain * contrast * (colourful * torch.eye(3, device=DEVICE) + (1 - colourful) * gray)
+    hue = torch.where(chance.whether(RECOLOURED, n), chance.uniform(n, low=-math.pi, high=math.pi), 0)[:, None, None]
+    # A rotation about gray (Rodrigues).
+    across = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=DEVICE) / math.sqrt(3)
+    turned = gain * contrast * (colourful * (hue.cos() * (torch.eye(3, device=DEVICE) - gray) + hue.sin() * across) + gray)
     out = (turned.to(COLOUR) @ images.flatten(2)).view_as(images)
     return out.add_((gain * (118 * (1 - contrast) + shift))[..., None].to(COLOUR) * share).clamp_(0, 255)
 

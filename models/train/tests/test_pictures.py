@@ -1,12 +1,13 @@
 """Pictures as tensors are what OpenCV makes of them one by one."""
 import itertools
 import unittest
+from unittest import mock
 
 import cv2
 import numpy as np
 import torch
 
-from posetrain import masks, photos
+from posetrain import masks, photos, pictures
 from posetrain.loop import DEVICE
 from posetrain.pictures import Chance, Pictures, affine, blur, into_crop, lit, outlines, sampled
 
@@ -66,6 +67,14 @@ class Light(unittest.TestCase):
         images = torch.zeros(4, 3, 8, 8, device=DEVICE)
         self.assertEqual(lit(images, Chance(1), torch.zeros(4, 1, 8, 8, device=DEVICE)).abs().max(), 0)
         self.assertGreater(lit(images + 100, Chance(1)).std(), 5)
+
+    def test_other_hues_are_as_bright_and_as_colourful(self):
+        images = 118 + torch.randn(6, 3, 8, 8, device=DEVICE) * 12
+        with mock.patch.object(pictures, "RECOLOURED", 1):
+            got = lit(images, Chance(2), by=0)
+        torch.testing.assert_close(got.mean(1), images.mean(1), atol=0.2, rtol=0)
+        torch.testing.assert_close(got.std(1), images.std(1), atol=0.2, rtol=0)
+        self.assertGreater((got - images).abs().mean(), 3)
 
     def test_a_blur_keeps_the_light_and_spreads_it(self):
         point = torch.zeros(1, 3, 21, 21, device=DEVICE)

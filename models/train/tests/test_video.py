@@ -13,7 +13,7 @@ import torch
 from onnxruntime import InferenceSession
 from torch.nn import functional
 
-from posetrain import moving
+from posetrain import moving, pictures
 from posetrain.consistency import Consistency, VideoNet, where_before
 from posetrain.joints import BODY25
 from posetrain.loop import DEVICE
@@ -55,7 +55,7 @@ class Crops(unittest.TestCase):
 
     def drawn(self, still):
         plain = {"STILL": still, "PASSED": 0, "COVERED": 0, "SOFT": 0}
-        with mock.patch.multiple(moving, **plain):
+        with mock.patch.multiple(moving, **plain), mock.patch.object(pictures, "RECOLOURED", 0):
             return [part.cpu() for part in self.motions.drawn(12, FRAMES, SIZE)]
 
     def test_before_a_still_picture_the_frame_before_is_moved_as_told(self):
@@ -171,6 +171,7 @@ class Memory(unittest.TestCase):
         less = layer.parts([0, 2]).eval()
         torch.testing.assert_close(less(x, states([0, 2]), grid, None)[1].unflatten(1, (2, 2, 2)), whole[:, :, [0, 2]])
         flat = layer.parts([0, 1, 2], offsets=False).eval()
+        self.assertIsNone(flat.parts([0, 1]).offsets)
         self.assertFalse(torch.allclose(flat(x, states([0, 1, 2]), grid, None)[1].unflatten(1, (2, 3, 2)), whole, atol=1e-3))
         for silent in (layer.offsets.weight, layer.offsets.bias):
             torch.nn.init.zeros_(silent)
@@ -182,7 +183,7 @@ class Memory(unittest.TestCase):
         start = {"file": path, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
         drawn = mock.Mock(drawn=lambda count, frames, size: [torch.rand(count, frames, 3, size, size, device=DEVICE) * 255])
         for goes_on, whole in ((start, False), (start | {"remembering": True}, True)):
-            net = taken_up({"size": 64, "start": goes_on, "whole": whole}, drawn)
+            net = taken_up({"size": 64, "start": goes_on, "whole": whole, "shape": {"offsets": False}}, drawn)
             self.assertEqual(any(weight.requires_grad for weight in net.net.parameters()), whole)
             self.assertEqual(bool(net.consistency.out.weight.any()), "remembering" in goes_on)
             norm = net.net.backbone.stem[1]
