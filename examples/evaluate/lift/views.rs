@@ -14,8 +14,10 @@ use crate::AnyError;
 
 /// Size of the pictures.
 const SIZE: (u32, u32) = (640, 480);
-/// Frames for which a joint that hides stays hidden, and for which a part of the noise lasts.
+/// Frames for which a joint that hides stays hidden.
 const SPELL: usize = 15;
+/// Frames for which errors stay partly as they are: `MOMENT` of `posetrain.views`.
+const MOMENT: usize = 9;
 
 /// Of the length of a vector of two unit normals.
 const RAYLEIGH_MEDIAN: f64 = 1.177;
@@ -161,22 +163,25 @@ fn mean(frame: &[Option<[f64; 3]>]) -> DVec3 {
 pub struct Noise {
     median: [f64; 2],
     tail: f64,
+    lasting: [f64; 2],
     joints: Vec<f64>,
     person: f64,
     rest: f64,
 }
 
 impl Noise {
-    /// That there is a number for each joint.
+    /// That there is a number for each joint, and that the parts of an error are not more than the whole.
     pub fn check(&self, file: &Path) -> Result<(), AnyError> {
-        match self.joints.len() == JointSet::Lift23.joints().len() {
-            true => Ok(()),
-            false => Err(format!(
-                "{} is not of the lifters' joints: write it with `python -m posetrain.errors`",
-                file.display()
-            )
-            .into()),
-        }
+        let [always, awhile] = self.lasting;
+        let wrong = if self.joints.len() != JointSet::Lift23.joints().len() {
+            "is not of the lifters' joints"
+        } else if !(always >= 0.0 && awhile >= 0.0 && always + awhile <= 1.0) {
+            "has shares of errors, `lasting`, that are not shares"
+        } else {
+            return Ok(());
+        };
+        let name = file.display();
+        Err(format!("{name} {wrong}: write it with `python -m posetrain.errors`").into())
     }
 }
 
@@ -188,23 +193,27 @@ pub struct Seen {
 
 /// A number that is partly the same all along, partly for a while, and partly new in each frame.
 struct Wander {
+    shares: [f64; 3],
     always: f64,
     lately: f64,
 }
 
 impl Wander {
-    fn new(random: &mut Random) -> Wander {
+    /// Of the variance, `lasting` is what stays and what stays for a while.
+    fn new([always, awhile]: [f64; 2], random: &mut Random) -> Wander {
         Wander {
+            shares: [always, awhile, 1.0 - always - awhile].map(f64::sqrt),
             always: random.normal(),
             lately: random.normal(),
         }
     }
 
     fn next(&mut self, frame: usize, random: &mut Random) -> f64 {
-        if frame.is_multiple_of(SPELL) {
+        if frame.is_multiple_of(MOMENT) {
             self.lately = random.normal();
         }
-        (self.always + self.lately + random.normal()) / 3_f64.sqrt()
+        let [always, awhile, now] = self.shares;
+        always * self.always + awhile * self.lately + now * random.normal()
     }
 }
 
@@ -214,9 +223,10 @@ impl Seen {
         let mut random = Random::new(5000 + seed);
         let mut poses = vec![Pose2d::default(); shot.frames.len()];
         let sure = random.normal();
+        let lasting = noise.map_or([0.0; 2], |noise| noise.lasting);
         for (number, &joint) in JointSet::Lift23.joints().iter().enumerate() {
             let [mut logit, mut size, mut x, mut y] =
-                std::array::from_fn(|_| Wander::new(&mut random));
+                std::array::from_fn(|_| Wander::new(lasting, &mut random));
             let mut away = false;
             for (frame, (pose, truth)) in poses.iter_mut().zip(&shot.frames).enumerate() {
                 if (frame + number).is_multiple_of(SPELL) || frame == 0 {

@@ -1,4 +1,5 @@
-"""How the keypoint network errs, measured on photos kept from training: `python -m posetrain.errors RECIPE.toml CARD.onnx OUT.json`.
+"""How the keypoint network errs, measured on photos and motions kept from training: `python -m posetrain.errors recipes/video.toml
+CARD.onnx OUT.json`.
 
 The lifting recipes draw their noise from the file. It tells, in parts of the spread of a person's joints (their root mean square
 distance from their centre):
@@ -6,6 +7,8 @@ distance from their centre):
 - `median`, `[a, b]`: the median error of a joint found with confidence c is exp(a + b logit c);
 - `tail`: the standard deviation of the error's logarithm about that. Those who draw from it multiply it by normals along both axes,
   whose length spreads too: sure joints get a longer tail than was measured, unsure ones, whose errors are often whole limbs, do not;
+- `lasting`, `[a, b]`: the share of an error that stays as it is, and of one that does for some frames (`MOMENT`): between two frames that are k
+  apart, errors of a joint of somebody who moves correlate by a + b (1 - k / `MOMENT`); what is left is new in each frame;
 - `joints`: the mean logit of each joint of `LIFT23`; `person`, `rest`: how far the logits of a person, and of a joint of a person, are
   from their means (standard deviations).
 """
@@ -18,10 +21,14 @@ import numpy as np
 
 from .joints import BODY25, mirror_of
 from .mocap import LIFT23
+from .moving import Motions
 from .teachers import nothing_before, session
-from .train_keypoints import GUESS, HeldOut, peaks
+from .train_keypoints import GROWTH, GUESS, HeldOut, peaks
+from .train_video import LEAP, SETTLED, normalised
+from .views import MOMENT
 
 LEAST = 0.05  # confidences below this are of joints that nobody asks about
+BATCHES = 12  # of eight motions each
 
 
 def found(held, network, size):
@@ -52,6 +59,37 @@ def fit(error, confidence, told):
             "person": np.nanstd(person), "rest": np.nanstd(rest - person)}
 
 
+def along(motions, network, size):
+    """How far off joints of people who move are found, frame after frame, in parts of the box, `(people, frames, 25, 2)`, and which of them can
+    be seen."""
+    inputs = {given.name: given.shape for given in network.get_inputs()}
+    error, seen = [], []
+    for _ in range(BATCHES):
+        crops, points, shown, weight, _, moved = motions.drawn(8, motions.frames, size)
+        moved, places = normalised(moved, size), []
+        kept = np.zeros((len(crops), *inputs["state"][1:]), np.float32)
+        for frame in range(motions.frames):
+            maps, kept = network.run(None, {"image": crops[:, frame].numpy(), "state": kept, "later": np.zeros_like(kept),
+                                            "crop_before_from_crop": moved[:, frame].numpy()})
+            places.append(peaks(maps, size)[0])
+        error.append((np.stack(places, 1) - points.numpy()) * GROWTH / size)
+        seen.append((shown & (weight == 1)).numpy())
+    return np.concatenate(error)[:, SETTLED:], np.concatenate(seen)[:, SETTLED:]
+
+
+def lasting(error, seen):
+    """See above. Leaps are errors of another kind: they count as if they were of `LEAP`."""
+    error = error * np.minimum(1, LEAP / np.linalg.norm(error, axis=-1, keepdims=True).clip(1e-6))
+    lags = np.arange(1, min(error.shape[1], MOMENT))
+    alike = []
+    for lag in lags:
+        one, other, both = error[:, :-lag], error[:, lag:], seen[:, :-lag] & seen[:, lag:]
+        power = lambda a, b: (a * b).sum(-1)[both].sum()
+        alike.append(power(one, other) / np.sqrt(power(one, one) * power(other, other)))
+    slope, always = np.polyfit(1 - lags / MOMENT, alike, 1)
+    return [np.clip(always, 0, 1), np.clip(slope, 0, 1 - np.clip(always, 0, 1))]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
@@ -59,8 +97,8 @@ def main():
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
     recipe = tomllib.loads(arguments.recipe.read_text())
-    held = HeldOut(recipe)
-    model = fit(*found(held, session(arguments.network), recipe["size"]))
+    held, network, size = HeldOut(recipe), session(arguments.network), recipe["size"]
+    model = fit(*found(held, network, size)) | {"lasting": lasting(*along(Motions(recipe, 7, held=True), network, size))}
     rounded = {name: np.round(np.float64(value), 3).tolist() for name, value in model.items()}
     arguments.out.write_text(json.dumps(rounded) + "\n")
     print(f"{len(held.people)} people: {json.dumps(rounded)}")

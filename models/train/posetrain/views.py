@@ -24,6 +24,9 @@ RAYLEIGH_MEDIAN = 1.177  # of the length of a vector of two unit normals
 FEWEST = 3  # joints of a frame, in `src/lift/window.rs` as well
 TILT = (-20, 50)  # degrees by which tilted cameras look down,
 TILTED_FROM = (1.2, 5)  # metres away
+SKILL = -0.5  # the mean of the logarithm of how large errors are, in those of our own detector
+EXACT = 0.15  # so many detectors do not err
+MOMENT = 9  # frames in which errors stay partly the same
 FIRST_STEP = 1 / 30  # seconds; the first frame of a person has none before it
 UP_LATE = 0.2  # of so many cameras it becomes known while they run where up is
 UP_OFF = (2, 8)  # degrees by which that is off about each axis: of most cameras, and of one in
@@ -240,17 +243,20 @@ class Views:
         rng, (n, t), model = self.rng, rays.shape[:2], self.errors
         normal = lambda *shape: rng.standard_normal(shape, np.float32)
 
+        always, awhile = model["lasting"]
+        share = np.sqrt(np.float32([always, awhile, 1 - always - awhile]))
+
         def wander():  # partly the same all along, partly for a moment, partly new in each frame
-            slow, some, fast = normal(n, 1, 23), np.repeat(normal(n, t // 9 + 1, 23), 9, 1)[:, :t], normal(n, t, 23)
-            return np.sqrt(1 / 3, dtype=np.float32) * (slow + some + fast)
+            slow, some, fast = normal(n, 1, 23), np.repeat(normal(n, t // MOMENT + 1, 23), MOMENT, 1)[:, :t], normal(n, t, 23)
+            return share[0] * slow + share[1] * some + share[2] * fast
 
         logit = np.float32(model["joints"]) + np.float32(model["person"]) * normal(n, 1, 1) + np.float32(model["rest"]) * wander()
         confidence = np.clip(1 / (1 + np.exp(-logit)), 0.01, 0.995)
         shift, slope = model["median"]
         median = np.exp(np.float32(shift) + np.float32(slope) * logit + np.float32(model["tail"]) * wander())
         # Other detectors are better than ours, or tell nothing by their confidence; now and then a mocap file plays the detector.
-        skill = np.exp(rng.normal(-1.2, 0.7, n)).astype(np.float32)
-        skill[rng.random(n) < 0.1] = 0
+        skill = np.exp(rng.normal(SKILL, 0.7, n)).astype(np.float32)
+        skill[rng.random(n) < EXACT] = 0
         vague = rng.random(n) < 0.2
         confidence[vague] = np.clip(1 - 0.4 * np.abs(normal(*confidence[vague].shape)), 0.05, 1)
         confidence[skill == 0] = 1
