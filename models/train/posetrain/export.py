@@ -33,7 +33,7 @@ def stored(model):
     nodes, kept = [], []
     for tensor in model.graph.initializer:
         values, name = numpy_helper.to_array(tensor), tensor.name
-        if values.dtype != np.float32 or values.size < 64:
+        if values.dtype != np.float32 or values.size < 64 or np.abs(values).max() > np.finfo(np.float16).max:
             kept.append(tensor)
         elif values.ndim == 4 and values.size >= EIGHT_BITS:
             scale = np.abs(values).max((1, 2, 3), keepdims=True).clip(1e-12) / 127
@@ -246,6 +246,8 @@ def export(recipe, recipe_name, net, out):
         streamed = remembered_apart(plain, net, card) if recipe["task"] == "video" else streamed_apart(plain, net, states)
         print(f"frame after frame and all at once apart by {streamed:.2g}")
         wrong = max(wrong, streamed)
+    if not np.isfinite(apart):
+        raise ValueError(f"{part} does not say anything with the weights that are stored")
     if wrong > 1e-3:
         raise ValueError(f"{part} does not say what the network says: {wrong:.2g} apart")
     part.replace(path)
