@@ -200,7 +200,9 @@ impl Body {
                 };
                 self.add(&dot(0.72, 0.55, 0.012), Material::Lips);
                 self.add(&dot(0.72, -0.55, 0.012), Material::Lips);
-                self.add(&dot(0.24, 0.0, 0.009), Material::Lips);
+                if waist < 0.18 {
+                    self.add(&dot(0.24, 0.0, 0.009), Material::Lips);
+                }
             }
             Top::Cropped => self.add(&rings(0.55, 0.93, 0.006), Material::Shirt),
             Top::Shirt => self.add(&rings(waist - looks.hem, 1.09, swell), Material::Shirt),

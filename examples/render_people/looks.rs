@@ -219,6 +219,7 @@ impl Looks {
         let barefoot = within(0.0, 1.0) < if top == Top::Shirt { 0.06 } else { 0.5 };
         Looks {
             top,
+            bust: if top == Top::Bare { 0.0 } else { self.bust },
             barefoot,
             loose: if top != Top::Shirt && is_tight {
                 0.0

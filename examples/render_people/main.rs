@@ -513,12 +513,15 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
     Ok(())
 }
 
+/// Changes when people begin to look otherwise in the same poses: no rendering goes on in other clothes.
+const WARDROBE: u32 = 2;
+
 /// Writes where everybody's joints will be; true where a rendering of the same people stopped half-way, which then goes on.
 fn announce(file: &Path, people: &[Labelled], size: u32, frames: usize) -> Result<bool, AnyError> {
     let joints = JointSet::Body25.joints().iter();
     let names: Vec<&str> = joints.map(|joint| joint.name()).collect();
     let labels = serde_json::json!({
-        "joint_names": names, "size": size, "frames": frames, "people": people,
+        "joint_names": names, "size": size, "frames": frames, "wardrobe": WARDROBE, "people": people,
     });
     let labels = labels.to_string();
     match std::fs::read_to_string(file) {

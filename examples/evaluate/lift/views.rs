@@ -196,21 +196,23 @@ struct Wander {
     shares: [f64; 3],
     always: f64,
     lately: f64,
+    moment: usize,
 }
 
 impl Wander {
     /// Of the variance, `lasting` is what stays and what stays for a while.
     fn new([always, awhile]: [f64; 2], random: &mut Random) -> Wander {
         Wander {
-            shares: [always, awhile, 1.0 - always - awhile].map(f64::sqrt),
+            shares: [always, awhile, 1.0 - always - awhile].map(|share| share.max(0.0).sqrt()),
             always: random.normal(),
             lately: random.normal(),
+            moment: 0,
         }
     }
 
     fn next(&mut self, frame: usize, random: &mut Random) -> f64 {
-        if frame.is_multiple_of(MOMENT) {
-            self.lately = random.normal();
+        if frame / MOMENT != self.moment {
+            (self.moment, self.lately) = (frame / MOMENT, random.normal());
         }
         let [always, awhile, now] = self.shares;
         always * self.always + awhile * self.lately + now * random.normal()

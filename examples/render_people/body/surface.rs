@@ -7,7 +7,9 @@ use bevy::mesh::{Indices, Mesh, PrimitiveTopology};
 use bevy::prelude::*;
 
 /// Vertices around the rings of what is nowhere wider than so many metres on each side: fingers need fewer than trunks.
-const AROUND: [(f32, u32); 3] = [(0.016, 8), (0.045, 12), (1.0, 18)];
+const AROUND: [(f32, u32); 2] = [(0.016, 8), (0.045, 12)];
+/// Vertices around those of all others.
+const MOST_AROUND: u32 = 18;
 /// Metres of cloth that a texture covers.
 const CLOTH: f32 = 0.45;
 
@@ -66,7 +68,7 @@ pub fn loft(rings: &[Ring]) -> Mesh {
     let wide = rings.iter().map(|ring| ring.across.length());
     let wide = wide.fold(0.0, f32::max);
     let around = AROUND.iter().find(|(most, _)| wide < *most);
-    let around = around.unwrap_or(&AROUND[2]).1;
+    let around = around.map_or(MOST_AROUND, |&(_, around)| around);
     let mut along = 0.0;
     for (row, ring) in rings.iter().enumerate() {
         if row > 0 {
@@ -117,8 +119,17 @@ mod tests {
 
     #[test]
     fn surfaces_face_outward_whichever_way_their_rings_run() {
-        let ball = |up: Vec3| loft(&ellipsoid(Vec3::ZERO, Vec3::X, up, Vec3::Z));
-        for mesh in [ball(Vec3::Y), ball(Vec3::NEG_Y)] {
+        let ball = |size: f32, up: Vec3| {
+            loft(&ellipsoid(
+                Vec3::ZERO,
+                Vec3::X * size,
+                up * size,
+                Vec3::Z * size,
+            ))
+        };
+        let sizes = [0.01, 0.03, 1.0];
+        let both = sizes.map(|size| [ball(size, Vec3::Y), ball(size, Vec3::NEG_Y)]);
+        for mesh in both.into_iter().flatten() {
             let places = mesh.attribute(Mesh::ATTRIBUTE_POSITION);
             let Some(VertexAttributeValues::Float32x3(places)) = places else {
                 panic!("no places");

@@ -1,8 +1,8 @@
 """A keypoint network that remembers: multi-scale temporal consistency exploration (Li et al. 2020, "Exploring temporal consistency for
 human pose estimation in videos"; equations in brackets are those of Y. Li's thesis, chapter 2).
 
-What the frames before showed is kept as hidden states. They are moved to where things are now, by an offset field that is learned and,
-as the crop follows the person, by how the crop moved; then they are merged with what is seen now, by the gates of a convolutional LSTM.
+What the frames before showed is kept as hidden states. They are moved to where things are now, by an offset field that is learned, where
+there is one, and, as the crop follows the person, by how the crop moved; then they are merged with what is seen now, by the gates of a convolutional LSTM.
 """
 import torch
 from torch import nn

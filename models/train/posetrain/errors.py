@@ -8,7 +8,7 @@ distance from their centre):
 - `tail`: the standard deviation of the error's logarithm about that. Those who draw from it multiply it by normals along both axes,
   whose length spreads too: sure joints get a longer tail than was measured, unsure ones, whose errors are often whole limbs, do not;
 - `lasting`, `[a, b]`: the share of an error that stays as it is, and of one that does for some frames (`MOMENT`): between two frames that are k
-  apart, errors of a joint of somebody who moves correlate by a + b (1 - k / `MOMENT`); what is left is new in each frame;
+  apart, errors of a joint of somebody who moves correlate by a + b (1 - k / `MOMENT`); what is left is new in each frame. Drawn ones hold together a little less, as their size wanders too;
 - `joints`: the mean logit of each joint of `LIFT23`; `person`, `rest`: how far the logits of a person, and of a joint of a person, are
   from their means (standard deviations).
 """
@@ -98,7 +98,7 @@ def main():
     arguments = parser.parse_args()
     recipe = tomllib.loads(arguments.recipe.read_text())
     held, network, size = HeldOut(recipe), session(arguments.network), recipe["size"]
-    model = fit(*found(held, network, size)) | {"lasting": lasting(*along(Motions(recipe, 7, held=True), network, size))}
+    model = fit(*found(held, network, size)) | {"lasting": lasting(*along(Motions(recipe, 7, held=True, still=0), network, size))}
     rounded = {name: np.round(np.float64(value), 3).tolist() for name, value in model.items()}
     arguments.out.write_text(json.dumps(rounded) + "\n")
     print(f"{len(held.people)} people: {json.dumps(rounded)}")

@@ -11,6 +11,7 @@ from .mocap import LIFT23
 from .views import FEATURES, SCALE
 
 JOINTS = len(LIFT23)
+STIRS = 1e-9  # the least variance of a channel that tells anything
 BONES = [(LIFT23.index(a), LIFT23.index(b)) for a, b in [
     ("nose", "left_ear"), ("nose", "right_ear"), ("nose", "left_shoulder"), ("nose", "right_shoulder"),
     ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"), *((f"{side}_{a}", f"{side}_{b}") for side in ("left", "right")
@@ -64,6 +65,13 @@ class LiftNet(Lifting):
         self.wide = nn.ModuleList(one(channels, widening * channels) for _ in self.apart)
         self.narrow = nn.ModuleList(one(widening * channels, channels) for _ in self.apart)
         self.shrink = nn.Conv1d(channels, 4 * JOINTS + 3, 1)
+
+    def silence(self):
+        """Takes away what channels are multiplied with that were always the same in training, as those whose activation never fires are: divided
+        by no spread at all, they would drown all others should they ever stir."""
+        with torch.no_grad():
+            for conv, norm in zip(self.along, self.norms):
+                conv.weight[norm.running_var < STIRS] = 0
 
     def raw(self, x):
         x = functional.relu(self.expand(with_bones(x).transpose(1, 2)))

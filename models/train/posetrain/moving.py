@@ -11,7 +11,7 @@ from .photos import HELD_OUT, Photos, Rendered, rendered_in
 from .pictures import Chance, affine, after, coarsened, grayed, inverse, lit, pixels_of
 from .train_keypoints import ELSEWHERE, GROWTH, PLACES, backgrounds, bells, joints_in, leans
 
-STILL = 0.3  # so many are people of photographs, who do not move: only their crops do
+STILL = 0.3  # so many are people of photographs, who do not move: only their crops do (unless another share is asked for)
 PASSED = 0.35  # before so many somebody passes, cut out of a photograph,
 COVERED = 0.35  # and before so many a board
 SOFT = 0.3  # so many frames are blurred, of few pixels, or noisy, each by itself
@@ -31,9 +31,10 @@ def clips_in(folder, held):
 
 
 class Motions:
-    """Draws crops of motions that are trained on, or of one in `HELD_OUT` that are `held`."""
+    """Draws crops of motions that are trained on, or of one in `HELD_OUT` that are `held`; `still` people among them."""
 
-    def __init__(self, recipe, seed, held=False):
+    def __init__(self, recipe, seed, held=False, still=STILL):
+        self.still = still
         photos = Photos(recipe["labels"], recipe["photos"], held, recipe.get("masks"))
         self.people = People(photos, Rendered([recipe["moving"]]))
         first = int((~self.people.rendered).sum())
@@ -55,7 +56,7 @@ class Motions:
         start = (chance.uniform(count) * (self.frames - frames + 1)).long()[:, None] + torch.arange(frames, device=DEVICE)
         start = torch.where(chance.whether(0.5, count)[:, None], start, self.frames - 1 - start)
         clip = self.clips[(chance.uniform(count) * len(self.clips)).long()]
-        still = chance.whether(STILL, count)
+        still = chance.whether(self.still, count)
         return torch.where(still[:, None], chance.among(self.upto, count)[:, None], clip.gather(1, start)), still
 
     def followed(self, who, still, size):

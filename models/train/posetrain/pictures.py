@@ -142,7 +142,7 @@ def outlines(masks, mask_from_photo, matrix, size):
     return softened(share)
 
 
-RECOLOURED = 0.2  # so many things are of other hues than those they have: skin and cloth are told apart by colour too easily
+RECOLOURED = 0.2  # of what is lit, so much is of other hues than it has: colours tell skin from cloth too easily
 
 
 def lit(images, chance, share=1, by=0.5):

@@ -244,7 +244,7 @@ class Views:
         normal = lambda *shape: rng.standard_normal(shape, np.float32)
 
         always, awhile = model["lasting"]
-        share = np.sqrt(np.float32([always, awhile, 1 - always - awhile]))
+        share = np.sqrt(np.maximum(np.float32([always, awhile, 1 - always - awhile]), 0))
 
         def wander():  # partly the same all along, partly for a moment, partly new in each frame
             slow, some, fast = normal(n, 1, 23), np.repeat(normal(n, t // MOMENT + 1, 23), MOMENT, 1)[:, :t], normal(n, t, 23)
@@ -254,7 +254,7 @@ class Views:
         confidence = np.clip(1 / (1 + np.exp(-logit)), 0.01, 0.995)
         shift, slope = model["median"]
         median = np.exp(np.float32(shift) + np.float32(slope) * logit + np.float32(model["tail"]) * wander())
-        # Other detectors are better than ours, or tell nothing by their confidence; now and then a mocap file plays the detector.
+        # Other detectors err less than ours or more, or tell nothing by their confidence; now and then a mocap file plays the detector.
         skill = np.exp(rng.normal(SKILL, 0.7, n)).astype(np.float32)
         skill[rng.random(n) < EXACT] = 0
         vague = rng.random(n) < 0.2

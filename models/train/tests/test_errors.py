@@ -1,15 +1,15 @@
-"""Errors are drawn as they were measured, and stored weights are those that were trained."""
+"""Errors are drawn as they were measured, and a lifter that is stored says what was trained."""
+import tempfile
 import types
 import unittest
+from unittest import mock
 
 import numpy as np
-import onnx
-import torch
-from onnx import TensorProto, helper, numpy_helper
 
 from posetrain import views
 from posetrain.errors import lasting
-from posetrain.export import stored
+from posetrain.export import export
+from posetrain.lifting import LiftNet
 from posetrain.mocap import LIFT23
 from posetrain.train_video import LEAP
 
@@ -46,13 +46,17 @@ class Lasting(unittest.TestCase):
         np.testing.assert_allclose(lasting(error, seen), [1, 0], atol=1e-6)
 
 
-class Stored(unittest.TestCase):
-    def test_weights_beyond_the_reach_of_halves_stay_as_they_are(self):
-        weights = torch.linspace(-3e5, 3e5, 100).numpy()
-        graph = helper.make_graph([], "g", [], [helper.make_tensor_value_info("w", TensorProto.FLOAT, [100])],
-                                  [numpy_helper.from_array(weights, "w")])
-        (kept,) = stored(onnx.helper.make_model(graph)).graph.initializer
-        np.testing.assert_array_equal(numpy_helper.to_array(kept), weights)
+class Silent(unittest.TestCase):
+    def test_what_never_stirred_in_training_tells_nothing(self):
+        net = LiftNet(8, (1, 2)).eval()
+        net.norms[0].running_var[3] = 1e-20
+        net.along[0].weight.data[3] = 1e4
+        with self.assertRaises(ValueError), tempfile.TemporaryDirectory() as folder, mock.patch.object(LiftNet, "silence"):
+            export({"task": "lifting", "name": "lifter"}, "lifter.toml", net, folder)
+        with tempfile.TemporaryDirectory() as folder:
+            export({"task": "lifting", "name": "lifter"}, "lifter.toml", net, folder)
+        self.assertFalse(net.along[0].weight[3].any())
+        self.assertTrue(net.along[0].weight[[0, 1, 2, 4, 5, 6, 7]].abs().amax((1, 2)).all())
 
 
 if __name__ == "__main__":
