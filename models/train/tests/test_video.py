@@ -54,7 +54,7 @@ class Crops(unittest.TestCase):
         self.motions = motions(Path(folder.name))
 
     def drawn(self, still):
-        plain = {"STILL": still, "PASSED": 0, "COVERED": 0, "SOFT": 0}
+        self.motions.still, plain = still, {"PASSED": 0, "COVERED": 0, "SOFT": 0}
         with mock.patch.multiple(moving, **plain), mock.patch.object(pictures, "RECOLOURED", 0):
             return [part.cpu() for part in self.motions.drawn(12, FRAMES, SIZE)]
 
