@@ -181,6 +181,7 @@ impl Body {
             let inside = (0..=24).map(|n| from + (to - from) * n as f32 / 24.0);
             inside.map(|t| ring(key_at(&keys, t), swell)).collect()
         };
+        // Under hems and through collars skin can be seen, whatever somebody wears.
         self.add(&rings(-0.24, 1.09, 0.0), Material::Skin);
         self.add(&rings(-0.24, waist + 0.02, 0.004), Material::Trousers);
         let swell = 0.006 + loose * 0.6;

@@ -2,7 +2,8 @@
 human pose estimation in videos"; equations in brackets are those of Y. Li's thesis, chapter 2).
 
 What the frames before showed is kept as hidden states. They are moved to where things are now, by an offset field that is learned, where
-there is one, and, as the crop follows the person, by how the crop moved; then they are merged with what is seen now, by the gates of a convolutional LSTM.
+there is one, and, as the crop follows the person, by how the crop moved; then they are merged with what is seen now, by the gates of a
+convolutional LSTM.
 """
 import torch
 from torch import nn

@@ -7,8 +7,9 @@ distance from their centre):
 - `median`, `[a, b]`: the median error of a joint found with confidence c is exp(a + b logit c);
 - `tail`: the standard deviation of the error's logarithm about that. Those who draw from it multiply it by normals along both axes,
   whose length spreads too: sure joints get a longer tail than was measured, unsure ones, whose errors are often whole limbs, do not;
-- `lasting`, `[a, b]`: the share of an error that stays as it is, and of one that does for some frames (`MOMENT`): between two frames that are k
-  apart, errors of a joint of somebody who moves correlate by a + b (1 - k / `MOMENT`); what is left is new in each frame. Drawn ones hold together a little less, as their size wanders too;
+- `lasting`, `[a, b]`: the share of an error that stays as it is, and of one that does for some frames (`MOMENT`): between two frames that
+  are k apart, errors of a joint of somebody who moves correlate by a + b (1 - k / `MOMENT`); what is left is new in each frame. Drawn ones
+  hold together a little less, as their size wanders too;
 - `joints`: the mean logit of each joint of `LIFT23`; `person`, `rest`: how far the logits of a person, and of a joint of a person, are
   from their means (standard deviations).
 """
@@ -60,20 +61,19 @@ def fit(error, confidence, told):
 
 
 def along(motions, network, size):
-    """How far off joints of people who move are found, frame after frame, in parts of the box, `(people, frames, 25, 2)`, and which of them can
-    be seen."""
-    inputs = {given.name: given.shape for given in network.get_inputs()}
+    """How far off joints of people who move are found, frame after frame, in parts of the box, `(people, frames, 25, 2)`, and which of them
+    can be seen."""
     error, seen = [], []
     for _ in range(BATCHES):
         crops, points, shown, weight, _, moved = motions.drawn(8, motions.frames, size)
-        moved, places = normalised(moved, size), []
-        kept = np.zeros((len(crops), *inputs["state"][1:]), np.float32)
+        crops, points, there, moved = (part.cpu().numpy() for part in (crops, points, shown & (weight == 1), normalised(moved, size)))
+        fed, places = nothing_before(network, len(crops)), []
         for frame in range(motions.frames):
-            maps, kept = network.run(None, {"image": crops[:, frame].numpy(), "state": kept, "later": np.zeros_like(kept),
-                                            "crop_before_from_crop": moved[:, frame].numpy()})
+            fed |= {"image": crops[:, frame], "crop_before_from_crop": moved[:, frame]}
+            maps, fed["state"] = network.run(None, fed)
             places.append(peaks(maps, size)[0])
-        error.append((np.stack(places, 1) - points.numpy()) * GROWTH / size)
-        seen.append((shown & (weight == 1)).numpy())
+        error.append((np.stack(places, 1) - points) * GROWTH / size)
+        seen.append(there)
     return np.concatenate(error)[:, SETTLED:], np.concatenate(seen)[:, SETTLED:]
 
 

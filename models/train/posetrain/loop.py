@@ -9,8 +9,6 @@ import torch
 from torch.utils import data
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 # On processors without it, arithmetic of 16 bits takes twice as long as that of 32.
 HALVES = DEVICE.type == "cuda" or getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
 

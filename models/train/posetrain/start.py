@@ -31,6 +31,11 @@ def opened(start):
     return graph, read
 
 
+def another(start, how):
+    """What is said of a file that is of another network than the one that is to be trained."""
+    return ValueError(f"{start['file']} is of another network: {how}. Leave `start` out of the recipe to train from nothing.")
+
+
 def convolutions(start, remembering=False):
     """Weights and biases, where there are any, of the convolutions of a file, in the order in which they run; with those by which it remembers
     frames, or without."""
@@ -63,7 +68,6 @@ def take_up(net, start, *shown, remembering=False):
     There each normalisation is folded into its convolution. Here it gets the mean and the spread back that it has on what it is `shown`, and
     a scale and shift that undo them, so that training goes on with normalised channels from the same function.
     """
-    path = start["file"]
     norm_of = {id(a): b for module in net.modules() if isinstance(module, nn.Sequential)
                for a, b in pairwise(module.children()) if isinstance(b, nn.BatchNorm2d)}
     stored = iter(convolutions(start, remembering))
@@ -72,8 +76,7 @@ def take_up(net, start, *shown, remembering=False):
         bias = norm_of.get(id(conv), conv).bias
         weight, *shift = next(stored, (None,))
         if weight is None or weight.shape != conv.weight.shape or bool(shift) != (bias is not None):
-            raise ValueError(f"{path} is of another network: its convolutions are of other shapes. Leave `start` out of the recipe to "
-                             "train from nothing.")
+            raise another(start, "its convolutions are of other shapes")
         conv.weight.copy_(weight)
         if shift:
             bias.copy_(*shift)
@@ -83,7 +86,7 @@ def take_up(net, start, *shown, remembering=False):
     for hook in hooks:
         hook.remove()
     if next(stored, None) is not None:
-        raise ValueError(f"{path} is of another network: it has more convolutions than this one.")
+        raise another(start, "it has more convolutions than this one")
     return net.train()
 
 
@@ -92,8 +95,7 @@ def take_up_lifter(net, start, sequences):
     graph, read = opened(start)
     told = [tuple(axis.dim_value for axis in given.type.tensor_type.shape.dim[1:]) for given in graph.input if given.name.startswith("state_")]
     if told != Streaming(net).states:
-        raise ValueError(f"{start['file']} is of another network: it keeps {told} of the frames before, not {Streaming(net).states}. Leave `start` "
-                         "out of the recipe to train from nothing.")
+        raise another(start, f"it keeps {told} of the frames before, not {Streaming(net).states}")
     pairs = {"expand": net.expand} | {f"along.{n}": pair for n, pair in enumerate(zip(net.along, net.norms))}
     pairs |= {f"{name}.{n}": pair for name in ("wide", "narrow") for n, pair in enumerate(getattr(net, name))}
     last = next(node.input[1] for node in graph.node if node.op_type == "Gemm" and node.input[2] == "shrink.bias")

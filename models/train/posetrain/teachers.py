@@ -21,9 +21,9 @@ def session(path):
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def nothing_before(network):
-    """What a network that remembers is fed with a person's first frame, beside it; of others nothing."""
-    return {told.name: np.zeros([1, *told.shape[1:]], np.float32) for told in network.get_inputs()[1:]}
+def nothing_before(network, people=1):
+    """What a network that remembers is fed with the first frame of so many people, beside it; of others nothing."""
+    return {told.name: np.zeros([people, *told.shape[1:]], np.float32) for told in network.get_inputs()[1:]}
 
 
 def square_crop(image, centre, side, size, angle=0.0, mirror=False):

@@ -1,15 +1,11 @@
-"""Errors are drawn as they were measured, and a lifter that is stored says what was trained."""
-import tempfile
+"""Errors are drawn as they were measured."""
 import types
 import unittest
-from unittest import mock
 
 import numpy as np
 
 from posetrain import views
 from posetrain.errors import lasting
-from posetrain.export import export
-from posetrain.lifting import LiftNet
 from posetrain.mocap import LIFT23
 from posetrain.train_video import LEAP
 
@@ -30,8 +26,8 @@ class Lasting(unittest.TestCase):
             error = drawn(*shares)
             # Sides that are swapped move the joint that is far from the others, and people differ in how large their errors are.
             error = error[np.abs(error).max((1, 2, 3)) < 9]
-            size = np.sqrt((error ** 2).mean((1, 2, 3), keepdims=True))
-            error = error[size[:, 0, 0, 0] > 0] / size[size[:, 0, 0, 0] > 0] * 0.1 * LEAP
+            error = error[error.any((1, 2, 3))]
+            error *= 0.1 * LEAP / np.sqrt((error ** 2).mean((1, 2, 3), keepdims=True))
             got = lasting(error, np.ones(error.shape[:3], bool))
             np.testing.assert_allclose(got, shares, atol=0.05)
 
@@ -44,19 +40,6 @@ class Lasting(unittest.TestCase):
         error, seen = np.repeat(rng.normal(0, 0.01, (50, 1, 25, 2)), 12, 1), rng.random((50, 12, 25)) < 0.7
         error[~seen] = rng.normal(0, 0.05, (int((~seen).sum()), 2))
         np.testing.assert_allclose(lasting(error, seen), [1, 0], atol=1e-6)
-
-
-class Silent(unittest.TestCase):
-    def test_what_never_stirred_in_training_tells_nothing(self):
-        net = LiftNet(8, (1, 2)).eval()
-        net.norms[0].running_var[3] = 1e-20
-        net.along[0].weight.data[3] = 1e4
-        with self.assertRaises(ValueError), tempfile.TemporaryDirectory() as folder, mock.patch.object(LiftNet, "silence"):
-            export({"task": "lifting", "name": "lifter"}, "lifter.toml", net, folder)
-        with tempfile.TemporaryDirectory() as folder:
-            export({"task": "lifting", "name": "lifter"}, "lifter.toml", net, folder)
-        self.assertFalse(net.along[0].weight[3].any())
-        self.assertTrue(net.along[0].weight[[0, 1, 2, 4, 5, 6, 7]].abs().amax((1, 2)).all())
 
 
 if __name__ == "__main__":

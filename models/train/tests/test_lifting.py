@@ -3,6 +3,7 @@ import hashlib
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -50,6 +51,17 @@ class Frames(unittest.TestCase):
                     take_up_lifter(LiftNet(32, other), start, self.frames)
             with self.assertRaisesRegex(ValueError, "not the file"):
                 take_up_lifter(again, start | {"sha256": "0"}, self.frames)
+
+    def test_what_never_stirred_in_training_tells_nothing(self):
+        net = LiftNet(8, (1, 2)).eval()
+        net.norms[0].running_var[3] = 1e-20
+        net.along[0].weight.data[3] = 1e4
+        with self.assertRaises(ValueError), tempfile.TemporaryDirectory() as folder, mock.patch.object(LiftNet, "silence"):
+            export({"task": "lifting", "name": "lifter"}, "lifter.toml", net, folder)
+        with tempfile.TemporaryDirectory() as folder:
+            export({"task": "lifting", "name": "lifter"}, "lifter.toml", net, folder)
+        self.assertFalse(net.along[0].weight[3].any())
+        self.assertTrue(net.along[0].weight[[0, 1, 2, 4, 5, 6, 7]].abs().amax((1, 2)).all())
 
     def test_causal_networks_see_no_later_frame_and_symmetric_ones_see_both_ways(self):
         for symmetric, sees in ((False, lambda t: t <= 20), (True, lambda t: 14 <= t <= 26)):
