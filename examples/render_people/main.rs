@@ -310,12 +310,19 @@ impl Shot {
                 above - middle.y,
             )
         } else {
-            let height = if within(0.0, 1.0) < 0.85 {
+            let distance = within(1.6, 6.0);
+            let kind = within(0.0, 1.0);
+            let height = if kind < 0.45 {
                 within(0.4, 2.4) - middle.y
+            } else if kind < 0.85 {
+                // On shelves and walls, and on the floor. Photographs are level, nearly all of them: a network that has seen no others
+                // looks for hips and knees where these have them.
+                let down = within(-20.0, 50.0).to_radians();
+                (distance * down.tan()).max(0.1 - middle.y)
             } else {
                 within(-1.0, 3.0)
             };
-            (within(0.0, f64::from(TAU)), within(1.6, 6.0), height)
+            (within(0.0, f64::from(TAU)), distance, height)
         };
         let eye = middle + Vec3::new(yaw.sin() * distance, height, yaw.cos() * distance);
         let stands = Transform::from_translation(eye).looking_at(middle, Vec3::Y);
@@ -514,7 +521,7 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
 }
 
 /// Changes when people begin to look otherwise in the same poses: no rendering goes on in other clothes.
-const WARDROBE: u32 = 2;
+const WARDROBE: u32 = 3;
 
 /// Writes where everybody's joints will be; true where a rendering of the same people stopped half-way, which then goes on.
 fn announce(file: &Path, people: &[Labelled], size: u32, frames: usize) -> Result<bool, AnyError> {

@@ -17,16 +17,21 @@ COVERED = 0.35  # and before so many a board
 SOFT = 0.3  # so many frames are blurred, of few pixels, or noisy, each by itself
 
 
-def clips_in(folder, held):
+def clips_in(folders, held):
     """The numbers of the pictures of each motion, `(motions, frames)`, as far as it is rendered whole: of one view of a person."""
-    frames = json.loads((folder / "people.json").read_text()).get("frames", 1)
-    runs = {}
-    for number, person in enumerate(rendered_in(folder)):
-        if (person["person"] % HELD_OUT == 0) == held:
-            runs.setdefault(int(Path(person["file"]).stem) // frames, []).append(number)
-    whole = [run for run in runs.values() if len(run) == frames > 1]
-    if not whole:
-        raise ValueError(f"{folder} shows nobody who moves: `posetrain.poses --frames` tells how they do, for `render_people`")
+    whole, before = [], 0
+    for folder in map(Path, folders):
+        frames = json.loads((folder / "people.json").read_text()).get("frames", 1)
+        runs, people = {}, rendered_in(folder)
+        for number, person in enumerate(people, before):
+            if (person["person"] % HELD_OUT == 0) == held:
+                runs.setdefault(int(Path(person["file"]).stem) // frames, []).append(number)
+        found = [run for run in runs.values() if len(run) == frames > 1]
+        if not found:
+            raise ValueError(f"{folder} shows nobody who moves: `posetrain.poses --frames` tells how they do, for `render_people`")
+        whole, before = whole + found, before + len(people)
+    if len(set(map(len, whole))) > 1:
+        raise ValueError(f"motions of {', '.join(map(str, folders))} have different numbers of frames: render them with the same `--frames`")
     return np.array(whole)
 
 
@@ -36,9 +41,9 @@ class Motions:
     def __init__(self, recipe, seed, held=False, still=STILL):
         self.still = still
         photos = Photos(recipe["labels"], recipe["photos"], held, recipe.get("masks"))
-        self.people = People(photos, Rendered([recipe["moving"]]))
+        self.people = People(photos, Rendered(recipe["moving"]))
         first = int((~self.people.rendered).sum())
-        self.clips = tensor(clips_in(Path(recipe["moving"]), held)) + first
+        self.clips = tensor(clips_in(recipe["moving"], held)) + first
         self.frames = self.clips.shape[1]
         weights = torch.where(leans(self.people.marks[:first]), recipe.get("leaning", 1.0), 1.0)
         self.upto = torch.cumsum(weights, 0) / weights.sum()

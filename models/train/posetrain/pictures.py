@@ -52,6 +52,26 @@ def affine(centre, side, size, angle, aspect, mirror):
     return torch.cat([linear, centre[..., None] - linear.sum(-1, keepdim=True) * (size - 1) / 2], -1)
 
 
+def steep(centre, half, down, away):
+    """photo_from_steep `(n, 3, 3)`: what is flat and upright around `centre` `(n, 2)` in photographs of level cameras, as a camera sees it
+    that looks down by an angle `down` `(n,)` from `away` times `half` `(n,)` pixels: its lower end is further off."""
+    none, fall = torch.zeros_like(half), down.sin() / away
+    flat = torch.stack([down.cos(), none, none, none, torch.ones_like(half), none, none, -fall, down.cos()], -1).unflatten(-1, (3, 3))
+    scale = torch.stack([half, none, centre[:, 0], none, half, centre[:, 1], none, none, torch.ones_like(half)], -1).unflatten(-1, (3, 3))
+    return scale @ flat @ torch.linalg.inv(scale)
+
+
+def squared(matrix):
+    """Maps `(n, 2, 3)` or `(n, 3, 3)` of points, as `(n, 3, 3)`."""
+    return matrix if matrix.shape[-2] == 3 else torch.cat([matrix, matrix.new_tensor([0, 0, 1]).expand(len(matrix), 1, 3)], 1)
+
+
+def through(matrix, points):
+    """Where maps `(n, 3, 3)` take points `(n, k, 2)`."""
+    ahead = points @ matrix[:, :, :2].transpose(1, 2) + matrix[:, None, :, 2]
+    return ahead[..., :2] / ahead[..., 2:]
+
+
 def after(first, then):
     """What two affine maps `(..., 2, 3)` do one after the other."""
     linear = then[..., :2] @ first[..., :2]
@@ -66,16 +86,15 @@ def inverse(matrix):
 
 def into_crop(photo_from_crop, points):
     """Points `(n, k, 2)` of photos in their crops."""
-    (a, b), (c, d) = photo_from_crop[:, 0, :2].unbind(-1), photo_from_crop[:, 1, :2].unbind(-1)
-    inverse = torch.stack([d, -b, -c, a], -1).unflatten(-1, (2, 2)) / (a * d - b * c)[:, None, None]
-    return (points - photo_from_crop[:, None, :, 2]) @ inverse.transpose(1, 2)
+    return through(torch.linalg.inv(squared(photo_from_crop)), points)
 
 
 def pixels_of(matrix, size):
-    """Where the pixels of crops are in their photos: x and y, `(n, size, size)`."""
+    """Where the pixels of crops are in their photos: x and y, `(n, size, size)`; `matrix` `(n, 2, 3)`, or `(n, 3, 3)` if their planes are tilted."""
     at = torch.arange(size, device=matrix.device, dtype=torch.float32)
-    of = lambda row: row[:, 0, None, None] * at + row[:, 1, None, None] * at[:, None] + row[:, 2, None, None]
-    return of(matrix[:, 0]), of(matrix[:, 1])
+    rows = [row[:, 0, None, None] * at + row[:, 1, None, None] * at[:, None] + row[:, 2, None, None] for row in matrix.unbind(1)]
+    # Nothing of a person is that close to the eye; corners of crops may be.
+    return rows if len(rows) == 2 else [row / rows[2].clamp(min=0.05) for row in rows[:2]]
 
 
 class Pictures:
@@ -95,8 +114,8 @@ class Pictures:
         self.packed = flat.view(torch.int32)[:, 0].to(DEVICE)
 
     def sample(self, which, matrix, size, reflect):
-        """Crops `(n, 4, size, size)` of pictures `which` `(n,)` by photo_from_crop `(n, 2, 3)`: bilinear; beyond their edges pictures
-        are mirrored where `reflect` `(n,)`, and cover nothing elsewhere."""
+        """Crops `(n, 4, size, size)` of pictures `which` `(n,)` by photo_from_crop, `(n, 2, 3)` or `(n, 3, 3)`: bilinear; beyond their
+        edges pictures are mirrored where `reflect` `(n,)`, and cover nothing elsewhere."""
         if DEVICE.type == "cpu":
             return self.warped(which.tolist(), matrix.numpy(), size, reflect.tolist())
         return sampled(self.packed, self.first[which], self.high[which], self.wide[which], matrix, size, reflect)
@@ -107,8 +126,9 @@ class Pictures:
         for crop, number, photo_from_crop, mirrored in zip(crops, which, matrix, reflect):
             first, high, wide = (int(of[number]) for of in (self.first, self.high, self.wide))
             picture = self.packed[first:first + high * wide].view(torch.uint8).numpy().reshape(high, wide, 4)
-            cv2.warpAffine(picture, photo_from_crop, (size, size), crop, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                           cv2.BORDER_REFLECT_101 if mirrored else cv2.BORDER_CONSTANT)
+            warp = cv2.warpAffine if len(photo_from_crop) == 2 else cv2.warpPerspective
+            warp(picture, photo_from_crop, (size, size), crop, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                 cv2.BORDER_REFLECT_101 if mirrored else cv2.BORDER_CONSTANT)
         return torch.from_numpy(crops.transpose(0, 3, 1, 2)).to(COLOUR)
 
 
@@ -142,7 +162,7 @@ def outlines(masks, mask_from_photo, matrix, size):
     return softened(share)
 
 
-RECOLOURED = 0.2  # of what is lit, so much is of other hues than it has: colours tell skin from cloth too easily
+RECOLOURED = 0.08  # of what is lit, and it is lit twice, so much is of other hues than it has: colours tell skin from cloth too easily
 
 
 def lit(images, chance, share=1, by=0.5):

@@ -10,7 +10,7 @@ from .loop import DEVICE, fit, pixels, platt, tensor
 from .people import People
 from .photos import MIRROR25, Photos, Rendered, affine, into_crop, warp
 from .pictures import Chance, blur, lit, photographed
-from .pictures import affine as affines, into_crop as into_crops
+from .pictures import affine as affines, into_crop as into_crops, squared, steep, through
 from .start import begin
 from .vision import KeypointNet, cross_entropy, near
 
@@ -22,6 +22,9 @@ GUESS_WEIGHT = 0.4
 ELSEWHERE = 0.5  # of those who are cut out, so many are put before other backgrounds
 CROWDED = 0.25  # so many stand beside or behind somebody else,
 COVERED = 0.3  # and so many behind something
+STEEP = 0.35  # so many of those in photographs, which level cameras took, are seen from above or from below:
+DOWN = -15, 40  # by these angles, in degrees,
+AWAY = 2.5, 6  # and from so many times half their height
 TORSO_ONLY = 11  # COCO's first eleven joints are of the head and the arms
 PLACES = 6000
 
@@ -93,11 +96,13 @@ class Crops:
         figures = round(count * self.share)
         who = people.rendered.numel() - 1 - (chance.uniform(figures) * people.rendered.sum()).long()
         who = torch.cat([who, chance.among(self.upto, count - figures)])
-        box, marks = people.boxes[who], people.marks[who]
+        marks = people.marks[who]
         known = marks[..., 2] > 0
-        low, high = box[:, :2], box[:, 2:4]
+        photo_from_steep = self.tilted(who)
+        into = torch.linalg.inv(photo_from_steep)
+        low, high = self.boxes_in(who, into)
         # A desk in front, or a webcam near by.
-        above, some = marks[:, :TORSO_ONLY, :2], known[:, :TORSO_ONLY, None]
+        above, some = through(into, marks[:, :TORSO_ONLY, :2]), known[:, :TORSO_ONLY, None]
         near_by = (chance.whether(0.25, count) & (some.sum((1, 2)) > 4))[:, None]
         low = torch.where(near_by, torch.where(some, above, torch.inf).amin(1), low)
         high = torch.where(near_by, torch.where(some, above, -torch.inf).amax(1), high)
@@ -106,7 +111,7 @@ class Crops:
         angle = torch.where(chance.whether(0.25, count), chance.uniform(count, low=-torch.pi, high=torch.pi), chance.normal(count, spread=0.35))
         aspect = torch.where(people.square[who], chance.uniform(count, low=-0.4, high=0.4), chance.normal(count, spread=0.06)).exp()
         mirror = chance.whether(0.5, count)
-        matrix = affines(centre, side, size, angle, aspect, mirror)
+        matrix = photo_from_steep @ squared(affines(centre, side, size, angle, aspect, mirror))
 
         cut_out = people.mask[who] >= 0
         cut_out &= chance.whether(ELSEWHERE, count)
@@ -121,6 +126,22 @@ class Crops:
         self.crowd(crops)
         self.cover(crops)
         return photographed(crops, chance).float(), *told
+
+    def tilted(self, who):
+        """photo_from_steep `(n, 3, 3)` of people `who`, nothing for most of them: from above legs are short, and hips lower than in the middle.
+        Who was rendered was so already, by cameras that looked down."""
+        chance, count, box = self.chance, len(who), self.people.boxes[who]
+        down, away = (chance.uniform(count, low=least, high=most) for least, most in (DOWN, AWAY))
+        down = torch.where(chance.whether(STEEP, count) & ~self.people.rendered[who], torch.deg2rad(down), 0)
+        return steep((box[:, :2] + box[:, 2:4]) / 2, (box[:, 2:4] - box[:, :2]).amax(-1).clamp(min=8) / 2, down, away)
+
+    def boxes_in(self, who, steep_from_photo):
+        """First and last corners `(n, 2)` of people's boxes as tilted cameras see them: through the middles of their sides."""
+        low, high = self.people.boxes[who, :2], self.people.boxes[who, 2:4]
+        middle = (low + high) / 2
+        across, down = torch.stack([low, middle, high, middle], 1)[..., 0], torch.stack([middle, low, middle, high], 1)[..., 1]
+        ends = through(steep_from_photo, torch.stack([across, down], -1))
+        return ends.amin(1), ends.amax(1)
 
     def crowd(self, crops):
         """Puts somebody else beside some of the people, who stay in the middle."""

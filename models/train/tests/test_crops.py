@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from posetrain.joints import BODY25
-from posetrain.loop import line_of
+from posetrain.loop import DEVICE, line_of
+from posetrain.pictures import through
 from posetrain.train_keypoints import STRIDE, Crops, bells
 
 LEFT = [n for n, name in enumerate(BODY25) if name.startswith("left")]
@@ -62,6 +63,16 @@ class Labels(unittest.TestCase):
             mirrored += sum(sure) < 0
         self.assertGreater(mirrored, 5)
         self.assertLess(mirrored, 59)
+
+    def test_who_is_seen_from_above_is_shorter_and_their_box_is_still_around_them(self):
+        who = torch.zeros(20, dtype=torch.long, device=DEVICE)
+        with mock.patch.multiple("posetrain.train_keypoints", STEEP=1, DOWN=(30, 40)):
+            into = torch.linalg.inv(self.crops.tilted(who))
+        box, marks = self.crops.people.boxes[who], through(into, self.crops.people.marks[who, :, :2])
+        low, high = self.crops.boxes_in(who, into)
+        self.assertLess((high - low)[:, 1].max(), 0.95 * (box[0, 3] - box[0, 1]))
+        shown = self.crops.people.marks[0, :, 2] > 0
+        self.assertTrue(((marks >= low[:, None] - 1) & (marks <= high[:, None] + 1))[:, shown].all())
 
     def test_bells_are_highest_where_joints_are(self):
         points = torch.tensor([[[10.0, 61.0], [80.0, 33.0], [50.0, 50.0]]])

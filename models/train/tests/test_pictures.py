@@ -9,7 +9,7 @@ import torch
 
 from posetrain import masks, photos, pictures
 from posetrain.loop import DEVICE
-from posetrain.pictures import Chance, Pictures, affine, blur, into_crop, lit, outlines, sampled
+from posetrain.pictures import Chance, Pictures, affine, blur, into_crop, lit, outlines, sampled, squared, steep
 
 SIZE = 48
 
@@ -52,6 +52,31 @@ class Sampling(unittest.TestCase):
         got = into_crop(self.matrix, points).cpu()
         for n, alone in enumerate(self.alone):
             np.testing.assert_allclose(got[n], photos.into_crop(alone, points[n].cpu().numpy()), atol=1e-3)
+
+    def test_from_above_a_photograph_of_somebody_upright_is_as_a_camera_up_there_sees_them(self):
+        down, away, middle, half = 0.6, 3.0, np.array([30.0, 26.0]), 20.0
+        photo = np.array([[30.0, 26], [30, 6], [30, 46], [12, 40]])
+        # Places ahead of a camera that looks at the middle, its axes turned down.
+        upright = np.c_[(photo - middle) / half, np.zeros(4)]
+        turn = np.array([[1, 0, 0], [0, np.cos(down), -np.sin(down)], [0, np.sin(down), np.cos(down)]])
+        ahead = upright @ turn.T + [0, 0, away]
+        wanted = ahead[:, :2] / ahead[:, 2:] * away * half + middle
+        matrix = steep(there(middle.tolist()).float(), there(half), there(down), there(away))
+        got = into_crop(matrix, there(photo.tolist()).float())[0].cpu()
+        np.testing.assert_allclose(got, wanted, atol=1e-3)
+        self.assertLess(wanted[2, 1] - 26, 26 - wanted[1, 1])  # legs are shorter
+
+    def test_tilted_crops_show_what_opencv_shows(self):
+        tilt = steep(there(*self.centre), there(20.0, 30.0), there(0.5, -0.2), there(3.0, 4.0))
+        matrix = tilt @ squared(self.matrix)
+        pictures = Pictures(self.images)
+        at_once = lambda which, *how: sampled(pictures.packed, pictures.first[which], pictures.high[which], pictures.wide[which], *how)
+        for sample in (pictures.sample, at_once):
+            got = sample(there(0, 1), matrix, SIZE, there(True, True)).float().cpu().numpy()
+            for seen, image, alone in zip(got, self.images, matrix.cpu().numpy()):
+                wanted = cv2.warpPerspective(image, alone, (SIZE, SIZE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                                             borderMode=cv2.BORDER_REFLECT_101).transpose(2, 0, 1)
+                self.assertLess(np.abs(seen[:len(wanted)] - wanted).mean(), 0.6)
 
     def test_outlines_are_where_opencv_puts_them(self):
         mask, box = smooth(masks.SIDE, masks.SIDE, 1, 3), np.array([20.0, 10, 60, 50])

@@ -44,7 +44,7 @@ def motions(folder):
             cv2.imwrite(str(folder / "moving" / file), picture)
             people.append({"file": file, "person": whose, "joints": [[x + 4 * (n % 5 - 2), y + 4 * (n // 5 - 2), 1] for n in range(25)]})
     (folder / "moving" / "people.json").write_text(json.dumps({"joint_names": BODY25, "size": 128, "frames": 8, "people": people}))
-    return moving.Motions({"labels": folder / "labels.json", "photos": folder, "moving": folder / "moving"}, 1)
+    return moving.Motions({"labels": folder / "labels.json", "photos": folder, "moving": [folder / "moving"]}, 1)
 
 
 class Crops(unittest.TestCase):
