@@ -12,7 +12,7 @@ use bevy::math::Vec3;
 use crate::calibrate::attitude::Attitude;
 use crate::camera::{Intrinsics, LensSource};
 use crate::detect::hindsight::Hindsight;
-use crate::detect::{DetectSettings, Detector, Found, Person2d};
+use crate::detect::{DetectSettings, Detector, Found, Held, Person2d};
 use crate::inference::{Engine, ModelError, Models, Task};
 use crate::lift::lifter::{Lifted, Lifter, Window};
 use crate::refine::smooth::{SmoothPose, SmoothSettings};
@@ -152,16 +152,18 @@ impl Pipeline {
             self.detector.reset();
             self.space.people.clear();
         }
+        let known = self.space.look(&frame, &self.settings);
+        self.detector.held = known.held();
         self.detector.settings = self.settings.detect;
         let found = self.detector.detect(&frame.image, frame.time)?;
-        self.space.place(frame, found, &self.settings)
+        self.space.place(frame, known, found, &self.settings)
     }
 }
 
 /// One view of a clip: a [`Pipeline`] that sees frames in the light of those after them, where its keypoint network can. What it gives comes
 /// up to 35 frames late.
 pub struct ClipPipeline {
-    hindsight: Hindsight<Frame>,
+    hindsight: Hindsight<(Frame, Known)>,
     space: Space,
     epoch: u64,
     settings: PipelineSettings,
@@ -184,17 +186,19 @@ impl ClipPipeline {
     /// # Errors
     /// [`ModelError::Run`] when a network fails; frames before may still be had by [`finish`](Self::finish), and the next one may work.
     pub fn process(&mut self, frame: Frame) -> Result<Vec<Capture>, ModelError> {
-        let mut known = Vec::new();
+        let mut told = Vec::new();
         if frame.epoch != self.epoch {
             self.epoch = frame.epoch;
-            known = self.finish()?;
+            told = self.finish()?;
             self.hindsight.reset();
             self.space.people.clear();
         }
         let (image, time) = (frame.image.clone(), frame.time);
-        let told = self.hindsight.detect(frame, image, time)?;
-        known.extend(self.place(told)?);
-        Ok(known)
+        let known = self.space.look(&frame, &self.settings);
+        self.hindsight.hold(known.held());
+        let found = self.hindsight.detect((frame, known), image, time)?;
+        told.extend(self.place(found)?);
+        Ok(told)
     }
 
     /// What is known of the last frames, when the clip has ended.
@@ -206,10 +210,26 @@ impl ClipPipeline {
         self.place(told)
     }
 
-    fn place(&mut self, told: Vec<(Frame, Found)>) -> Result<Vec<Capture>, ModelError> {
+    fn place(&mut self, told: Vec<((Frame, Known), Found)>) -> Result<Vec<Capture>, ModelError> {
         told.into_iter()
-            .map(|(frame, found)| self.space.place(frame, found, &self.settings))
+            .map(|((frame, known), found)| self.space.place(frame, known, found, &self.settings))
             .collect()
+    }
+}
+
+/// What is known of the camera in a frame.
+struct Known {
+    camera: Intrinsics,
+    lens: LensSource,
+    up: Option<Vec3>,
+    /// How long it took to see that.
+    took: Duration,
+}
+
+impl Known {
+    fn held(&self) -> Option<Held> {
+        let camera = self.camera;
+        self.up.map(|up| Held { camera, up })
     }
 }
 
@@ -246,13 +266,8 @@ impl Space {
         camera
     }
 
-    /// Lifts the people who were found in a frame.
-    fn place(
-        &mut self,
-        frame: Frame,
-        (seen, detect_times): Found,
-        settings: &PipelineSettings,
-    ) -> Result<Capture, ModelError> {
+    /// Reads off the room in a frame how the camera is held, where it is time to and somebody asks.
+    fn look(&mut self, frame: &Frame, settings: &PipelineSettings) -> Known {
         let began = Instant::now();
         let size = frame.image.dimensions();
         let given = self.given(size);
@@ -262,8 +277,23 @@ impl Space {
             self.attitude = Attitude::default();
         }
         let (camera, lens) = self.attitude.lens(given, size);
-        let up = self.attitude.up();
-        let room = began.elapsed();
+        Known {
+            camera,
+            lens,
+            up: self.attitude.up(),
+            took: began.elapsed(),
+        }
+    }
+
+    /// Lifts the people who were found in a frame.
+    fn place(
+        &mut self,
+        frame: Frame,
+        known: Known,
+        (seen, detect_times): Found,
+        settings: &PipelineSettings,
+    ) -> Result<Capture, ModelError> {
+        let Known { camera, up, .. } = known;
         if self.seen_through.replace(camera) != Some(camera) {
             // What was learned of people through another lens does not fit what they look like through this one.
             self.people.clear();
@@ -300,7 +330,7 @@ impl Space {
             .retain(|_, state| frame.number.saturating_sub(state.last_frame) < 60);
         let times = StageTimes {
             source: frame.decoding,
-            room,
+            room: known.took,
             people: detect_times.people,
             looks: detect_times.looks,
             keypoints: detect_times.keypoints,
@@ -310,7 +340,7 @@ impl Space {
             frame,
             people,
             camera,
-            lens,
+            lens: known.lens,
             up,
             times,
         })
@@ -344,7 +374,14 @@ mod tests {
             };
             let engine = Engine::rten("a test");
             let mut pipeline = Pipeline::new(&Models::embedded(), &engine, 1, given, settings)?;
-            pipeline.process(frame.clone())
+            let capture = pipeline.process(frame.clone())?;
+            // People are looked for as upright as they stand before that camera.
+            let held = pipeline.detector.held;
+            assert_eq!(
+                held.map(|held| (held.camera, held.up)),
+                capture.up.map(|up| (capture.camera, up))
+            );
+            Ok::<Capture, ModelError>(capture)
         };
         let off = |lens: &Intrinsics| (lens.field_of_view().to_degrees() - 76.0).abs();
         let told = process(None, true)?;

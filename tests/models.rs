@@ -134,7 +134,7 @@ fn both_engines_remember_people_one_by_one_and_at_once() {
     let card = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/remembering.json");
     let model = Model::open(&card, None).unwrap_or_else(|error| panic!("{error}"));
     let picture = noisy_picture();
-    let look = |x: f32| Look::Box(Rect::new(x, 5.0, x + 60.0, 110.0));
+    let look = |x: f32| Look::around(Rect::new(x, 5.0, x + 60.0, 110.0));
     let engines = [Engine::find(), Engine::rten("a test")];
     let mut of_engines = Vec::new();
     for engine in &engines {
@@ -198,7 +198,7 @@ fn people_seen_at_once_are_seen_as_they_are_one_by_one() {
     let model = models.of(Task::Keypoints);
     let model = model.unwrap_or_else(|error| panic!("{error}"));
     let picture = noisy_picture();
-    let looks = [0.0, 40.0, 90.0].map(|x| Look::Box(Rect::new(x, 5.0, x + 60.0, 110.0)));
+    let looks = [0.0, 40.0, 90.0].map(|x| Look::around(Rect::new(x, 5.0, x + 60.0, 110.0)));
     for engine in [Engine::find(), Engine::rten("a test")] {
         let mut network =
             KeypointEstimator::load(model, &engine, 1).unwrap_or_else(|error| panic!("{error}"));

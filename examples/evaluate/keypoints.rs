@@ -140,7 +140,7 @@ fn estimate(
     let mut look = |look: Look| -> Result<Option<Estimate>, ModelError> {
         Ok(network.estimate(image, &[look])?.pop())
     };
-    let first = look(Look::Box(bounds))?;
+    let first = look(Look::around(bounds))?;
     let followed = first.as_ref().filter(|first| first.presence > 0.5);
     let found = match followed.and_then(|first| first.next_region) {
         Some(region) => look(Look::Region(region))?,

@@ -16,7 +16,7 @@ use super::crop::Region;
 use super::decode::ScoredBox;
 use super::keypoints::{Look, Memory, Sought};
 use super::track::{FORGOTTEN, Track};
-use super::{Detector, Found, Person2d};
+use super::{Detector, Found, Held, Person2d};
 use crate::inference::ModelError;
 
 /// So many frames are told at once.
@@ -53,6 +53,11 @@ impl<T> Hindsight<T> {
             waiting: VecDeque::new(),
             tracks: HashMap::new(),
         }
+    }
+
+    /// Tells how the camera is held, where that is known (see [`Detector::held`]).
+    pub fn hold(&mut self, held: Option<Held>) {
+        self.detector.held = held;
     }
 
     /// Takes in the next frame, its `time` in seconds, and gives frames that were not told yet with their people, oldest first: the same

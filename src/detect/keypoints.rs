@@ -1,6 +1,6 @@
 //! The network that finds one person's joints in a crop.
 
-use bevy::math::Vec2;
+use bevy::math::{Rect, Vec2};
 use image::RgbImage;
 
 use super::crop::{Cutter, Region};
@@ -85,10 +85,22 @@ impl<'a> Sought<'a> {
 /// The region that a network is to look at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Look {
-    /// Around a person's box.
-    Box(bevy::math::Rect),
+    /// Around a person's box,
+    Box {
+        /// in pixels of the picture;
+        bounds: Rect,
+        /// so far turned about its middle, in radians, clockwise as seen.
+        angle: f32,
+    },
     /// Where the network itself wanted to look.
     Region(Region),
+}
+
+impl Look {
+    /// Around a person's box, upright in the picture.
+    pub fn around(bounds: Rect) -> Look {
+        Look::Box { bounds, angle: 0.0 }
+    }
 }
 
 impl KeypointEstimator {
@@ -185,7 +197,10 @@ impl KeypointEstimator {
         let proportions = self.size.0 as f32 / self.size.1 as f32;
         let region = |look: Look| match look {
             Look::Region(region) => region,
-            Look::Box(bounds) => Region::around(bounds, self.growth, proportions),
+            Look::Box { bounds, angle } => Region {
+                angle,
+                ..Region::around(bounds, self.growth, proportions)
+            },
         };
         let regions: Vec<Region> = people.iter().map(|sought| region(sought.look)).collect();
         let states = self.decoder.states();

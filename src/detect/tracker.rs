@@ -263,7 +263,7 @@ mod tests {
         tracker.tracks[0].bounds = Rect::new(90.0, 5.0, 120.0, 60.0);
         tracker.meet(&[box_at(100.0)], 8);
         let look = tracker.tracks[0].sought(0.1).look;
-        assert_eq!(look, Look::Box(box_at(100.0).bounds));
+        assert_eq!(look, Look::around(box_at(100.0).bounds));
         assert_eq!(tracker.tracks.len(), 1);
     }
 
