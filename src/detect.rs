@@ -89,7 +89,7 @@ impl Held {
     pub fn angle_at(&self, pixel: Vec2) -> Option<f32> {
         let ray = self.camera.ray(pixel).normalize();
         let across = self.up - self.up.dot(ray) * ray;
-        if across.length() < STEEP {
+        if across.length() < LEAST_ACROSS {
             return None;
         }
         let above = (ray + SHORT * across).as_dvec3();
@@ -98,8 +98,8 @@ impl Held {
     }
 }
 
-/// The sine of the angle between up and the way that a camera looks, below which it looks from above.
-const STEEP: f32 = 0.4;
+/// The sine of the angle between up and the way that a camera looks, below which it looks from above or below.
+const LEAST_ACROSS: f32 = 0.4;
 /// How far off, on the way that a camera looks, a direction is followed to see where it leads.
 const SHORT: f32 = 0.01;
 
@@ -123,7 +123,8 @@ pub struct Detector {
     keypoints: KeypointEstimator,
     appearance: Option<AppearanceEstimator>,
     tracker: Tracker,
-    /// How the camera is held, where that is known: networks are shown people of rolled cameras upright. May be changed while it runs.
+    /// How the camera is held, where that is known: the keypoint network is shown people upright who stand before a rolled one. May be changed
+    /// while it runs.
     pub held: Option<Held>,
     /// May be changed while it runs.
     pub settings: DetectSettings,
@@ -177,11 +178,8 @@ impl Detector {
             times.people = began.elapsed();
         }
         let began = Instant::now();
-        let everybody = self.tracker.tracks_mut().map(|track| {
-            track.turn(self.held.as_ref());
-            track
-        });
-        let sought = everybody.map(|track| track.sought(time)).collect();
+        let (everybody, held) = (self.tracker.tracks_mut(), self.held.as_ref());
+        let sought = everybody.map(|track| track.sought(time, held)).collect();
         let estimates = self.keypoints.follow(image, sought)?;
         for (track, estimate) in self.tracker.tracks_mut().zip(estimates) {
             track.observe(estimate, time, self.settings.undo_swaps);

@@ -63,9 +63,9 @@
 //! [`Avatar::bone_table`](avatar::Avatar::bone_table) names them by hand.
 //!
 //! How a camera is tilted, and its lens where it has no calibration, is read off the straight edges of the room
-//! ([`calibrate::attitude`]); the panel says what was read. Where that is wrong, as before a wall of slanted boards, give the camera its
-//! [lens](capture::CaptureCamera::intrinsics), or turn it off ([`read_room`](plugin::PoseCaptureSettings::read_room)): then people tell where
-//! up is, by how they stand.
+//! ([`calibrate::attitude`]); the panel says what was read, and people are shown to the keypoint network upright whom a rolled camera sees.
+//! Where that is wrong, as before a wall of slanted boards, give the camera its [lens](capture::CaptureCamera::intrinsics), or turn it off
+//! ([`read_room`](plugin::PoseCaptureSettings::read_room)): then people tell where up is, by how they stand.
 
 pub mod assignment;
 pub mod associate;

@@ -87,7 +87,7 @@ pub struct PipelineSettings {
     pub detect: DetectSettings,
     /// Smoothing in space.
     pub smooth: SmoothSettings,
-    /// Whether the edges of the room tell where up is, and how wide a camera sees that nobody calibrated (see [`attitude`](crate::calibrate::attitude)).
+    /// Whether the edges of the room tell where up is, and how wide a camera sees that nobody calibrated (see [`attitude`](crate::calibrate::attitude)). Where up is known, the keypoint network is shown people upright.
     pub read_room: bool,
 }
 

@@ -58,7 +58,7 @@ pub struct PoseCaptureSettings {
     /// Finding and following.
     pub detect: DetectSettings,
     /// Whether the straight edges of the room tell how a camera is held, and how wide it sees where it has no calibration; else
-    /// people tell where up is, by how they stand.
+    /// people tell where up is, by how they stand. Before a rolled camera, the keypoint network is then shown people upright.
     pub read_room: bool,
     /// 0 smooths nothing, 0.5 is usual, 1 is steadiest and latest.
     pub smoothing: f32,

@@ -6,12 +6,12 @@
 
 use std::time::{Duration, Instant};
 
-use bevy::math::{DVec3, Rect};
+use bevy::math::Rect;
 
 use crate::associate::Sighting;
 use crate::calibrate::watchdog::{Bump, Watchdog};
 use crate::camera::{Intrinsics, View};
-use crate::detect::{DetectSettings, DetectTimes, Detector, Held, Person2d};
+use crate::detect::{DetectSettings, DetectTimes, Detector, Person2d};
 use crate::inference::{Engine, ModelError, Models};
 use crate::multiview::{MultiView, MultiViewSettings, RoomPerson};
 use crate::source::Frame;
@@ -221,14 +221,9 @@ impl RoomPipeline {
         self.watchdog.check()
     }
 
-    /// Scales a lens to pictures of another size, and tells how the camera is held.
+    /// Scales a lens to pictures of another size.
     fn fit_lens(&mut self, view: usize, frame: &Frame) -> Result<(), RoomError> {
-        let camera = &self.room.views()[view];
-        let lens = fitting_lens(camera, frame.image.dimensions())?;
-        self.detectors[view].held = Some(Held {
-            camera: lens,
-            up: (camera.extrinsics.rotation * DVec3::Y).as_vec3(),
-        });
+        let lens = fitting_lens(&self.room.views()[view], frame.image.dimensions())?;
         self.room.set_lens(view, lens);
         self.watchdog.set_lens(view, lens);
         Ok(())

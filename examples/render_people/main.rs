@@ -310,17 +310,17 @@ impl Shot {
                 above - middle.y,
             )
         } else {
-            let distance = within(1.6, 6.0);
+            let away = within(1.6, 6.0);
             let kind = within(0.0, 1.0);
-            let height = if kind < 0.45 {
-                within(0.4, 2.4) - middle.y
+            let (distance, height) = if kind < 0.45 {
+                (away, within(0.4, 2.4) - middle.y)
             } else if kind < 0.85 {
                 // On shelves and walls, and on the floor. Photographs are level, nearly all of them: a network that has seen no others
                 // looks for hips and knees where these have them.
                 let down = within(-20.0, 50.0).to_radians();
-                (distance * down.tan()).max(0.1 - middle.y)
+                (away * down.cos(), (away * down.sin()).max(0.1 - middle.y))
             } else {
-                within(-1.0, 3.0)
+                (away, within(-1.0, 3.0))
             };
             (within(0.0, f64::from(TAU)), distance, height)
         };
@@ -520,8 +520,8 @@ fn run(arguments: &Arguments) -> Result<(), AnyError> {
     Ok(())
 }
 
-/// Changes when people begin to look otherwise in the same poses: no rendering goes on in other clothes.
-const WARDROBE: u32 = 3;
+/// Changes when people begin to look otherwise in the same poses, or are seen otherwise: no rendering goes on in other clothes.
+const WARDROBE: u32 = 4;
 
 /// Writes where everybody's joints will be; true where a rendering of the same people stopped half-way, which then goes on.
 fn announce(file: &Path, people: &[Labelled], size: u32, frames: usize) -> Result<bool, AnyError> {

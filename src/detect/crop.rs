@@ -22,12 +22,16 @@ pub struct Region {
 impl Region {
     /// The smallest region of the given proportions (width / height) that holds a box grown by `growth`.
     pub fn around(bounds: Rect, growth: f32, proportions: f32) -> Region {
-        let (width, height) = (bounds.width().max(1.0), bounds.height().max(1.0));
+        Region::from(bounds).grown(growth, proportions)
+    }
+
+    /// The same around one that may be turned.
+    pub fn grown(&self, growth: f32, proportions: f32) -> Region {
+        let (width, height) = (self.size.x.max(1.0), self.size.y.max(1.0));
         let height = height.max(width / proportions) * growth;
         Region {
-            centre: bounds.center(),
             size: Vec2::new(height * proportions, height),
-            angle: 0.0,
+            ..*self
         }
     }
 
@@ -48,6 +52,16 @@ impl Region {
                 * Affine2::from_scale(region.size * 0.5)
         };
         picture_from_unit(before).inverse() * picture_from_unit(self)
+    }
+}
+
+impl From<Rect> for Region {
+    fn from(bounds: Rect) -> Region {
+        Region {
+            centre: bounds.center(),
+            size: bounds.size(),
+            angle: 0.0,
+        }
     }
 }
 

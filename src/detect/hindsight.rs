@@ -142,7 +142,7 @@ impl<T> Hindsight<T> {
             let sought = everybody.map(|((track, person), region)| Sought {
                 look: Look::Region(*region),
                 later: later.get(&person.id),
-                ..track.sought(glimpse.time)
+                ..track.sought(glimpse.time, None)
             });
             let estimates = (self.detector.keypoints).follow(&glimpse.image, sought.collect())?;
             for (track, estimate) in tracks.iter_mut().zip(estimates) {
@@ -187,11 +187,12 @@ impl<T> Hindsight<T> {
 
 #[cfg(all(test, feature = "embedded-models"))]
 mod tests {
-    use bevy::math::Rect;
+    use bevy::math::{Rect, Vec3};
 
     use super::super::DetectSettings;
     use super::super::keypoints::KeypointEstimator;
     use super::*;
+    use crate::camera::Intrinsics;
     use crate::inference::{Data, Engine, Input, ModelCard, Models, Session, Tensor};
     use crate::skeleton::Joint;
 
@@ -322,6 +323,26 @@ mod tests {
         };
         assert_eq!(known(&told), (0..50).map(wanted).collect::<Vec<_>>());
         assert!(hindsight.finish().is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn who_is_shown_turned_from_some_frame_on_is_remembered_from_there()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let mut hindsight = hindsight("", usize::MAX)?;
+        let (mut told, _) = shown(&mut hindsight, 4)?;
+        let camera = Intrinsics::from_field_of_view(80, 100, 1.0);
+        let up = Vec3::new(-0.4, -0.9, 0.0).normalize();
+        hindsight.hold(Some(Held { camera, up }));
+        told.extend(shown(&mut hindsight, 3)?.0);
+        let wanted = (0..4).chain(0..3).map(|before| (before, 0));
+        assert_eq!(known(&told), wanted.collect::<Vec<_>>());
+        let track = hindsight.detector.tracker.tracks().next();
+        let region = track.and_then(Track::region).map(|region| region.angle);
+        assert!(
+            (region.unwrap_or_default() - (-0.4_f32).atan2(0.9)).abs() < 0.02,
+            "{region:?}"
+        );
         Ok(())
     }
 

@@ -11,6 +11,10 @@ use crate::inference::{
 };
 use crate::skeleton::{Joint, Pose2d};
 
+/// Radians by which a person's crop may turn from one frame to the next for what is remembered of them to be of use: networks learn from
+/// people who are followed, whose crops hardly do.
+const MOST_TURN: f32 = 0.1;
+
 /// What a network says of one region of a picture.
 #[derive(Clone, Debug)]
 pub struct Estimate {
@@ -85,13 +89,8 @@ impl<'a> Sought<'a> {
 /// The region that a network is to look at.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Look {
-    /// Around a person's box,
-    Box {
-        /// in pixels of the picture;
-        bounds: Rect,
-        /// so far turned about its middle, in radians, clockwise as seen.
-        angle: f32,
-    },
+    /// Around a person's box, which may be turned.
+    Box(Region),
     /// Where the network itself wanted to look.
     Region(Region),
 }
@@ -99,7 +98,7 @@ pub enum Look {
 impl Look {
     /// Around a person's box, upright in the picture.
     pub fn around(bounds: Rect) -> Look {
-        Look::Box { bounds, angle: 0.0 }
+        Look::Box(Region::from(bounds))
     }
 }
 
@@ -197,16 +196,17 @@ impl KeypointEstimator {
         let proportions = self.size.0 as f32 / self.size.1 as f32;
         let region = |look: Look| match look {
             Look::Region(region) => region,
-            Look::Box { bounds, angle } => Region {
-                angle,
-                ..Region::around(bounds, self.growth, proportions)
-            },
+            Look::Box(own) => own.grown(self.growth, proportions),
         };
         let regions: Vec<Region> = people.iter().map(|sought| region(sought.look)).collect();
         let states = self.decoder.states();
         let wants_map = self.decoder.crop_before_from_crop().is_some();
         for (region, sought) in regions.iter().zip(&mut people) {
             let first = || (self.unknown.clone(), *region);
+            let turned = |(_, before): &(Kept, Region)| (before.angle - region.angle).abs();
+            if sought.memory.0.as_ref().map_or(0.0, turned) > MOST_TURN {
+                sought.memory.0 = None;
+            }
             let (kept, before) = sought.memory.0.get_or_insert_with(first);
             let map = region.crop_before_from_crop(before);
             let (x, y, by) = (map.matrix2.x_axis, map.matrix2.y_axis, map.translation);
@@ -405,11 +405,11 @@ mod tests {
         };
         assert_eq!(told(&mut [(square(20.0, 10.0, 0.0), &mut one)])?, [1]);
         // Somebody comes in, before the other one, who is looked at in a crop of twice the size, half of its new size further right, and
-        // turned by a quarter, clockwise.
-        let quarter = std::f32::consts::FRAC_PI_2;
+        // turned a little, clockwise.
+        let slight = 0.8 * MOST_TURN;
         let mut both = [
             (square(50.0, 10.0, 0.0), &mut other),
-            (square(30.0, 20.0, quarter), &mut one),
+            (square(30.0, 20.0, slight), &mut one),
         ];
         assert_eq!(told(&mut both)?, [1, 2]);
         one = Memory::default();
@@ -418,8 +418,19 @@ mod tests {
             (square(50.0, 10.0, 0.0), &mut other),
         ];
         assert_eq!(told(&mut both)?, [1, 2]);
+        // Turned by more, they are seen as if for the first time.
+        let mut alone = [(square(50.0, 10.0, -1.2 * MOST_TURN), &mut other)];
+        assert_eq!(told(&mut alone)?, [1]);
         let same = vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
-        let turned = vec![0.0, -2.0, 2.0, 2.0, 0.0, 0.0];
+        let (sine, cosine) = slight.sin_cos();
+        let turned = vec![
+            2.0 * cosine,
+            -2.0 * sine,
+            2.0,
+            2.0 * sine,
+            2.0 * cosine,
+            0.0,
+        ];
         let fed = fed.lock().map_err(|_| "a test panicked")?.clone();
         let wanted = [
             (0.0, &same),
@@ -427,6 +438,7 @@ mod tests {
             (1.0, &turned),
             (0.0, &same),
             (1.0, &same),
+            (0.0, &same),
         ];
         assert_eq!(fed.len(), wanted.len());
         for ((state, map), (wanted, by)) in fed.iter().zip(wanted) {

@@ -29,7 +29,7 @@ const STEADY: f32 = 0.05;
 /// Radians up to which crops are not turned: networks see people as well who lean so little, and turned crops are sampled twice,
 const LEVEL: f32 = 0.12;
 /// and by which those that are turned may be off.
-const TURNED: f32 = 0.06;
+const SLACK: f32 = 0.06;
 /// Seconds after which a network that remembers somebody is shown them anew.
 pub(super) const FORGOTTEN: f64 = 0.5;
 /// What is left of a box from one frame to the next where no sure joint holds it open.
@@ -61,10 +61,10 @@ pub struct Track {
     velocity: Vec<Vec2>,
     time: f64,
     next: Option<Region>,
-    /// Around this box the network looks,
+    /// Around this box the network looks;
     shown: Rect,
-    /// turned as those are who stand there.
-    angle: f32,
+    /// so it is turned, with those who stand there.
+    around: Region,
     /// What the network remembers of them.
     memory: Memory,
     /// Frames since they were last seen.
@@ -79,17 +79,60 @@ pub struct Track {
     looked_at: Option<f64>,
 }
 
+/// Where the sure joints are.
+fn sure_places(pose: &Pose2d) -> impl Iterator<Item = Vec2> + '_ {
+    let sure = pose
+        .present()
+        .filter(|(_, point)| point.confidence.get() >= SURE);
+    sure.map(|(_, point)| point.position)
+}
+
+/// The box around places, where there are any.
+fn around(mut places: impl Iterator<Item = Vec2>) -> Option<Rect> {
+    let first = places.next()?;
+    Some(
+        places.fold(Rect::from_corners(first, first), |bounds, place| {
+            bounds.union_point(place)
+        }),
+    )
+}
+
 /// The box around the sure joints, grown a little.
 fn bounds_of(pose: &Pose2d) -> Option<Rect> {
-    let mut points = pose
-        .present()
-        .filter(|(_, point)| point.confidence.get() >= SURE)
-        .map(|(_, point)| point.position);
-    let first = points.next()?;
-    let tight = points.fold(Rect::from_corners(first, first), |bounds, point| {
-        bounds.union_point(point)
-    });
+    let tight = around(sure_places(pose))?;
     Some(tight.inflate(MARGIN * tight.size().max_element()))
+}
+
+/// The box of somebody in a crop that is turned by `angle`, whose box in the picture is `bounds`: around their sure joints, so much larger as that one
+/// is, or, without any, around all of that one.
+fn turned(bounds: Rect, angle: f32, pose: Option<&Pose2d>) -> Region {
+    if angle == 0.0 {
+        return Region::from(bounds);
+    }
+    let (crop, picture) = (Vec2::from_angle(-angle), Vec2::from_angle(angle));
+    let (low, high) = (bounds.min, bounds.max);
+    let corners = [
+        low,
+        high,
+        Vec2::new(low.x, high.y),
+        Vec2::new(high.x, low.y),
+    ];
+    let mut places: Vec<Vec2> = pose
+        .map(|pose| sure_places(pose).collect())
+        .unwrap_or_default();
+    if places.is_empty() {
+        places.extend(corners);
+    }
+    let turn = |place: &Vec2| crop.rotate(*place);
+    let Some((upright, own)) = around(places.iter().copied()).zip(around(places.iter().map(turn)))
+    else {
+        return Region::from(bounds);
+    };
+    Region {
+        centre: picture.rotate(own.center()) + bounds.center() - upright.center(),
+        size: (own.size() + bounds.size() - upright.size()).max(Vec2::ONE),
+        angle,
+    }
 }
 
 impl Track {
@@ -103,7 +146,7 @@ impl Track {
             time: 0.0,
             next: None,
             shown: found.bounds,
-            angle: 0.0,
+            around: Region::from(found.bounds),
             memory: Memory::default(),
             lost: 0,
             seen: 0,
@@ -115,32 +158,38 @@ impl Track {
         }
     }
 
-    /// Shows the network this person as upright as those are who stand where they are; without `held` nobody knows how much that is.
-    pub(super) fn turn(&mut self, held: Option<&Held>) {
-        let angle = held.and_then(|held| held.angle_at(self.shown.center()));
-        let angle = angle.filter(|angle| angle.abs() > LEVEL).unwrap_or(0.0);
-        if (angle - self.angle).abs() > TURNED {
-            self.angle = angle;
-        }
-    }
-
-    /// Where to look for this person in the frame of that time, in seconds, and what is remembered of them.
-    pub(super) fn sought(&mut self, time: f64) -> Sought<'_> {
+    /// Where to look for this person in the frame of that time, in seconds, and what is remembered of them. Where it is known how the camera
+    /// is `held`, they are shown as upright as those are who stand there.
+    pub(super) fn sought(&mut self, time: f64, held: Option<&Held>) -> Sought<'_> {
         let (own, shown) = (self.bounds, self.shown);
         let apart = (own.min - shown.min).abs().max((own.max - shown.max).abs());
         if apart.max_element() > STEADY * own.size().max_element() {
             self.shown = own;
         }
+        let angle = held.map_or(0.0, |held| self.turn(held));
+        if angle != self.around.angle || self.shown != shown {
+            self.around = turned(self.shown, angle, self.pose.as_ref());
+        }
         // Of another moment, nothing can be said of where things are now.
         if !(0.0..FORGOTTEN).contains(&(time - self.time)) {
             self.memory = Memory::default();
         }
-        let around = Look::Box {
-            bounds: self.shown,
-            angle: self.angle,
-        };
-        let look = self.next.map_or(around, Look::Region);
+        let look = self.next.map_or(Look::Box(self.around), Look::Region);
         Sought::new(look, &mut self.memory)
+    }
+
+    /// How far to turn their crop: not for every degree, nor at all for a few.
+    fn turn(&self, held: &Held) -> f32 {
+        let Some(angle) = held.angle_at(self.shown.center()) else {
+            return self.around.angle;
+        };
+        let before = self.around.angle;
+        let level = if before == 0.0 { LEVEL } else { LEVEL - SLACK };
+        match angle {
+            _ if angle.abs() < level => 0.0,
+            _ if (angle - before).abs() > SLACK => angle,
+            _ => before,
+        }
     }
 
     /// Where the network looked for them last, if they were there.
@@ -389,8 +438,8 @@ pub(super) mod tests {
         let look = |track: &mut Track, x: f32, n: u8| {
             let time = f64::from(n) / 30.0;
             track.observe(person_at(x), time, false);
-            match track.sought(time).look {
-                Look::Box { bounds, .. } => bounds,
+            match track.sought(time, None).look {
+                Look::Box(own) => Rect::from_center_size(own.centre, own.size),
                 Look::Region(_) => Rect::default(),
             }
         };
@@ -417,21 +466,21 @@ pub(super) mod tests {
         // One edge alone is enough.
         let before = track.shown;
         track.bounds.max.y += 0.1 * track.bounds.height();
-        assert!(track.sought(4.0).look != Look::around(before));
+        assert!(track.sought(4.0, None).look != Look::around(before));
     }
 
     #[test]
     fn a_crop_is_turned_as_those_are_who_stand_there_and_not_for_every_degree() {
         let camera = Intrinsics::from_field_of_view(640, 480, 1.0);
         let mut track = Track::new(1, &box_at(320.0));
+        let held = |roll: f32| Held {
+            camera,
+            up: Vec3::new(roll.sin(), -roll.cos(), 0.0),
+        };
         let mut angle = |roll: Option<f32>| {
-            let held = roll.map(|roll| Held {
-                camera,
-                up: Vec3::new(roll.sin(), -roll.cos(), 0.0),
-            });
-            track.turn(held.as_ref());
-            match track.sought(0.0).look {
-                Look::Box { angle, .. } => angle,
+            let held = roll.map(held);
+            match track.sought(0.0, held.as_ref()).look {
+                Look::Box(own) => own.angle,
                 Look::Region(_) => f32::NAN,
             }
         };
@@ -440,7 +489,54 @@ pub(super) mod tests {
         assert!((angle(Some(0.4)) - 0.4).abs() < 1e-4);
         assert!((angle(Some(0.44)) - 0.4).abs() < 1e-4);
         assert!((angle(Some(-0.5)) + 0.5).abs() < 1e-4);
+        assert!((angle(Some(-0.1)) + 0.1).abs() < 1e-4, "it stays turned");
+        assert_eq!(angle(Some(-0.05)), 0.0);
         assert_eq!(angle(None), 0.0);
+        // And it rests, as upright ones do.
+        let mut look = |n: u8| {
+            let time = f64::from(n) / 30.0;
+            track.observe(person_at(320.0 + f32::from(n % 2)), time, false);
+            track.sought(time, Some(&held(0.4))).look
+        };
+        let rest: Vec<Look> = (0..60).map(&mut look).skip(30).collect();
+        assert!(rest.iter().all(|look| *look == rest[0]), "{rest:?}");
+    }
+
+    #[test]
+    fn a_turned_crop_holds_all_joints_and_is_no_larger_than_an_upright_one() {
+        use Joint::*;
+        let upright = [
+            (Nose, 0.0, -90.0),
+            (LeftWrist, 80.0, -60.0),
+            (RightWrist, -80.0, -60.0),
+            (LeftAnkle, 12.0, 90.0),
+        ];
+        for angle in [-0.8_f32, -0.4, 0.5, 1.5] {
+            let mut pose = Pose2d::default();
+            for (joint, x, y) in upright {
+                let position =
+                    Vec2::from_angle(angle).rotate(Vec2::new(x, y)) + Vec2::new(300.0, 200.0);
+                let confidence = Confidence::new(0.9);
+                pose[joint] = Some(Keypoint {
+                    position,
+                    confidence,
+                });
+            }
+            let bounds = bounds_of(&pose).unwrap_or_default();
+            for (known, most) in [(Some(&pose), 1.15), (None, 1.7)] {
+                let own = turned(bounds, angle, known);
+                let crop_from_picture = own.picture_from_crop(1, 1).inverse();
+                for (_, point) in pose.present() {
+                    let inside = crop_from_picture.transform_point2(point.position).abs();
+                    assert!(inside.max_element() <= 0.5, "{angle} {inside}");
+                }
+                assert!(
+                    own.size.max_element() <= most * 180.0,
+                    "{angle} {}",
+                    own.size
+                );
+            }
+        }
     }
 
     #[test]
@@ -456,13 +552,13 @@ pub(super) mod tests {
             track.memory = memory.clone();
             track
         };
-        assert!(!remembering(7.0).sought(7.1).memory.is_empty());
+        assert!(!remembering(7.0).sought(7.1, None).memory.is_empty());
         assert!(
-            remembering(7.0).sought(8.0).memory.is_empty(),
+            remembering(7.0).sought(8.0, None).memory.is_empty(),
             "a source that stood still"
         );
         assert!(
-            remembering(7.0).sought(1.0).memory.is_empty(),
+            remembering(7.0).sought(1.0, None).memory.is_empty(),
             "one that began anew"
         );
         let mut lost = remembering(7.0);
@@ -471,7 +567,7 @@ pub(super) mod tests {
             ..person_at(100.0)
         };
         lost.observe(nobody, 7.1, false);
-        assert!(lost.sought(7.2).memory.is_empty());
+        assert!(lost.sought(7.2, None).memory.is_empty());
     }
 
     #[test]

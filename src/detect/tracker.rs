@@ -262,7 +262,7 @@ mod tests {
         frame(&mut tracker, &[box_at(100.0)], &[100.0], 0.0);
         tracker.tracks[0].bounds = Rect::new(90.0, 5.0, 120.0, 60.0);
         tracker.meet(&[box_at(100.0)], 8);
-        let look = tracker.tracks[0].sought(0.1).look;
+        let look = tracker.tracks[0].sought(0.1, None).look;
         assert_eq!(look, Look::around(box_at(100.0).bounds));
         assert_eq!(tracker.tracks.len(), 1);
     }

@@ -162,7 +162,7 @@ def outlines(masks, mask_from_photo, matrix, size):
     return softened(share)
 
 
-RECOLOURED = 0.08  # of what is lit, and it is lit twice, so much is of other hues than it has: colours tell skin from cloth too easily
+RECOLOURED = 0.08  # of what is lit, so much is of other hues than it has: colours tell skin from cloth too easily
 
 
 def lit(images, chance, share=1, by=0.5):

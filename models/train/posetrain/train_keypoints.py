@@ -22,7 +22,7 @@ GUESS_WEIGHT = 0.4
 ELSEWHERE = 0.5  # of those who are cut out, so many are put before other backgrounds
 CROWDED = 0.25  # so many stand beside or behind somebody else,
 COVERED = 0.3  # and so many behind something
-STEEP = 0.35  # so many of those in photographs, which level cameras took, are seen from above or from below:
+TILTED = 0.35  # so many of those in photographs, which level cameras took, are seen from above or from below:
 DOWN = -15, 40  # by these angles, in degrees,
 AWAY = 2.5, 6  # and from so many times half their height
 TORSO_ONLY = 11  # COCO's first eleven joints are of the head and the arms
@@ -100,7 +100,7 @@ class Crops:
         known = marks[..., 2] > 0
         photo_from_steep = self.tilted(who)
         into = torch.linalg.inv(photo_from_steep)
-        low, high = self.boxes_in(who, into)
+        low, high = self.boxes_in(who, into, known)
         # A desk in front, or a webcam near by.
         above, some = through(into, marks[:, :TORSO_ONLY, :2]), known[:, :TORSO_ONLY, None]
         near_by = (chance.whether(0.25, count) & (some.sum((1, 2)) > 4))[:, None]
@@ -132,15 +132,19 @@ class Crops:
         Who was rendered was so already, by cameras that looked down."""
         chance, count, box = self.chance, len(who), self.people.boxes[who]
         down, away = (chance.uniform(count, low=least, high=most) for least, most in (DOWN, AWAY))
-        down = torch.where(chance.whether(STEEP, count) & ~self.people.rendered[who], torch.deg2rad(down), 0)
+        down = torch.where(chance.whether(TILTED, count) & ~self.people.rendered[who], torch.deg2rad(down), 0)
         return steep((box[:, :2] + box[:, 2:4]) / 2, (box[:, 2:4] - box[:, :2]).amax(-1).clamp(min=8) / 2, down, away)
 
-    def boxes_in(self, who, steep_from_photo):
-        """First and last corners `(n, 2)` of people's boxes as tilted cameras see them: through the middles of their sides."""
+    def boxes_in(self, who, steep_from_photo, known):
+        """First and last corners `(n, 2)` of people's boxes as tilted cameras see them: around the middles of their sides and the joints that are
+        `known` `(n, 25)`."""
         low, high = self.people.boxes[who, :2], self.people.boxes[who, 2:4]
         middle = (low + high) / 2
         across, down = torch.stack([low, middle, high, middle], 1)[..., 0], torch.stack([middle, low, middle, high], 1)[..., 1]
         ends = through(steep_from_photo, torch.stack([across, down], -1))
+        # Whoever raises their hands is broader from above.
+        joints = torch.where(known[..., None], through(steep_from_photo, self.people.marks[who, :, :2]), ends[:, :1])
+        ends = torch.cat([ends, joints], 1)
         return ends.amin(1), ends.amax(1)
 
     def crowd(self, crops):
