@@ -10,14 +10,14 @@ pub mod reach;
 pub mod swap;
 pub mod track;
 pub mod tracker;
+pub mod upright;
 
 use std::time::{Duration, Instant};
 
 use bevy::log::warn;
-use bevy::math::{Rect, Vec2, Vec3};
+use bevy::math::{Rect, Vec2};
 use image::RgbImage;
 
-use crate::camera::Intrinsics;
 use crate::inference::{Engine, ModelError, Models, Task};
 use crate::looks::Looks;
 use crate::skeleton::{Joint, Pose2d};
@@ -27,6 +27,7 @@ use keypoints::KeypointEstimator;
 use person::PersonDetector;
 use track::Track;
 use tracker::Tracker;
+use upright::Held;
 
 /// Joints surer than this place the next crop and count as seen.
 const SURE: f32 = 0.3;
@@ -35,6 +36,21 @@ const SURE: f32 = 0.3;
 fn sure(pose: &Pose2d, joint: Joint) -> Option<Vec2> {
     let point = pose[joint].filter(|point| point.confidence.get() >= SURE)?;
     Some(point.position)
+}
+
+/// Where the sure joints are.
+fn sure_places(pose: &Pose2d) -> impl Iterator<Item = Vec2> + '_ {
+    let sure = pose
+        .present()
+        .filter(|(_, point)| point.confidence.get() >= SURE);
+    sure.map(|(_, point)| point.position)
+}
+
+/// The box around places, where there are any.
+fn around(mut places: impl Iterator<Item = Vec2>) -> Option<Rect> {
+    let first = places.next()?;
+    let first = Rect::from_corners(first, first);
+    Some(places.fold(first, |bounds, place| bounds.union_point(place)))
 }
 
 /// A person in a picture.
@@ -73,35 +89,6 @@ impl Default for DetectSettings {
         }
     }
 }
-
-/// How a camera is held.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Held {
-    /// Its lens.
-    pub camera: Intrinsics,
-    /// The direction opposite to gravity in its frame (OpenCV), of length 1.
-    pub up: Vec3,
-}
-
-impl Held {
-    /// How far whoever stands at a pixel is turned there, in radians, clockwise as seen; `None` where the camera looks at them from nearly
-    /// above or below, and they may point anywhere.
-    pub fn angle_at(&self, pixel: Vec2) -> Option<f32> {
-        let ray = self.camera.ray(pixel).normalize();
-        let across = self.up - self.up.dot(ray) * ray;
-        if across.length() < LEAST_ACROSS {
-            return None;
-        }
-        let above = (ray + SHORT * across).as_dvec3();
-        let way = self.camera.project(above)?.as_vec2() - pixel;
-        Some(way.x.atan2(-way.y))
-    }
-}
-
-/// The sine of the angle between up and the way that a camera looks, below which it looks from above or below.
-const LEAST_ACROSS: f32 = 0.4;
-/// How far off, on the way that a camera looks, a direction is followed to see where it leads.
-const SHORT: f32 = 0.01;
 
 /// How long the parts of detection took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -215,46 +202,5 @@ impl Detector {
             }
         }
         began.elapsed()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Of a camera that looks down and is rolled clockwise as seen from behind it, in degrees.
-    fn held(down: f32, roll: f32) -> Held {
-        let (down, roll) = (down.to_radians(), roll.to_radians());
-        let level = Vec3::new(0.0, -down.cos(), -down.sin());
-        let up = Vec3::new(
-            -roll.sin() * level.y.abs(),
-            -roll.cos() * level.y.abs(),
-            level.z,
-        );
-        let camera = Intrinsics::from_field_of_view(640, 480, 1.2);
-        Held { camera, up }
-    }
-
-    fn degrees_at(held: Held, x: f32, y: f32) -> Option<f32> {
-        held.angle_at(Vec2::new(x, y)).map(f32::to_degrees)
-    }
-
-    #[test]
-    fn people_of_a_camera_that_is_rolled_clockwise_are_turned_the_other_way() {
-        let close = |angle: Option<f32>, wanted: f32| {
-            assert!(
-                (angle.unwrap_or(f32::NAN) - wanted).abs() < 0.5,
-                "{angle:?} {wanted}"
-            );
-        };
-        close(degrees_at(held(0.0, 0.0), 500.0, 100.0), 0.0);
-        close(degrees_at(held(0.0, 26.0), 319.5, 239.5), -26.0);
-        close(degrees_at(held(20.0, -13.0), 319.5, 239.5), 13.0);
-        // Before a camera that looks down, all lean outwards, and stand upright in the middle.
-        close(degrees_at(held(30.0, 0.0), 319.5, 400.0), 0.0);
-        let [left, right] = [100.0, 539.0].map(|x| degrees_at(held(30.0, 0.0), x, 239.5));
-        let (left, right) = (left.unwrap_or_default(), right.unwrap_or_default());
-        assert!(left < -5.0 && (left + right).abs() < 0.1, "{left} {right}");
-        assert_eq!(degrees_at(held(80.0, 0.0), 319.5, 239.5), None);
     }
 }

@@ -12,7 +12,8 @@ use bevy::math::Vec3;
 use crate::calibrate::attitude::Attitude;
 use crate::camera::{Intrinsics, LensSource};
 use crate::detect::hindsight::Hindsight;
-use crate::detect::{DetectSettings, Detector, Found, Held, Person2d};
+use crate::detect::upright::Held;
+use crate::detect::{DetectSettings, Detector, Found, Person2d};
 use crate::inference::{Engine, ModelError, Models, Task};
 use crate::lift::lifter::{Lifted, Lifter, Window};
 use crate::refine::smooth::{SmoothPose, SmoothSettings};
@@ -87,7 +88,8 @@ pub struct PipelineSettings {
     pub detect: DetectSettings,
     /// Smoothing in space.
     pub smooth: SmoothSettings,
-    /// Whether the edges of the room tell where up is, and how wide a camera sees that nobody calibrated (see [`attitude`](crate::calibrate::attitude)). Where up is known, the keypoint network is shown people upright.
+    /// Whether the edges of the room tell where up is, and how wide a camera sees that nobody calibrated (see
+    /// [`attitude`](crate::calibrate::attitude)). Where up is known, the keypoint network is shown people upright.
     pub read_room: bool,
 }
 

@@ -16,7 +16,8 @@ use super::crop::Region;
 use super::decode::ScoredBox;
 use super::keypoints::{Look, Memory, Sought};
 use super::track::{FORGOTTEN, Track};
-use super::{Detector, Found, Held, Person2d};
+use super::upright::Held;
+use super::{Detector, Found, Person2d};
 use crate::inference::ModelError;
 
 /// So many frames are told at once.

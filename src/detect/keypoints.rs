@@ -203,11 +203,9 @@ impl KeypointEstimator {
         let wants_map = self.decoder.crop_before_from_crop().is_some();
         for (region, sought) in regions.iter().zip(&mut people) {
             let first = || (self.unknown.clone(), *region);
-            let turned = |(_, before): &(Kept, Region)| (before.angle - region.angle).abs();
-            if sought.memory.0.as_ref().map_or(0.0, turned) > MOST_TURN {
-                sought.memory.0 = None;
-            }
-            let (kept, before) = sought.memory.0.get_or_insert_with(first);
+            let memory = &mut sought.memory.0;
+            memory.take_if(|(_, before)| (before.angle - region.angle).abs() > MOST_TURN);
+            let (kept, before) = memory.get_or_insert_with(first);
             let map = region.crop_before_from_crop(before);
             let (x, y, by) = (map.matrix2.x_axis, map.matrix2.y_axis, map.translation);
             let rows = [x.x, y.x, by.x, x.y, y.y, by.y];

@@ -7,7 +7,8 @@ use super::decode::ScoredBox;
 use super::keypoints::{Estimate, Look, Memory, Sought};
 use super::reach::Reach;
 use super::swap::SwapFilter;
-use super::{Held, Person2d, SURE, sure};
+use super::upright::{self, Held};
+use super::{Person2d, SURE, around, sure, sure_places};
 use crate::looks::Looks;
 use crate::skeleton::{Joint, Pose2d, TORSO};
 
@@ -26,10 +27,6 @@ const SUREST: usize = 8;
 /// A crop stays where it is while no edge of the box is off by more than so much of its longer side: what stands still is then seen in the
 /// same pixels, and told at the same place. Cards leave more than that around a box (`growth`).
 const STEADY: f32 = 0.05;
-/// Radians up to which crops are not turned: networks see people as well who lean so little, and turned crops are sampled twice,
-const LEVEL: f32 = 0.12;
-/// and by which those that are turned may be off.
-const SLACK: f32 = 0.06;
 /// Seconds after which a network that remembers somebody is shown them anew.
 pub(super) const FORGOTTEN: f64 = 0.5;
 /// What is left of a box from one frame to the next where no sure joint holds it open.
@@ -79,60 +76,10 @@ pub struct Track {
     looked_at: Option<f64>,
 }
 
-/// Where the sure joints are.
-fn sure_places(pose: &Pose2d) -> impl Iterator<Item = Vec2> + '_ {
-    let sure = pose
-        .present()
-        .filter(|(_, point)| point.confidence.get() >= SURE);
-    sure.map(|(_, point)| point.position)
-}
-
-/// The box around places, where there are any.
-fn around(mut places: impl Iterator<Item = Vec2>) -> Option<Rect> {
-    let first = places.next()?;
-    Some(
-        places.fold(Rect::from_corners(first, first), |bounds, place| {
-            bounds.union_point(place)
-        }),
-    )
-}
-
 /// The box around the sure joints, grown a little.
 fn bounds_of(pose: &Pose2d) -> Option<Rect> {
     let tight = around(sure_places(pose))?;
     Some(tight.inflate(MARGIN * tight.size().max_element()))
-}
-
-/// The box of somebody in a crop that is turned by `angle`, whose box in the picture is `bounds`: around their sure joints, so much larger as that one
-/// is, or, without any, around all of that one.
-fn turned(bounds: Rect, angle: f32, pose: Option<&Pose2d>) -> Region {
-    if angle == 0.0 {
-        return Region::from(bounds);
-    }
-    let (crop, picture) = (Vec2::from_angle(-angle), Vec2::from_angle(angle));
-    let (low, high) = (bounds.min, bounds.max);
-    let corners = [
-        low,
-        high,
-        Vec2::new(low.x, high.y),
-        Vec2::new(high.x, low.y),
-    ];
-    let mut places: Vec<Vec2> = pose
-        .map(|pose| sure_places(pose).collect())
-        .unwrap_or_default();
-    if places.is_empty() {
-        places.extend(corners);
-    }
-    let turn = |place: &Vec2| crop.rotate(*place);
-    let Some((upright, own)) = around(places.iter().copied()).zip(around(places.iter().map(turn)))
-    else {
-        return Region::from(bounds);
-    };
-    Region {
-        centre: picture.rotate(own.center()) + bounds.center() - upright.center(),
-        size: (own.size() + bounds.size() - upright.size()).max(Vec2::ONE),
-        angle,
-    }
 }
 
 impl Track {
@@ -166,9 +113,10 @@ impl Track {
         if apart.max_element() > STEADY * own.size().max_element() {
             self.shown = own;
         }
-        let angle = held.map_or(0.0, |held| self.turn(held));
-        if angle != self.around.angle || self.shown != shown {
-            self.around = turned(self.shown, angle, self.pose.as_ref());
+        let before = self.around.angle;
+        let angle = held.map_or(0.0, |held| held.turn(self.shown.center(), before));
+        if angle != before || self.shown != shown {
+            self.around = upright::turned(self.shown, angle, self.pose.as_ref());
         }
         // Of another moment, nothing can be said of where things are now.
         if !(0.0..FORGOTTEN).contains(&(time - self.time)) {
@@ -176,20 +124,6 @@ impl Track {
         }
         let look = self.next.map_or(Look::Box(self.around), Look::Region);
         Sought::new(look, &mut self.memory)
-    }
-
-    /// How far to turn their crop: not for every degree, nor at all for a few.
-    fn turn(&self, held: &Held) -> f32 {
-        let Some(angle) = held.angle_at(self.shown.center()) else {
-            return self.around.angle;
-        };
-        let before = self.around.angle;
-        let level = if before == 0.0 { LEVEL } else { LEVEL - SLACK };
-        match angle {
-            _ if angle.abs() < level => 0.0,
-            _ if (angle - before).abs() > SLACK => angle,
-            _ => before,
-        }
     }
 
     /// Where the network looked for them last, if they were there.
@@ -204,10 +138,7 @@ impl Track {
         if is_there {
             self.reach.mend(&mut pose, time);
         }
-        let sure = pose
-            .present()
-            .filter(|(_, point)| point.confidence.get() >= SURE)
-            .count();
+        let sure = sure_places(&pose).count();
         if !is_there || sure < LEAST_JOINTS {
             self.lost += 1;
             // Of what is not they, nothing is to be remembered.
@@ -500,43 +431,6 @@ pub(super) mod tests {
         };
         let rest: Vec<Look> = (0..60).map(&mut look).skip(30).collect();
         assert!(rest.iter().all(|look| *look == rest[0]), "{rest:?}");
-    }
-
-    #[test]
-    fn a_turned_crop_holds_all_joints_and_is_no_larger_than_an_upright_one() {
-        use Joint::*;
-        let upright = [
-            (Nose, 0.0, -90.0),
-            (LeftWrist, 80.0, -60.0),
-            (RightWrist, -80.0, -60.0),
-            (LeftAnkle, 12.0, 90.0),
-        ];
-        for angle in [-0.8_f32, -0.4, 0.5, 1.5] {
-            let mut pose = Pose2d::default();
-            for (joint, x, y) in upright {
-                let position =
-                    Vec2::from_angle(angle).rotate(Vec2::new(x, y)) + Vec2::new(300.0, 200.0);
-                let confidence = Confidence::new(0.9);
-                pose[joint] = Some(Keypoint {
-                    position,
-                    confidence,
-                });
-            }
-            let bounds = bounds_of(&pose).unwrap_or_default();
-            for (known, most) in [(Some(&pose), 1.15), (None, 1.7)] {
-                let own = turned(bounds, angle, known);
-                let crop_from_picture = own.picture_from_crop(1, 1).inverse();
-                for (_, point) in pose.present() {
-                    let inside = crop_from_picture.transform_point2(point.position).abs();
-                    assert!(inside.max_element() <= 0.5, "{angle} {inside}");
-                }
-                assert!(
-                    own.size.max_element() <= most * 180.0,
-                    "{angle} {}",
-                    own.size
-                );
-            }
-        }
     }
 
     #[test]
