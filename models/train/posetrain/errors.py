@@ -20,12 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
+from . import train_video
 from .joints import BODY25, mirror_of
 from .mocap import LIFT23
 from .moving import Motions
 from .teachers import nothing_before, session
-from .train_keypoints import GROWTH, GUESS, HeldOut, peaks
-from .train_video import LEAP, SETTLED, normalised
+from .train_keypoints import GUESS, HeldOut, peaks
+from .train_video import LEAP, SETTLED
 from .views import MOMENT
 
 LEAST = 0.05  # confidences below this are of joints that nobody asks about
@@ -63,18 +64,15 @@ def fit(error, confidence, told):
 def along(motions, network, size):
     """How far off joints of people who move are found, frame after frame, in parts of the box, `(people, frames, 25, 2)`, and which of them
     can be seen."""
-    error, seen = [], []
-    for _ in range(BATCHES):
-        crops, points, shown, weight, _, moved = motions.drawn(8, motions.frames, size)
-        crops, points, there, moved = (part.cpu().numpy() for part in (crops, points, shown & (weight == 1), normalised(moved, size)))
-        fed, places = nothing_before(network, len(crops)), []
-        for frame in range(motions.frames):
-            fed |= {"image": crops[:, frame], "crop_before_from_crop": moved[:, frame]}
-            maps, fed["state"] = network.run(None, fed)
-            places.append(peaks(maps, size)[0])
-        error.append((np.stack(places, 1) - points) * GROWTH / size)
-        seen.append(there)
-    return np.concatenate(error)[:, SETTLED:], np.concatenate(seen)[:, SETTLED:]
+    def told(crops, moved):
+        fed, maps = nothing_before(network, len(crops)), []
+        for image, moved_by in zip(crops.cpu().numpy().swapaxes(0, 1), moved.cpu().numpy().swapaxes(0, 1)):
+            fed |= {"image": image, "crop_before_from_crop": moved_by}
+            shown, fed["state"] = network.run(None, fed)
+            maps.append(shown)
+        return np.stack(maps, 1)
+    error, _, _, seen = map(np.concatenate, zip(*train_video.found(told, motions, size, BATCHES, motions.frames)))
+    return error[:, SETTLED:], seen[:, SETTLED:]
 
 
 def lasting(error, seen):

@@ -19,8 +19,6 @@ SOFT = 0.3  # so many frames are blurred, of few pixels, or noisy, each by itsel
 
 def clips_in(folders, held):
     """The numbers of the pictures of each motion, `(motions, frames)`, as far as it is rendered whole: of one view of a person."""
-    if isinstance(folders, str):
-        raise ValueError(f"`moving` is a list of folders: moving = [\"{folders}\"]")
     whole, before = [], 0
     for folder in map(Path, folders):
         frames = json.loads((folder / "people.json").read_text()).get("frames", 1)
@@ -43,10 +41,9 @@ class Motions:
     def __init__(self, recipe, seed, held=False, still=STILL):
         self.still = still
         photos = Photos(recipe["labels"], recipe["photos"], held, recipe.get("masks"))
-        clips = clips_in(recipe["moving"], held)
         self.people = People(photos, Rendered(recipe["moving"]))
         first = int((~self.people.rendered).sum())
-        self.clips = tensor(clips) + first
+        self.clips = tensor(clips_in(recipe["moving"], held)) + first
         self.frames = self.clips.shape[1]
         weights = torch.where(leans(self.people.marks[:first]), recipe.get("leaning", 1.0), 1.0)
         self.upto = torch.cumsum(weights, 0) / weights.sum()

@@ -143,6 +143,8 @@ class Rendered:
     HIDDEN = 0.03  # how sure the place of a joint is that something hides, in parts of the person's height
 
     def __init__(self, folders):
+        if isinstance(folders, str):
+            raise ValueError(f"recipes list folders of rendered people: [\"{folders}\"], not \"{folders}\"")
         self.joints, self.files = [], []
         for folder in map(Path, folders):
             people = rendered_in(folder)

@@ -90,7 +90,8 @@ def into_crop(photo_from_crop, points):
 
 
 def pixels_of(matrix, size):
-    """Where the pixels of crops are in their photos: x and y, `(n, size, size)`; `matrix` `(n, 2, 3)`, or `(n, 3, 3)` if their planes are tilted."""
+    """Where the pixels of crops are in their photos: x and y, `(n, size, size)`; `matrix` is `(n, 2, 3)`, or `(n, 3, 3)` if planes are
+    tilted."""
     at = torch.arange(size, device=matrix.device, dtype=torch.float32)
     rows = [row[:, 0, None, None] * at + row[:, 1, None, None] * at[:, None] + row[:, 2, None, None] for row in matrix.unbind(1)]
     # Nothing of a person is that close to the eye; corners of crops may be.
@@ -172,7 +173,8 @@ def lit(images, chance, share=1, by=0.5):
     gain = (chance.normal(n, 1, spread=0.25 * by) + chance.normal(n, 3, spread=0.08 * by)).exp()[..., None]
     colourful = chance.normal(n, 1, 1, spread=0.4 * by).exp()
     contrast, shift = chance.normal(n, 1, 1, spread=0.2 * by).exp(), chance.normal(n, 1, 1, spread=18 * by)
-    # Away from gray or towards it, into other hues, from the middle or towards it, and brighter or darker: one matrix of colours for each picture.
+    # Away from gray or towards it, into other hues, from the middle or towards it, and brighter or darker: one matrix of colours for each
+    # picture.
     gray = torch.full((3, 3), 1 / 3, device=DEVICE)
     hue = torch.where(chance.whether(RECOLOURED, n), chance.uniform(n, low=-math.pi, high=math.pi), 0)[:, None, None]
     # A rotation about gray (Rodrigues).

@@ -100,9 +100,10 @@ class Crops:
         known = marks[..., 2] > 0
         photo_from_steep = self.tilted(who)
         into = torch.linalg.inv(photo_from_steep)
-        low, high = self.boxes_in(who, into, known)
+        joints = through(into, marks[..., :2])
+        low, high = self.boxes_in(who, into, joints, known)
         # A desk in front, or a webcam near by.
-        above, some = through(into, marks[:, :TORSO_ONLY, :2]), known[:, :TORSO_ONLY, None]
+        above, some = joints[:, :TORSO_ONLY], known[:, :TORSO_ONLY, None]
         near_by = (chance.whether(0.25, count) & (some.sum((1, 2)) > 4))[:, None]
         low = torch.where(near_by, torch.where(some, above, torch.inf).amin(1), low)
         high = torch.where(near_by, torch.where(some, above, -torch.inf).amax(1), high)
@@ -135,16 +136,15 @@ class Crops:
         down = torch.where(chance.whether(TILTED, count) & ~self.people.rendered[who], torch.deg2rad(down), 0)
         return steep((box[:, :2] + box[:, 2:4]) / 2, (box[:, 2:4] - box[:, :2]).amax(-1).clamp(min=8) / 2, down, away)
 
-    def boxes_in(self, who, steep_from_photo, known):
-        """First and last corners `(n, 2)` of people's boxes as tilted cameras see them: around the middles of their sides and the joints that are
-        `known` `(n, 25)`."""
+    def boxes_in(self, who, steep_from_photo, joints, known):
+        """First and last corners `(n, 2)` of people's boxes as tilted cameras see them: around the middles of their sides and those of their `joints`
+        there `(n, 25, 2)` that are `known` `(n, 25)`."""
         low, high = self.people.boxes[who, :2], self.people.boxes[who, 2:4]
         middle = (low + high) / 2
         across, down = torch.stack([low, middle, high, middle], 1)[..., 0], torch.stack([middle, low, middle, high], 1)[..., 1]
         ends = through(steep_from_photo, torch.stack([across, down], -1))
         # Whoever raises their hands is broader from above.
-        joints = torch.where(known[..., None], through(steep_from_photo, self.people.marks[who, :, :2]), ends[:, :1])
-        ends = torch.cat([ends, joints], 1)
+        ends = torch.cat([ends, torch.where(known[..., None], joints, ends[:, :1])], 1)
         return ends.amin(1), ends.amax(1)
 
     def crowd(self, crops):

@@ -23,16 +23,21 @@ def normalised(moved, size):
     return torch.cat([linear, (linear.sum(-1, keepdim=True) * middle + by - middle) / half], -1)
 
 
-def found(lift, motions, size, batches):
-    """Of frames of which `lift(crops, moved)` gives logits: how far off joints are found `(n, frames, 25, 2)`, in parts of the box, the logit
-    of their chance, which are shown, and which of these are seen `(n, frames, 25)`."""
-    motions.reseed(1)
-    for _ in range(batches):
-        crops, points, shown, weight, _, moved = motions.drawn(8, 8, size)
+def chances(lift):
+    """What gives logits `(n, frames, 25, c + 1, c)` of crops and how these moved, as what gives chances of being near each cell."""
+    def told(crops, moved):
         with torch.no_grad():
-            chance = near(lift(crops, normalised(moved, size)).flatten(0, 1)).clamp(1e-6, 1 - 1e-6).cpu().numpy()
-        places, height = (part.reshape(points.shape[:3] + part.shape[2:]) for part in peaks(chance, size))
-        apart = (places - points.cpu().numpy()) * GROWTH / size
+            return near(lift(crops, moved).flatten(0, 1)).unflatten(0, crops.shape[:2]).cpu().numpy()
+    return told
+
+
+def found(told, motions, size, batches, frames=8):
+    """Of frames of which `told(crops, moved)` gives maps: how far off joints are found `(n, frames, 25, 2)`, in parts of the box, the logit
+    of their chance, which are shown, and which of these are seen `(n, frames, 25)`."""
+    for _ in range(batches):
+        crops, points, shown, weight, _, moved = motions.drawn(8, frames, size)
+        places, height = peaks(told(crops, normalised(moved, size)), size)
+        apart, height = (places - points.cpu().numpy()) * GROWTH / size, height.clip(1e-6, 1 - 1e-6)
         yield apart, np.log(height / (1 - height)), shown.cpu().numpy(), (shown & (weight == 1)).cpu().numpy()
 
 
@@ -40,7 +45,8 @@ def score(lift, motions, size, batches=4):
     """Shares of joints that can be seen within a tenth and a twentieth of the box, of those that cannot within a tenth, and how far the former
     move otherwise than the truth does from frame to frame, in thousandths of the box."""
     seen, hidden, jitter = [], [], []
-    for apart, _, shown, there in found(lift, motions, size, batches):
+    motions.reseed(1)
+    for apart, _, shown, there in found(chances(lift), motions, size, batches):
         off = np.linalg.norm(apart, axis=-1)[:, SETTLED:]
         seen.append(off[there[:, SETTLED:]]), hidden.append(off[(shown & ~there)[:, SETTLED:]])
         shake = np.linalg.norm(apart[:, SETTLED:] - apart[:, SETTLED - 1:-1], axis=-1)
@@ -54,7 +60,9 @@ def calibrate(net, recipe, batches=12):
     """Gives the net the slope and shift of the logit that make it the chance of being within a tenth of the box (Platt scaling), on motions
     and photographs kept from training, hidden joints included."""
     logits, rights = [], []
-    for apart, logit, there, _ in found(net.every, Motions(recipe, 7, held=True), recipe["size"], batches):
+    motions = Motions(recipe, 7, held=True)
+    motions.reseed(1)
+    for apart, logit, there, _ in found(chances(net.every), motions, recipe["size"], batches):
         logits.append(logit[there]), rights.append((np.linalg.norm(apart, axis=-1) < 0.1)[there])
     net.calibration = platt(torch.from_numpy(np.concatenate(logits)), torch.from_numpy(np.concatenate(rights).astype(np.float32)))
 

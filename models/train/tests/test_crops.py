@@ -70,14 +70,14 @@ class Labels(unittest.TestCase):
             into = torch.linalg.inv(self.crops.tilted(who))
         box, marks = self.crops.people.boxes[who], through(into, self.crops.people.marks[who, :, :2])
         known = self.crops.people.marks[who, :, 2] > 0
-        low, high = self.crops.boxes_in(who, into, known)
+        low, high = self.crops.boxes_in(who, into, marks, known)
         self.assertLess((high - low)[:, 1].max(), 0.95 * (box[0, 3] - box[0, 1]))
         self.assertTrue(((marks >= low[:, None] - 0.1) & (marks <= high[:, None] + 0.1))[known].all())
         # Hands that are raised at the edge of their box stay in it.
         self.crops.people.marks[0, 0, :2] = self.crops.people.boxes[0, :2]
-        hand = through(into, self.crops.people.marks[who, :1, :2])[:, 0]
-        low, _ = self.crops.boxes_in(who, into, known)
-        self.assertTrue((low <= hand + 0.1).all())
+        marks = through(into, self.crops.people.marks[who, :, :2])
+        low, _ = self.crops.boxes_in(who, into, marks, known)
+        self.assertTrue((low <= marks[:, 0] + 0.1).all())
 
     def test_bells_are_highest_where_joints_are(self):
         points = torch.tensor([[[10.0, 61.0], [80.0, 33.0], [50.0, 50.0]]])

@@ -31,14 +31,17 @@ class Sampling(unittest.TestCase):
         self.alone = [photos.affine(np.array(c), s, SIZE, a, p, m)
                       for c, s, a, p, m in zip(self.centre, self.side, self.angle, self.aspect, self.mirror)]
 
+    def ways(self):
+        """Those of cutting out crops: as this machine does, and all at once."""
+        of = Pictures(self.images)
+        return of.sample, lambda which, *how: sampled(of.packed, of.first[which], of.high[which], of.wide[which], *how)
+
     def test_crops_are_placed_as_one_by_one(self):
         for matrix, alone in zip(self.matrix.cpu(), self.alone):
             np.testing.assert_allclose(matrix, alone, atol=1e-4)
 
     def test_crops_show_what_opencv_shows(self):
-        pictures = Pictures(self.images)
-        at_once = lambda which, *how: sampled(pictures.packed, pictures.first[which], pictures.high[which], pictures.wide[which], *how)
-        for sample, (reflect, fill) in itertools.product((pictures.sample, at_once), ((True, None), (False, (0, 0, 0, 0)))):
+        for sample, (reflect, fill) in itertools.product(self.ways(), ((True, None), (False, (0, 0, 0, 0)))):
             got = sample(there(0, 1), self.matrix, SIZE, there(reflect, reflect)).float().cpu().numpy()
             for seen, image, alone in zip(got, self.images, self.alone):
                 image = image if image.shape[2] == 4 else np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
@@ -69,9 +72,7 @@ class Sampling(unittest.TestCase):
     def test_tilted_crops_show_what_opencv_shows(self):
         tilt = steep(there(*self.centre), there(20.0, 30.0), there(0.5, -0.2), there(3.0, 4.0))
         matrix = tilt @ squared(self.matrix)
-        pictures = Pictures(self.images)
-        at_once = lambda which, *how: sampled(pictures.packed, pictures.first[which], pictures.high[which], pictures.wide[which], *how)
-        for sample in (pictures.sample, at_once):
+        for sample in self.ways():
             got = sample(there(0, 1), matrix, SIZE, there(True, True)).float().cpu().numpy()
             for seen, image, alone in zip(got, self.images, matrix.cpu().numpy()):
                 wanted = cv2.warpPerspective(image, alone, (SIZE, SIZE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
