@@ -18,12 +18,12 @@
 //!
 //! A [`CaptureCamera`](capture::CaptureCamera) is an entity. Its source is read on one thread ([`source`]); on another, a
 //! [`Pipeline`](pipeline::Pipeline) finds the people in each picture and follows them ([`detect`]), turns their joints
-//! into a body in space ([`lift`]) and smooths it ([`refine`]). The main thread receives the result
+//! into a body in space ([`lift`]), whose bones keep their lengths, and smooths it ([`refine`]). The main thread receives the result
 //! ([`PoseCaptureSystems::Receive`](plugin::PoseCaptureSystems)): each person is a [`Performer`](capture::Performer)
 //! entity, and each [`Avatar`](avatar::Avatar) follows one ([`retarget`]). The main thread never waits.
 //!
-//! Programs without a game loop call [`Pipeline::process`](pipeline::Pipeline::process) themselves, as
-//! `examples/record_clip` does.
+//! Programs without a game loop call [`Pipeline::process`](pipeline::Pipeline::process) themselves, or, for clips,
+//! [`ClipPipeline::process`](pipeline::ClipPipeline::process), as `examples/record_clip` does: it knows what comes next.
 //!
 //! # Plugins
 //!

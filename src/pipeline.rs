@@ -3,6 +3,8 @@
 //! The plugin runs a [`Pipeline`] on a thread of its own; programs without a game loop call [`Pipeline::process`]
 //! themselves, or, for clips, [`ClipPipeline::process`]. One pipeline serves one view.
 
+mod clip;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -11,13 +13,15 @@ use bevy::math::Vec3;
 
 use crate::calibrate::attitude::Attitude;
 use crate::camera::{Intrinsics, LensSource};
-use crate::detect::hindsight::Hindsight;
 use crate::detect::upright::Held;
 use crate::detect::{DetectSettings, Detector, Found, Person2d};
 use crate::inference::{Engine, ModelError, Models, Task};
 use crate::lift::lifter::{Lifted, Lifter, Window};
-use crate::refine::smooth::{SmoothPose, SmoothSettings};
+use crate::refine::limbs::Limbs;
+use crate::refine::smooth::{LONGEST_GAP, SmoothPose, SmoothSettings};
 use crate::source::Frame;
+
+pub use clip::ClipPipeline;
 
 /// How long each stage took for one frame.
 #[derive(Clone, Copy, Debug, Default)]
@@ -107,6 +111,8 @@ impl Default for PipelineSettings {
 pub struct Pipeline {
     detector: Detector,
     space: Space,
+    /// Of each person, with the time in seconds at which they were last seen.
+    smooth: HashMap<u32, (f64, SmoothPose)>,
     epoch: u64,
     /// May be changed between frames.
     pub settings: PipelineSettings,
@@ -133,6 +139,7 @@ impl Pipeline {
                 seen_through: None,
                 attitude: Attitude::default(),
             },
+            smooth: HashMap::new(),
             epoch: 0,
             settings,
         })
@@ -153,69 +160,28 @@ impl Pipeline {
             self.epoch = frame.epoch;
             self.detector.reset();
             self.space.people.clear();
+            self.smooth.clear();
         }
         let known = self.space.look(&frame, &self.settings);
         self.detector.held = known.held();
         self.detector.settings = self.settings.detect;
         let found = self.detector.detect(&frame.image, frame.time)?;
-        self.space.place(frame, known, found, &self.settings)
+        let mut capture = self.space.place(frame, known, found)?;
+        self.smoothed(&mut capture);
+        Ok(capture)
     }
-}
 
-/// One view of a clip: a [`Pipeline`] that sees frames in the light of those after them, where its keypoint network can. What it gives comes
-/// up to 35 frames late.
-pub struct ClipPipeline {
-    hindsight: Hindsight<(Frame, Known)>,
-    space: Space,
-    epoch: u64,
-    settings: PipelineSettings,
-}
-
-impl From<Pipeline> for ClipPipeline {
-    fn from(pipeline: Pipeline) -> ClipPipeline {
-        ClipPipeline {
-            hindsight: Hindsight::new(pipeline.detector),
-            space: pipeline.space,
-            epoch: pipeline.epoch,
-            settings: pipeline.settings,
+    fn smoothed(&mut self, capture: &mut Capture) {
+        let time = capture.frame.time;
+        for person in &mut capture.people {
+            if let Some(lifted) = &mut person.lifted {
+                let (last, smooth) = self.smooth.entry(person.seen.id).or_default();
+                *last = time;
+                smooth.next(lifted, &capture.camera, time, &self.settings.smooth);
+            }
         }
-    }
-}
-
-impl ClipPipeline {
-    /// Takes in the next frame of the clip, and gives what is known of frames by now that were not given before, oldest first.
-    ///
-    /// # Errors
-    /// [`ModelError::Run`] when a network fails; frames before may still be had by [`finish`](Self::finish), and the next one may work.
-    pub fn process(&mut self, frame: Frame) -> Result<Vec<Capture>, ModelError> {
-        let mut told = Vec::new();
-        if frame.epoch != self.epoch {
-            self.epoch = frame.epoch;
-            told = self.finish()?;
-            self.hindsight.reset();
-            self.space.people.clear();
-        }
-        let (image, time) = (frame.image.clone(), frame.time);
-        let known = self.space.look(&frame, &self.settings);
-        self.hindsight.hold(known.held());
-        let found = self.hindsight.detect((frame, known), image, time)?;
-        told.extend(self.place(found)?);
-        Ok(told)
-    }
-
-    /// What is known of the last frames, when the clip has ended.
-    ///
-    /// # Errors
-    /// [`ModelError::Run`] when the lifter fails.
-    pub fn finish(&mut self) -> Result<Vec<Capture>, ModelError> {
-        let told = self.hindsight.finish();
-        self.place(told)
-    }
-
-    fn place(&mut self, told: Vec<((Frame, Known), Found)>) -> Result<Vec<Capture>, ModelError> {
-        told.into_iter()
-            .map(|((frame, known), found)| self.space.place(frame, known, found, &self.settings))
-            .collect()
+        self.smooth
+            .retain(|_, (last, _)| time - *last < f64::from(LONGEST_GAP));
     }
 }
 
@@ -248,7 +214,7 @@ struct Space {
 #[derive(Default)]
 struct InSpace {
     window: Window,
-    smooth: SmoothPose,
+    limbs: Limbs,
     last_frame: u64,
 }
 
@@ -293,7 +259,6 @@ impl Space {
         frame: Frame,
         known: Known,
         (seen, detect_times): Found,
-        settings: &PipelineSettings,
     ) -> Result<Capture, ModelError> {
         let Known { camera, up, .. } = known;
         if self.seen_through.replace(camera) != Some(camera) {
@@ -320,8 +285,7 @@ impl Space {
             if let Some(lifted) = &mut lifted
                 && let Some(state) = self.people.get_mut(&person.id)
             {
-                let (pose, root) = (&mut lifted.pose, &mut lifted.root);
-                state.smooth.next(pose, root, frame.time, &settings.smooth);
+                state.limbs.settle(lifted);
             }
             people.push(Person {
                 seen: person,
@@ -401,35 +365,6 @@ mod tests {
             (asleep.up, asleep.camera),
             (None, Intrinsics::assumed(1280, 960))
         );
-        Ok(())
-    }
-
-    #[test]
-    fn frames_of_a_clip_are_given_once_in_their_order_and_of_another_epoch_after_those_before()
-    -> Result<(), ModelError> {
-        let engine = Engine::rten("a test");
-        let settings = PipelineSettings::default();
-        let pipeline = Pipeline::new(&Models::embedded(), &engine, 1, None, settings)?;
-        let mut pipeline = ClipPipeline::from(pipeline);
-        let mut given = Vec::new();
-        for (epoch, count) in [(1, 40), (2, 3)] {
-            for number in 0..count {
-                given.extend(pipeline.process(Frame {
-                    epoch,
-                    number,
-                    time: number as f64 / 30.0,
-                    captured_at: Instant::now(),
-                    decoding: Duration::ZERO,
-                    image: Arc::new(image::RgbImage::new(64, 48)),
-                })?);
-            }
-        }
-        given.extend(pipeline.finish()?);
-        let given = given
-            .iter()
-            .map(|capture| (capture.frame.epoch, capture.frame.number));
-        let wanted = (0..40).map(|number| (1, number));
-        assert!(given.eq(wanted.chain((0..3).map(|number| (2, number)))));
         Ok(())
     }
 }

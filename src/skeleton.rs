@@ -389,6 +389,12 @@ pub fn between(pose: &Pose3d, a: Joint, b: Joint) -> Option<Vec3> {
     Some((pose[a]?.position + pose[b]?.position) * 0.5)
 }
 
+/// Whether a joint follows from others: those that [`derive_middle`] fills in.
+pub fn is_middle(joint: Joint) -> bool {
+    use Joint::*;
+    matches!(joint, Pelvis | Thorax | Head | Spine | Neck)
+}
+
 /// Fills in the joints that follow from others: pelvis, thorax, neck, spine and head.
 pub fn derive_middle(pose: &mut Pose3d) {
     use Joint::*;

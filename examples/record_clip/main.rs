@@ -179,7 +179,7 @@ fn single(
         }
         Ok(())
     };
-    let cut_short: Option<AnyError> = loop {
+    let mut cut_short: Option<AnyError> = loop {
         match next() {
             Ok(CaptureEvent::Frame(frame)) => match pipeline.process(frame) {
                 Ok(known) => take_in(known)?,
@@ -191,7 +191,11 @@ fn single(
         }
     };
     // What was seen until then counts, whatever ended it.
-    take_in(pipeline.finish()?)?;
+    let last = pipeline.finish().or_else(|error| {
+        cut_short.get_or_insert(error.into());
+        pipeline.finish()
+    })?;
+    take_in(last)?;
     bar.finish();
     drop(reader);
 

@@ -164,14 +164,14 @@ impl Lengths {
         }
     }
 
-    /// Takes in where the joints are that were seen well.
-    pub fn learn(&mut self, seen: &JointMap<Option<DVec3>>) {
+    /// Takes in where the joints are that were seen well, of those bones whose ends are so that they `count`.
+    pub fn learn(&mut self, seen: &JointMap<Option<DVec3>>, count: impl Fn(DVec3, DVec3) -> bool) {
         for (n, bone) in BONES.iter().enumerate() {
             let (Some(a), Some(b)) = (seen[bone.ends.0], seen[bone.ends.1]) else {
                 continue;
             };
             let measured = a.distance(b);
-            if (0.4..2.2).contains(&(measured / bone.usual())) {
+            if (0.4..2.2).contains(&(measured / bone.usual())) && count(a, b) {
                 // Both sides of a body are alike: each teaches the other.
                 let mirror = self.known[n].mirror;
                 for side in [n, mirror] {
@@ -225,7 +225,7 @@ mod tests {
         seen[Joint::RightElbow] = Some(DVec3::ZERO);
         seen[Joint::RightWrist] = Some(DVec3::X * 0.3);
         for _ in 0..20 {
-            lengths.learn(&seen);
+            lengths.learn(&seen, |_, _| true);
         }
         let after = lengths.of(forearm());
         assert!((after.metres - 0.3).abs() < 0.005, "{after:?}");
@@ -238,7 +238,7 @@ mod tests {
         let mut seen = JointMap::default();
         seen[Joint::LeftElbow] = Some(DVec3::ZERO);
         seen[Joint::LeftWrist] = Some(DVec3::X * 1.2);
-        lengths.learn(&seen);
+        lengths.learn(&seen, |_, _| true);
         assert_eq!(lengths.of(forearm()), Lengths::default().of(forearm()));
     }
 

@@ -187,7 +187,7 @@ impl Figure {
                 views,
             });
         }
-        self.lengths.learn(&well_seen);
+        self.lengths.learn(&well_seen, |_, _| true);
         let carried = self.velocity();
         for (joint, found) in self.joints.present() {
             if let (0, Some(motion)) = (found.views, &mut self.motions[joint]) {

@@ -2,7 +2,9 @@
 
 use bevy::math::Vec3;
 
-use crate::skeleton::{Joint, JointMap, Pose3d};
+use crate::camera::Intrinsics;
+use crate::lift::lifter::Lifted;
+use crate::skeleton::{Joint, JointMap};
 
 /// How a signal is smoothed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,17 +102,28 @@ pub struct SmoothPose {
     joints: JointMap<SmoothPoint>,
     root: SmoothPoint,
     depth: SmoothPoint,
-    time: Option<f64>,
+    last: Option<(f64, Intrinsics)>,
 }
 
+/// Whoever was away for longer, in seconds, is smoothed anew.
+pub const LONGEST_GAP: f32 = 0.7;
+
 impl SmoothPose {
-    /// Smooths a pose and the place of its hips; `time` in seconds.
-    pub fn next(&mut self, pose: &mut Pose3d, root: &mut Vec3, time: f64, how: &SmoothSettings) {
-        let elapsed = self.time.map_or(0.0, |last| (time - last) as f32);
-        if !(0.0..0.7).contains(&elapsed) {
+    /// Smooths a person who was lifted, seen through `camera`; `time` in seconds.
+    pub fn next(
+        &mut self,
+        lifted: &mut Lifted,
+        camera: &Intrinsics,
+        time: f64,
+        how: &SmoothSettings,
+    ) {
+        let same = self.last.filter(|(_, lens)| lens == camera);
+        let elapsed = same.map_or(-1.0, |(last, _)| (time - last) as f32);
+        if !(0.0..LONGEST_GAP).contains(&elapsed) {
             *self = SmoothPose::default();
         }
-        self.time = Some(time);
+        self.last = Some((time, *camera));
+        let Lifted { pose, root } = lifted;
         let steady = self.root.next(*root, elapsed, how.root);
         // Depth moves along the ray, so that smoothing it leaves the person where the picture shows them.
         let depth = self
@@ -131,6 +144,7 @@ impl SmoothPose {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::skeleton::Pose3d;
 
     const USUAL: OneEuro = OneEuro {
         min_cutoff: 1.0,
@@ -163,18 +177,41 @@ mod tests {
         assert!(2.95 - now.x < 0.3, "3 m/s, {} m behind", 2.95 - now.x);
     }
 
+    /// Where hips are after the n-th of thirty frames a second.
+    fn after(smooth: &mut SmoothPose, root: Vec3, n: u32, how: &SmoothSettings) -> Vec3 {
+        let mut lifted = Lifted {
+            pose: Pose3d::default(),
+            root,
+        };
+        let lens = Intrinsics::assumed(640, 480);
+        smooth.next(&mut lifted, &lens, f64::from(n) / 30.0, how);
+        lifted.root
+    }
+
+    #[test]
+    fn through_another_lens_nothing_of_before_counts() {
+        let (mut smooth, how) = (SmoothPose::default(), SmoothSettings::default());
+        after(&mut smooth, Vec3::Z * 3.0, 0, &how);
+        let mut lifted = Lifted {
+            pose: Pose3d::default(),
+            root: Vec3::Z * 4.0,
+        };
+        smooth.next(
+            &mut lifted,
+            &Intrinsics::assumed(1280, 960),
+            1.0 / 30.0,
+            &how,
+        );
+        assert_eq!(lifted.root, Vec3::Z * 4.0);
+    }
+
     #[test]
     fn no_smoothing_is_none() {
         let (mut smooth, none) = (SmoothPose::default(), SmoothSettings::of_strength(0.0));
         for n in 0..5 {
             let mut root = Vec3::new(0.1, 0.2, 3.0 + (n % 2) as f32);
             let raw = root;
-            smooth.next(
-                &mut Pose3d::default(),
-                &mut root,
-                f64::from(n) / 30.0,
-                &none,
-            );
+            root = after(&mut smooth, root, n, &none);
             assert!(root.distance(raw) < 1e-3, "{root} of {raw}");
         }
     }
@@ -185,12 +222,7 @@ mod tests {
         for n in 0..20 {
             let wobble = 1.0 + 0.1 * if n % 2 == 0 { 1.0 } else { -1.0 };
             let mut root = Vec3::new(0.5, 0.2, 3.0) * wobble;
-            smooth.next(
-                &mut Pose3d::default(),
-                &mut root,
-                f64::from(n) / 30.0,
-                &SmoothSettings::default(),
-            );
+            root = after(&mut smooth, root, n, &SmoothSettings::default());
             assert!((root.x / root.z - 0.5 / 3.0).abs() < 0.01, "{root}");
         }
     }
