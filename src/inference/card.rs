@@ -14,8 +14,6 @@ use crate::skeleton::{Joint, JointSet};
 
 /// A network keeps no more numbers of a person in one state.
 const MOST_KEPT: usize = 10_000_000;
-/// Nobody's first frame is shown more often.
-const MOST_REPEATED: usize = 10_000;
 
 /// What a network does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,11 +113,6 @@ impl ModelCard {
             return Err(
                 "an input of type `u8` has layout `nhwc` and neither `mean` nor `std`".into(),
             );
-        }
-        if let InputForm::Frame { repeated, .. } = card.input.form
-            && repeated > MOST_REPEATED
-        {
-            return Err(format!("`repeated` must not be more than {MOST_REPEATED}"));
         }
         if let InputForm::Sequence { frames: 0, .. } = card.input.form {
             return Err("the input's `frames` must not be 0".into());
@@ -260,7 +253,7 @@ mod tests {
             ModelCard::parse(
                 format!(
                     r#"{{"name":"x","task":"lift","file":"x.onnx","licence":"MIT","origin":"us","joints":"lift23",
-                    "input":{{"name":"i","kind":"frame","features":77,"repeated":2}},
+                    "input":{{"name":"i","kind":"frame","features":77}},
                     "decoder":{{"kind":"lift","output":"o","states":[{{"input":"a","output":"b","shape":[4]{later}}}]}}}}"#
                 )
                 .as_bytes(),

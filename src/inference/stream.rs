@@ -14,8 +14,6 @@ pub(crate) struct StreamNetwork {
     states: Vec<StateCard>,
     /// So many numbers make a frame.
     features: usize,
-    /// A first frame is shown so many times before it counts.
-    repeated: usize,
     pub joints: &'static [Joint],
 }
 
@@ -31,11 +29,7 @@ impl StreamNetwork {
         features: impl Fn(usize) -> usize,
     ) -> Result<Self, ModelError> {
         let card = &model.card;
-        let InputForm::Frame {
-            features: told,
-            repeated,
-        } = card.input.form
-        else {
+        let InputForm::Frame { features: told } = card.input.form else {
             return Err(ModelError::mismatch(
                 &card.name,
                 "its input is not of the kind `frame`",
@@ -61,30 +55,20 @@ impl StreamNetwork {
                 .collect(),
             states: states.clone(),
             features: made,
-            repeated,
             joints: card.joints(),
         })
     }
 
-    /// What it says of everybody's next frame, one person's numbers after the other's, as `frames` has their features.
+    /// What it says of everybody's next frame, one person's numbers after the other's, as `frames` has their features. Of whoever is shown their
+    /// first frame it has kept nought: it is told so by that.
     ///
     /// # Errors
     /// [`ModelError::Run`]. Of those who were not shown the frame, what is kept is as it was.
     pub fn run(&mut self, frames: &[f32], kept: &mut [&mut Kept]) -> Result<Vec<f32>, ModelError> {
         for (frame, kept) in frames.chunks(self.features).zip(kept.iter_mut()) {
             if kept.is_empty() {
-                let mut fresh = Kept::nothing(&self.states);
-                for _ in 0..self.repeated {
-                    self.step(frame, &mut [&mut fresh])?;
-                }
-                **kept = fresh;
+                **kept = Kept::nothing(&self.states);
             }
-        }
-        self.step(frames, kept)
-    }
-
-    fn step(&mut self, frames: &[f32], kept: &mut [&mut Kept]) -> Result<Vec<f32>, ModelError> {
-        for (frame, kept) in frames.chunks(self.features).zip(kept.iter()) {
             let inputs: Vec<Data> = std::iter::once(Data::F32(frame))
                 .chain(kept.inputs())
                 .collect();
@@ -164,27 +148,25 @@ mod tests {
                 later: None,
             }],
             features: 1,
-            repeated: 2,
             joints: &[],
         }
     }
 
     #[test]
-    fn everybody_has_frames_of_their_own_and_begins_as_if_they_had_stood_still()
-    -> Result<(), ModelError> {
+    fn everybody_has_frames_of_their_own_and_begins_with_nothing_kept() -> Result<(), ModelError> {
         for several in [true, false] {
             let (mut network, mut one, mut other) =
                 (network(several), Kept::default(), Kept::default());
-            assert_eq!(network.run(&[1.0], &mut [&mut one])?, [3.0]);
-            assert_eq!(network.run(&[2.0], &mut [&mut one])?, [4.0]);
+            assert_eq!(network.run(&[1.0], &mut [&mut one])?, [1.0]);
+            assert_eq!(network.run(&[2.0], &mut [&mut one])?, [3.0]);
             // Somebody comes in, before the other one.
             assert_eq!(
                 network.run(&[10.0, 3.0], &mut [&mut other, &mut one])?,
-                [30.0, 6.0]
+                [10.0, 6.0]
             );
             assert_eq!(
                 network.run(&[4.0, 20.0], &mut [&mut one, &mut other])?,
-                [9.0, 40.0]
+                [9.0, 30.0]
             );
             assert!(network.run(&[], &mut [])?.is_empty());
         }

@@ -11,6 +11,12 @@ use crate::skeleton::{Joint, JointMap, Origin, derive_middle, is_middle};
 
 /// A bone that points at the camera by more than this, as a cosine, is lifted too short as often as not: it teaches nothing.
 const POINTS_AT_IT: f64 = 0.8;
+/// How far from its ray a joint is: what `models/train/errors.json` says of joints that the network is rather sure of, in people of usual size.
+const ACROSS: Noise = Noise {
+    metres: 0.035,
+    pixels: 0.0,
+    outlier: 3.0,
+};
 
 /// One person's bones, as they were lifted so far.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +72,7 @@ impl Limbs {
                 sigma: length.sigma,
             })
         });
-        solve(&mut nodes, &links.collect::<Vec<_>>(), &Noise::default());
+        solve(&mut nodes, &links.collect::<Vec<_>>(), &ACROSS);
         for (joint, node) in joints.into_iter().zip(nodes) {
             if let Some(point) = &mut lifted.pose[joint] {
                 point.position = node.position.as_vec3();

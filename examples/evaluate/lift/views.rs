@@ -131,13 +131,27 @@ impl Shot {
 
     /// Where the camera shows a joint, if it does.
     fn pixel(&self, pose: &Pose3d, joint: Joint) -> Option<Vec2> {
-        let pixel = self
-            .camera
-            .project(pose[joint]?.position.as_dvec3())?
-            .as_vec2();
+        let pixel = self.anywhere(pose, joint)?;
         let inside =
             pixel.cmpge(Vec2::ZERO).all() && pixel.x < SIZE.0 as f32 && pixel.y < SIZE.1 as f32;
         inside.then_some(pixel)
+    }
+
+    /// The same in a picture without edges.
+    fn anywhere(&self, pose: &Pose3d, joint: Joint) -> Option<Vec2> {
+        let place = pose[joint]?.position.as_dvec3();
+        Some(self.camera.project(place)?.as_vec2())
+    }
+
+    /// Along somebody's trunk in the picture, from the hips up, and across it; of length 1.
+    fn trunk(&self, pose: &Pose3d) -> [Vec2; 2] {
+        let middle =
+            |left, right| Some((self.anywhere(pose, left)? + self.anywhere(pose, right)?) / 2.0);
+        let along = middle(Joint::LeftShoulder, Joint::RightShoulder)
+            .zip(middle(Joint::LeftHip, Joint::RightHip))
+            .and_then(|(shoulders, hips)| (shoulders - hips).try_normalize())
+            .unwrap_or(Vec2::NEG_Y);
+        [along, Vec2::new(along.y, -along.x)]
     }
 
     /// The share of the joints that are in the picture.
@@ -164,17 +178,25 @@ pub struct Noise {
     median: [f64; 2],
     tail: f64,
     lasting: [f64; 2],
+    along: Vec<Vec<f64>>,
+    across: Vec<Vec<f64>>,
     joints: Vec<f64>,
     person: f64,
     rest: f64,
 }
 
 impl Noise {
-    /// That there is a number for each joint, and that the parts of an error are not more than the whole.
+    /// That there is a number for each joint and each two of them, and that the parts of an error are not more than the whole.
     pub fn check(&self, file: &Path) -> Result<(), AnyError> {
         let [always, awhile] = self.lasting;
-        let wrong = if self.joints.len() != JointSet::Lift23.joints().len() {
+        let count = JointSet::Lift23.joints().len();
+        let is_triangle = |rows: &[Vec<f64>]| {
+            rows.len() == count && rows.iter().enumerate().all(|(n, row)| row.len() == n + 1)
+        };
+        let wrong = if self.joints.len() != count {
             "is not of the lifters' joints"
+        } else if !is_triangle(&self.along) || !is_triangle(&self.across) {
+            "does not tell how errors of the lifters' joints go together"
         } else if !(always >= 0.0 && awhile >= 0.0 && always + awhile <= 1.0) {
             "has shares of errors, `lasting`, that are not shares"
         } else {
@@ -226,9 +248,25 @@ impl Seen {
         let mut poses = vec![Pose2d::default(); shot.frames.len()];
         let sure = random.normal();
         let lasting = noise.map_or([0.0; 2], |noise| noise.lasting);
-        for (number, &joint) in JointSet::Lift23.joints().iter().enumerate() {
-            let [mut logit, mut size, mut x, mut y] =
-                std::array::from_fn(|_| Wander::new(lasting, &mut random));
+        let joints = JointSet::Lift23.joints();
+        // Errors of size 1 of joints that err by themselves, along the trunk and across it, joint by joint and frame after frame.
+        let by_themselves: [Vec<Vec<f64>>; 2] = std::array::from_fn(|_| {
+            let wander = |_: &Joint| {
+                let mut wander = Wander::new(lasting, &mut random);
+                (0..poses.len())
+                    .map(|frame| wander.next(frame, &mut random))
+                    .collect()
+            };
+            joints.iter().map(wander).collect()
+        });
+        let sizes: Vec<f64> = shot.frames.iter().map(|pose| spread(shot, pose)).collect();
+        let trunks: Vec<[Vec2; 2]> = shot.frames.iter().map(|pose| shot.trunk(pose)).collect();
+        let together = |rows: &[Vec<f64>], axis: usize, joint: usize, frame: usize| -> f64 {
+            let of_each = rows[joint].iter().zip(&by_themselves[axis]);
+            of_each.map(|(weight, wander)| weight * wander[frame]).sum()
+        };
+        for (number, &joint) in joints.iter().enumerate() {
+            let [mut logit, mut size] = std::array::from_fn(|_| Wander::new(lasting, &mut random));
             let mut away = false;
             for (frame, (pose, truth)) in poses.iter_mut().zip(&shot.frames).enumerate() {
                 if (frame + number).is_multiple_of(SPELL) || frame == 0 {
@@ -245,12 +283,11 @@ impl Seen {
                         + noise.rest * logit.next(frame, &mut random);
                     confidence = 1.0 / (1.0 + (-logit).exp());
                     let median = (a + b * logit + noise.tail * size.next(frame, &mut random)).exp();
-                    let off = (median.min(3.0) / RAYLEIGH_MEDIAN * spread(shot, truth)) as f32;
+                    let off = (median.min(3.0) / RAYLEIGH_MEDIAN * sizes[frame]) as f32;
+                    let [along, across] = trunks[frame];
                     position += off
-                        * Vec2::new(
-                            x.next(frame, &mut random) as f32,
-                            y.next(frame, &mut random) as f32,
-                        );
+                        * (along * together(&noise.along, 0, number, frame) as f32
+                            + across * together(&noise.across, 1, number, frame) as f32);
                 }
                 pose[joint] = Some(Keypoint {
                     position,

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from .consistency import VideoNet, on_the_way_back
-from .lifting import Streaming
+from .lifting import Streaming, mirrored, of_both
 from .plausible import Energy
 from .refining import COLUMNS, JOINTS
 from .train_appearance import HIGH, WIDE
@@ -105,16 +105,18 @@ def save_card(card, path, recipe, metrics):
 
 
 def streamed_apart(session, net, states, frames=60):
-    """How far what a streaming lifter says of two people differs, at most, from what its windows say; the first frames repeated."""
+    """How far what a streaming lifter says of two people differs, at most, from what its windows say of both sides; the first frames
+    repeated."""
     people = torch.randn(2, frames, FEATURES)
+    before = torch.cat([people[:, :1].expand(-1, net.frames - 1, -1), people], 1)
     with torch.no_grad():
-        windows = net.every(torch.cat([people[:, :1].expand(-1, net.frames - 1, -1), people], 1)).numpy()
+        windows = of_both(net.every(before), net.every(mirrored(before))).numpy()
     kept = {state["input"]: np.zeros((2, *state["shape"]), np.float32) for state in states}
     apart = 0
-    for time in range(1 - net.frames, frames):
-        pose, *told = session.run(None, {"frame": people[:, max(time, 0)].numpy(), **kept})
+    for time in range(frames):
+        pose, *told = session.run(None, {"frame": people[:, time].numpy(), **kept})
         kept = dict(zip(kept, told))
-        apart = np.maximum(apart, np.abs(pose - windows[:, time]).max() if time >= 0 else 0)
+        apart = np.maximum(apart, np.abs(pose - windows[:, time]).max())
     return apart
 
 
@@ -201,7 +203,7 @@ def export(recipe, recipe_name, net, out):
         module, inputs = Streaming(net), "frame"
         examples = [torch.zeros(1, FEATURES), *(torch.zeros(1, *shape) for shape in module.states)]
         states = [{"input": f"state_{n}", "output": f"next_{n}", "shape": shape} for n, shape in enumerate(module.states)]
-        card |= {"joints": "lift23", "input": {"name": inputs, "kind": "frame", "features": FEATURES, "repeated": net.frames - 1},
+        card |= {"joints": "lift23", "input": {"name": inputs, "kind": "frame", "features": FEATURES},
                  "decoder": {"kind": "lift", "output": "pose", "states": states}, "data": MOTIONS}
     elif recipe["task"] == "refining":
         features = JOINTS * COLUMNS

@@ -101,7 +101,9 @@ def take_up_lifter(net, start, sequences):
     last = next(node.input[1] for node in graph.node if node.op_type == "Gemm" and node.input[2] == "shrink.bias")
     with torch.no_grad():
         for name, (conv, norm) in pairs.items():
-            conv.weight.copy_(read(f"{name}.weight").view_as(conv.weight)), norm.bias.copy_(read(f"{name}.bias"))
+            weight = read(f"{name}.weight")
+            conv.weight.copy_(weight.permute(2, 1, 0) if name.startswith("along") else weight[..., None])
+            norm.bias.copy_(read(f"{name}.bias"))
         net.shrink.weight.copy_(read(last).view_as(net.shrink.weight)), net.shrink.bias.copy_(read("shrink.bias"))
     renormalise(net, lambda: net.every(sequences))
     return net.train()

@@ -11,7 +11,7 @@ from .joints import mirror_of
 
 MIRROR = np.array(mirror_of(LIFT23))
 TORSO = [LIFT23.index(n) for n in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
-HIPS = [LIFT23.index(n) for n in ("left_hip", "right_hip")]
+HIPS = TORSO[2:]
 FACE = [0, 1, 2]
 FEET = [15, 16, 17, 18]
 HANDS = [19, 20, 21, 22]
@@ -85,6 +85,20 @@ def normalise(rays, seen, confidence, seconds, up=None):
                       seconds * 10, np.clip(np.log(scale / SCALE), -2, 2)], -1)
     up = np.zeros((*seen.shape[:2], 3)) if up is None else (turn @ up[..., None])[..., 0]
     return np.concatenate([body.reshape(*body.shape[:2], -1), up, extra], -1).astype(np.float32), turn
+
+
+def trunk_of(points, names):
+    """Axes `(..., 2, 2)` of people whose joints `(..., joints, 2)`, of these names, are in a picture: from the hips to the shoulders, and across."""
+    middle = lambda part: points[..., [names.index(f"{side}_{part}") for side in ("left", "right")], :].mean(-2)
+    along = middle("shoulder") - middle("hip")
+    length = np.linalg.norm(along, axis=-1, keepdims=True)
+    along = np.where(length > 0, along / np.where(length > 0, length, 1), np.array([0, -1], along.dtype))
+    return np.stack([along, np.stack([along[..., 1], -along[..., 0]], -1)], -2)
+
+
+def square(triangle):
+    """The matrix whose lower triangle has these rows."""
+    return np.float32([row + [0] * (len(triangle) - len(row)) for row in triangle])
 
 
 def begin_late(features, first):
@@ -264,7 +278,8 @@ class Views:
         middle = (rays * weight).sum(2, keepdims=True)
         spread = np.sqrt((weight * (rays - middle) ** 2).sum((2, 3))).mean(1)
         radius = (skill * spread)[:, None, None] * np.minimum(median, 3) / RAYLEIGH_MEDIAN
-        rays = rays + radius[..., None] * np.stack([wander(), wander()], -1)
+        off = np.stack([wander() @ square(model[axis]).T for axis in ("along", "across")], -1)
+        rays = rays + radius[..., None] * (off @ trunk_of(rays, LIFT23))
         seen = seen & (confidence >= SEEN)
 
         # The whole body, the legs or the arms swapped, for a stretch of frames or now and then.

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from posetrain.export import export
-from posetrain.lifting import BONES, LiftNet, Streaming
+from posetrain.lifting import BONES, LiftNet, Streaming, mirrored, of_both
 from posetrain.mocap import LIFT23
 from posetrain.poses import athletic
 from posetrain.start import take_up_lifter
-from posetrain.views import FEATURES
+from posetrain.views import FEATURES, MIRROR, normalise
 
 
 class Frames(unittest.TestCase):
@@ -28,12 +28,30 @@ class Frames(unittest.TestCase):
 
     def test_streaming_is_what_windows_say(self):
         streaming, repeated = Streaming(self.net), self.net.frames - 1
-        windows = self.net.every(torch.cat([self.frames[:, :1].expand(-1, repeated, -1), self.frames], 1))
+        before = torch.cat([self.frames[:, :1].expand(-1, repeated, -1), self.frames], 1)
+        windows = of_both(self.net.every(before), self.net.every(mirrored(before)))
         kept = [torch.zeros(2, *shape) for shape in streaming.states]
-        for time in range(-repeated, 30):
-            pose, *kept = streaming(self.frames[:, max(time, 0)], *kept)
-            if time >= 0:
-                torch.testing.assert_close(pose, windows[:, time])
+        for time in range(30):
+            pose, *kept = streaming(self.frames[:, time], *kept)
+            torch.testing.assert_close(pose, windows[:, time])
+
+    def test_features_of_mirrored_people_are_those_that_a_mirror_shows(self):
+        rng = np.random.default_rng(4)
+        rays = rng.normal(0, 0.2, (3, 5, 23, 2)) + rng.normal(0, 0.1, (3, 5, 1, 2))
+        confidence, seconds = rng.uniform(0, 1, (3, 5, 23)), np.full((3, 5), 1 / 30)
+        up = rng.normal(0, 1, (3, 5, 3)) + [0, -3, 0]
+        up /= np.linalg.norm(up, axis=-1, keepdims=True)
+        plain, _ = normalise(rays, confidence > 0.2, confidence, seconds, up)
+        turned = confidence[..., MIRROR]
+        wanted, _ = normalise(rays[:, :, MIRROR] * [-1, 1], turned > 0.2, turned, seconds, up * [-1, 1, 1])
+        torch.testing.assert_close(mirrored(torch.from_numpy(plain)), torch.from_numpy(wanted), atol=1e-5, rtol=0)
+
+    def test_both_sides_count_as_much(self):
+        pose = torch.randn(2, 23, 4)
+        turned = pose[:, MIRROR.tolist()] * torch.tensor([-1.0, 1, 1, 1])
+        torch.testing.assert_close(of_both(pose, turned), pose)
+        moved = turned + torch.tensor([-0.2, 0.2, 0.4, 0])
+        torch.testing.assert_close(of_both(pose, moved), pose + torch.tensor([0.1, 0.1, 0.2, 0]))
 
     def test_it_is_taken_up_from_its_file(self):
         with tempfile.TemporaryDirectory() as folder:

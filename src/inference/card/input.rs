@@ -67,12 +67,10 @@ pub enum InputForm {
         /// Numbers per frame.
         features: usize,
     },
-    /// The next frame of a 2D pose: the network is handed what it kept of those before.
+    /// The next frame of a 2D pose: the network is handed what it kept of those before, nought of whoever comes into view.
     Frame {
         /// Numbers per frame.
         features: usize,
-        /// Whoever comes into view is shown their first frame so many times before.
-        repeated: usize,
     },
 }
 
