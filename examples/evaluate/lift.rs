@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 use bevy::math::{DVec2, Vec2, Vec3};
 use bevy_pose_capture::camera::Intrinsics;
 use bevy_pose_capture::inference::Task;
-use bevy_pose_capture::lift::lifter::{Lifter, Window};
+use bevy_pose_capture::lift::lifter::{Lifted, Lifter, Window};
 use bevy_pose_capture::record::exchange::{JointsFile, keypoint_named};
+use bevy_pose_capture::refine::limbs::Limbs;
+use bevy_pose_capture::refine::smooth::{SmoothPose, SmoothSettings};
+use bevy_pose_capture::refine::steady::Steady;
 use bevy_pose_capture::skeleton::{Confidence, Joint, Keypoint, Pose2d, Pose3d};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
@@ -76,6 +79,17 @@ struct Condition {
     hidden: f64,
     /// Whether the lifter is told where up is.
     levelled: bool,
+    after: After,
+}
+
+/// What is done with people who are lifted.
+#[derive(Clone, Copy)]
+enum After {
+    Nothing,
+    /// Their bones keep their lengths, and they are smoothed as a live camera's;
+    Live,
+    /// or as a clip's.
+    Clip,
 }
 
 /// How well it went under one condition.
@@ -103,6 +117,7 @@ fn score(
         noise,
         hidden,
         levelled: false,
+        after: After::Nothing,
     };
     let levelled = |name: &str, noise| Condition {
         levelled: true,
@@ -117,7 +132,15 @@ fn score(
         noise.check(errors)?;
         let name = "noise of the keypoint network";
         conditions.push(plain(name, Some(noise.clone()), 0.0));
-        conditions.push(levelled(name, Some(noise)));
+        conditions.push(levelled(name, Some(noise.clone())));
+        for (what, after) in [("live", After::Live), ("in a clip", After::Clip)] {
+            let name = format!("the same, made steady as {what}");
+            conditions.push(Condition {
+                name,
+                after,
+                ..levelled("", Some(noise.clone()))
+            });
+        }
     }
     for percent in [10, 30, 50, 70, 90] {
         let name = format!("{percent} % of the joints hidden");
@@ -192,16 +215,56 @@ fn lift_shot(
     let mut window = Window::default();
     let seen = Seen::of(shot, condition.noise.as_ref(), condition.hidden, seed);
     let up = condition.levelled.then_some(shot.up);
-    let mut pairs = Vec::with_capacity(shot.frames.len());
-    for (number, (pose, truth)) in seen.poses.iter().zip(&shot.frames).enumerate() {
-        let time = number as f64 / rate;
-        let lifted = lifter.lift(&mut window, pose, &shot.camera, up, time)?;
-        pairs.push(lifted.map(|lifted| Pair {
+    let time = |number: usize| number as f64 / rate;
+    let mut lifted = Vec::with_capacity(shot.frames.len());
+    for (number, pose) in seen.poses.iter().enumerate() {
+        lifted.push(lifter.lift(&mut window, pose, &shot.camera, up, time(number))?);
+    }
+    steady(&mut lifted, &shot.camera, time, condition.after);
+    let pairs = lifted.into_iter().zip(&shot.frames).map(|(lifted, truth)| {
+        lifted.map(|lifted| Pair {
             truth: truth.clone(),
             found: lifted.pose,
-        }));
+        })
+    });
+    Ok(pairs.collect())
+}
+
+/// Does with a person what pipelines do.
+fn steady(
+    lifted: &mut [Option<Lifted>],
+    camera: &Intrinsics,
+    time: impl Fn(usize) -> f64,
+    after: After,
+) {
+    let there = |lifted: &mut [Option<Lifted>], each: &mut dyn FnMut(f64, &mut Lifted)| {
+        for (number, lifted) in lifted.iter_mut().enumerate() {
+            if let Some(lifted) = lifted {
+                each(time(number), lifted);
+            }
+        }
+    };
+    let (mut limbs, how) = (Limbs::default(), SmoothSettings::default());
+    match after {
+        After::Nothing => {}
+        After::Live => {
+            let mut smooth = SmoothPose::default();
+            there(lifted, &mut |time, lifted| {
+                limbs.settle(lifted);
+                smooth.next(lifted, camera, time, &how);
+            });
+        }
+        After::Clip => {
+            let mut all = Steady::default();
+            there(lifted, &mut |time, lifted| {
+                limbs.settle(lifted);
+                all.see(0, time, *camera, lifted);
+            });
+            there(lifted, &mut |time, lifted| {
+                all.steady(0, time, camera, lifted, &how);
+            });
+        }
     }
-    Ok(pairs)
 }
 
 fn table(rows: &[Row]) -> Result<String, std::fmt::Error> {
