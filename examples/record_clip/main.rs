@@ -191,10 +191,15 @@ fn single(
         }
     };
     // What was seen until then counts, whatever ended it.
-    let last = pipeline.finish().or_else(|error| {
-        cut_short.get_or_insert(error.into());
-        pipeline.finish()
-    })?;
+    let last = loop {
+        match pipeline.finish() {
+            Ok(last) => break last,
+            // It leaves out the frame that it failed in.
+            Err(error) => {
+                cut_short.get_or_insert(error.into());
+            }
+        }
+    };
     take_in(last)?;
     bar.finish();
     drop(reader);
