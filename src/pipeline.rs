@@ -18,7 +18,7 @@ use crate::detect::{DetectSettings, Detector, Found, Person2d};
 use crate::inference::{Engine, ModelError, Models, Task};
 use crate::lift::lifter::{Lifted, Lifter, Window};
 use crate::refine::limbs::Limbs;
-use crate::refine::smooth::{LONGEST_GAP, SmoothPose, SmoothSettings};
+use crate::refine::smooth::{SmoothPose, SmoothSettings};
 use crate::source::Frame;
 
 pub use clip::ClipPipeline;
@@ -111,8 +111,7 @@ impl Default for PipelineSettings {
 pub struct Pipeline {
     detector: Detector,
     space: Space,
-    /// Of each person, with the time in seconds at which they were last seen.
-    smooth: HashMap<u32, (f64, SmoothPose)>,
+    smooth: HashMap<u32, SmoothPose>,
     epoch: u64,
     /// May be changed between frames.
     pub settings: PipelineSettings,
@@ -175,13 +174,11 @@ impl Pipeline {
         let time = capture.frame.time;
         for person in &mut capture.people {
             if let Some(lifted) = &mut person.lifted {
-                let (last, smooth) = self.smooth.entry(person.seen.id).or_default();
-                *last = time;
+                let smooth = self.smooth.entry(person.seen.id).or_default();
                 smooth.next(lifted, &capture.camera, time, &self.settings.smooth);
             }
         }
-        self.smooth
-            .retain(|_, (last, _)| time - *last < f64::from(LONGEST_GAP));
+        self.smooth.retain(|_, smooth| !smooth.is_over(time));
     }
 }
 

@@ -389,25 +389,28 @@ pub fn between(pose: &Pose3d, a: Joint, b: Joint) -> Option<Vec3> {
     Some((pose[a]?.position + pose[b]?.position) * 0.5)
 }
 
-/// Whether a joint follows from others: those that [`derive_middle`] fills in.
-pub fn is_middle(joint: Joint) -> bool {
+/// Joints that follow from two others.
+const MIDDLE: [(Joint, Joint, Joint); 5] = {
     use Joint::*;
-    matches!(joint, Pelvis | Thorax | Head | Spine | Neck)
-}
-
-/// Fills in the joints that follow from others: pelvis, thorax, neck, spine and head.
-pub fn derive_middle(pose: &mut Pose3d) {
-    use Joint::*;
-    let derived = [
+    [
         (Pelvis, LeftHip, RightHip),
         (Thorax, LeftShoulder, RightShoulder),
         (Head, LeftEar, RightEar),
         (Spine, Pelvis, Thorax),
         (Neck, Thorax, Head),
-    ];
-    for (joint, a, b) in derived {
+    ]
+};
+
+/// Whether a joint follows from others: those that [`derive_middle`] fills in.
+pub fn is_middle(joint: Joint) -> bool {
+    MIDDLE.iter().any(|(middle, ..)| *middle == joint)
+}
+
+/// Fills in the joints that follow from others: pelvis, thorax, neck, spine and head.
+pub fn derive_middle(pose: &mut Pose3d) {
+    for (joint, a, b) in MIDDLE {
         if let (Some(one), Some(two)) = (pose[a], pose[b]) {
-            let mix = if joint == Neck { 0.35 } else { 0.5 };
+            let mix = if joint == Joint::Neck { 0.35 } else { 0.5 };
             pose[joint] = Some(Joint3d {
                 position: one.position.lerp(two.position, mix),
                 sigma: one.sigma.max(two.sigma),

@@ -106,9 +106,15 @@ pub struct SmoothPose {
 }
 
 /// Whoever was away for longer, in seconds, is smoothed anew.
-pub const LONGEST_GAP: f32 = 0.7;
+const LONGEST_GAP: f32 = 0.7;
 
 impl SmoothPose {
+    /// Whether a person who is seen at that time, in seconds, is smoothed anew.
+    pub fn is_over(&self, time: f64) -> bool {
+        let elapsed = self.last.map_or(-1.0, |(last, _)| (time - last) as f32);
+        !(0.0..LONGEST_GAP).contains(&elapsed)
+    }
+
     /// Smooths a person who was lifted, seen through `camera`; `time` in seconds.
     pub fn next(
         &mut self,
@@ -117,9 +123,8 @@ impl SmoothPose {
         time: f64,
         how: &SmoothSettings,
     ) {
-        let same = self.last.filter(|(_, lens)| lens == camera);
-        let elapsed = same.map_or(-1.0, |(last, _)| (time - last) as f32);
-        if !(0.0..LONGEST_GAP).contains(&elapsed) {
+        let elapsed = self.last.map_or(0.0, |(last, _)| (time - last) as f32);
+        if self.is_over(time) || self.last.is_some_and(|(_, lens)| lens != *camera) {
             *self = SmoothPose::default();
         }
         self.last = Some((time, *camera));

@@ -75,12 +75,14 @@ impl Steady {
             return;
         };
         let reach = reach(how);
-        let near = || {
-            moments
-                .iter()
-                .filter(|moment| moment.camera == *camera && (moment.time - time).abs() <= reach)
+        let is_near =
+            |moment: &&Moment| moment.camera == *camera && (moment.time - time).abs() <= reach;
+        let near: Vec<&Moment> = moments.iter().filter(is_near).collect();
+        let roots = || {
+            near.iter()
+                .map(|moment| (moment.time - time, moment.root, 1.0))
         };
-        let root = |how: OneEuro| fitted(|| near().map(|m| (m.time - time, m.root, 1.0)), how);
+        let root = |how: OneEuro| fitted(roots, how);
         let (Some(across), Some(along)) = (root(how.root), root(how.depth)) else {
             return;
         };
@@ -91,7 +93,7 @@ impl Steady {
                 continue;
             };
             let seen = || {
-                near().filter_map(|moment| {
+                near.iter().filter_map(|moment| {
                     let (place, sigma) = moment.joints[joint]?;
                     Some((moment.time - time, place, sigma.powi(-2)))
                 })

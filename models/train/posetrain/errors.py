@@ -29,7 +29,7 @@ from .moving import Motions
 from .teachers import nothing_before, session
 from .train_keypoints import GUESS, HeldOut, peaks
 from .train_video import LEAP, SETTLED
-from .views import MOMENT, trunk_of
+from .views import MOMENT, square, trunk_of
 
 LEAST = 0.05  # confidences below this are of joints that nobody asks about
 BATCHES = 12  # of eight motions each
@@ -124,7 +124,7 @@ def main():
     use = (told & (confidence > LEAST))[:, joints]
     rounded |= {name: together(error[:, joints, axis], use) for axis, name in enumerate(("along", "across"))}
     arguments.out.write_text(json.dumps(rounded) + "\n")
-    of = lambda name, a, b: np.dot(*(np.pad(rounded[name][LIFT23.index(joint)], (0, 23))[:23] for joint in (a, b)))
+    of = lambda name, a, b: np.dot(*square(rounded[name])[[LIFT23.index(a), LIFT23.index(b)]])
     print(f"{len(held.people)} people: " + json.dumps({name: value for name, value in rounded.items() if name not in ("along", "across")}))
     for pair in (("left_hip", "right_hip"), ("left_shoulder", "right_shoulder"), ("left_hip", "left_knee"), ("left_ankle", "left_heel")):
         print(f"{pair[0]} and {pair[1]}: correlation {of('along', *pair):.2f} along the trunk, {of('across', *pair):.2f} across")

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from .consistency import VideoNet, on_the_way_back
-from .lifting import Streaming, mirrored, of_both
+from .lifting import Streaming, from_both_sides
 from .plausible import Energy
 from .refining import COLUMNS, JOINTS
 from .train_appearance import HIGH, WIDE
@@ -110,7 +110,7 @@ def streamed_apart(session, net, states, frames=60):
     people = torch.randn(2, frames, FEATURES)
     before = torch.cat([people[:, :1].expand(-1, net.frames - 1, -1), people], 1)
     with torch.no_grad():
-        windows = of_both(net.every(before), net.every(mirrored(before))).numpy()
+        windows = from_both_sides(net.every, before).numpy()
     kept = {state["input"]: np.zeros((2, *state["shape"]), np.float32) for state in states}
     apart = 0
     for time in range(frames):

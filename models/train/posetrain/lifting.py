@@ -115,6 +115,11 @@ def of_both(one, other):
     return 0.5 * one + other.index_select(-2, order) * sign
 
 
+def from_both_sides(tell, x):
+    """What is told of features as they are and mirrored, on average."""
+    return of_both(tell(x), tell(mirrored(x)))
+
+
 def with_bones(x):
     """Features with those of bones appended: where each points and how long it looks, and whether both its ends are seen."""
     body = x[..., :3 * JOINTS].unflatten(-1, (JOINTS, 3))

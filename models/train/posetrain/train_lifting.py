@@ -7,7 +7,7 @@ import torch
 
 from . import mocap
 from .mocap import LIMBS
-from .lifting import LiftNet, laplace, mirrored, of_both
+from .lifting import LiftNet, from_both_sides, laplace
 from .loop import DEVICE, fit, steps_done, tensor
 from .start import begin, take_up_lifter
 from .views import Views
@@ -48,8 +48,7 @@ def lifting(net, told=None):
 
 def score(net, clips, errors=None):
     """`(MPJPE, P-MPJPE)` in mm of what users are told, on random views of clips, whose lens is known to 12 %."""
-    both = lambda x: of_both(net(x), net(mirrored(x)))
-    return errors_of(lifting(net, both), Views(clips, net.frames, errors, seed=5))
+    return errors_of(lifting(net, lambda x: from_both_sides(net, x)), Views(clips, net.frames, errors, seed=5))
 
 
 def motions(recipe):

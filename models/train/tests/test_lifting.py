@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from posetrain.export import export
-from posetrain.lifting import BONES, LiftNet, Streaming, mirrored, of_both
+from posetrain.lifting import BONES, LiftNet, Streaming, from_both_sides, mirrored, of_both
 from posetrain.mocap import LIFT23
 from posetrain.poses import athletic
 from posetrain.start import take_up_lifter
@@ -29,7 +29,7 @@ class Frames(unittest.TestCase):
     def test_streaming_is_what_windows_say(self):
         streaming, repeated = Streaming(self.net), self.net.frames - 1
         before = torch.cat([self.frames[:, :1].expand(-1, repeated, -1), self.frames], 1)
-        windows = of_both(self.net.every(before), self.net.every(mirrored(before)))
+        windows = from_both_sides(self.net.every, before)
         kept = [torch.zeros(2, *shape) for shape in streaming.states]
         for time in range(30):
             pose, *kept = streaming(self.frames[:, time], *kept)
