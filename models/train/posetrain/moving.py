@@ -105,7 +105,7 @@ class Motions:
         behind = torch.where(each(apart_from)[:, None, None, None], self.background(first_from_crop, size), 114)
         crops = light + behind * (1 - share)
 
-        told = joints_in(people, flat(who), flat(own), flat(side), each(mirror), each(cut_out), share)
+        told = joints_in(people.boxes[flat(who)], people.marks[flat(who)], flat(own), flat(side), each(mirror), each(cut_out), share)
         crops = self.passed_by(in_turn(crops), first_from_crop)
         crops = self.covered(crops, first_from_crop)
         # A person's light stays as it is; focus and noise come and go.

@@ -89,13 +89,48 @@ def into_crop(photo_from_crop, points):
     return through(torch.linalg.inv(squared(photo_from_crop)), points)
 
 
-def pixels_of(matrix, size):
+class Stretch:
+    """What lies below lines of photographs, drawn out or pushed together, by `factor` `(n,)`: below `middle` `(n, 2)` and square to `down`
+    `(n, 2)`, which has the length over which that begins. Most people's legs are about as long for their trunks: networks count on it."""
+
+    def __init__(self, middle, down, factor):
+        self.middle, self.soft = middle, torch.linalg.vector_norm(down, dim=-1).clamp(min=1)
+        self.down, self.factor = down / self.soft[:, None], factor
+        # A hyperbola, whose slopes are 1 and 1 / factor.
+        self.mean, self.half = (1 / factor + 1) / 2, (1 / factor - 1) / 2
+
+    def __getitem__(self, which):
+        return Stretch(self.middle[which], self.down[which] * self.soft[which, None], self.factor[which])
+
+    def moved(self, points, told):
+        """Points `(n, ..., 2)`, whose distances below the line become what is `told` of them."""
+        flat = points.flatten(1, -2)
+        below = ((flat - self.middle[:, None]) * self.down[:, None]).sum(-1)
+        return (flat + (told(below) - below)[..., None] * self.down[:, None]).view_as(points)
+
+    def undone(self, points):
+        """Where in photographs that is which stretched ones show at `points` `(n, ..., 2)`."""
+        mean, half, soft = (of[:, None] for of in (self.mean, self.half, self.soft))
+        return self.moved(points, lambda below: mean * below + half * (torch.hypot(below, soft) - soft))
+
+    def done(self, points):
+        """Where stretched photographs show what is at `points` `(n, ..., 2)` of others."""
+        mean, half, soft, factor = (of[:, None] for of in (self.mean, self.half, self.soft, self.factor))
+
+        def told(below):
+            at = below + half * soft
+            return factor * (mean * at - half * torch.sqrt(at ** 2 + soft ** 2 / factor))
+        return self.moved(points, told)
+
+
+def pixels_of(matrix, size, stretch=None):
     """Where the pixels of crops are in their photos: x and y, `(n, size, size)`; `matrix` is `(n, 2, 3)`, or `(n, 3, 3)` if planes are
-    tilted."""
+    tilted; of photos that were stretched before, if there is a `stretch`."""
     at = torch.arange(size, device=matrix.device, dtype=torch.float32)
     rows = [row[:, 0, None, None] * at + row[:, 1, None, None] * at[:, None] + row[:, 2, None, None] for row in matrix.unbind(1)]
     # Nothing of a person is that close to the eye; corners of crops may be.
-    return rows if len(rows) == 2 else [row / rows[2].clamp(min=0.05) for row in rows[:2]]
+    rows = rows if len(rows) == 2 else [row / rows[2].clamp(min=0.05) for row in rows[:2]]
+    return stretch.undone(torch.stack(rows, -1)).unbind(-1) if stretch else rows
 
 
 class Pictures:
@@ -114,27 +149,33 @@ class Pictures:
             at += len(piece)
         self.packed = flat.view(torch.int32)[:, 0].to(DEVICE)
 
-    def sample(self, which, matrix, size, reflect):
+    def sample(self, which, matrix, size, reflect, stretch=None):
         """Crops `(n, 4, size, size)` of pictures `which` `(n,)` by photo_from_crop, `(n, 2, 3)` or `(n, 3, 3)`: bilinear; beyond their
-        edges pictures are mirrored where `reflect` `(n,)`, and cover nothing elsewhere."""
+        edges pictures are mirrored where `reflect` `(n,)`, and cover nothing elsewhere; of pictures that were stretched before, if there is a
+        `stretch`."""
         if DEVICE.type == "cpu":
-            return self.warped(which.tolist(), matrix.numpy(), size, reflect.tolist())
-        return sampled(self.packed, self.first[which], self.high[which], self.wide[which], matrix, size, reflect)
+            crops = self.warped(which.tolist(), matrix.numpy(), size, reflect.tolist(), stretch)
+            return torch.from_numpy(crops.transpose(0, 3, 1, 2)).to(COLOUR)
+        there = pixels_of(matrix, size, stretch)
+        return sampled(self.packed, self.first[which], self.high[which], self.wide[which], *there, reflect)
 
-    def warped(self, which, matrix, size, reflect):
+    def warped(self, which, matrix, size, reflect, stretch):
         """The same one by one, to a 32nd of a pixel: without a GPU that is quicker than whole batches."""
         crops = np.empty((len(which), size, size, 4), np.uint8)
-        for crop, number, photo_from_crop, mirrored in zip(crops, which, matrix, reflect):
+        for n, (crop, number, photo_from_crop, mirrored) in enumerate(zip(crops, which, matrix, reflect)):
             first, high, wide = (int(of[number]) for of in (self.first, self.high, self.wide))
             picture = self.packed[first:first + high * wide].view(torch.uint8).numpy().reshape(high, wide, 4)
+            border = cv2.BORDER_REFLECT_101 if mirrored else cv2.BORDER_CONSTANT
+            if stretch and stretch.factor[n] != 1:
+                across, down = pixels_of(torch.from_numpy(photo_from_crop)[None], size, stretch[[n]])
+                cv2.remap(picture, across[0].numpy(), down[0].numpy(), cv2.INTER_LINEAR, crop, border)
+                continue
             warp = cv2.warpAffine if len(photo_from_crop) == 2 else cv2.warpPerspective
-            warp(picture, photo_from_crop, (size, size), crop, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-                 cv2.BORDER_REFLECT_101 if mirrored else cv2.BORDER_CONSTANT)
-        return torch.from_numpy(crops.transpose(0, 3, 1, 2)).to(COLOUR)
+            warp(picture, photo_from_crop, (size, size), crop, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, border)
+        return crops
 
 
-def sampled(packed, first, high, wide, matrix, size, reflect):
-    across, down = pixels_of(matrix, size)
+def sampled(packed, first, high, wide, across, down, reflect):
     first, high, wide, reflect = (part[:, None, None] for part in (first, high, wide, reflect))
 
     def folded(v, count):
@@ -154,11 +195,11 @@ def sampled(packed, first, high, wide, matrix, size, reflect):
     return out.to(COLOUR)
 
 
-def outlines(masks, mask_from_photo, matrix, size):
+def outlines(masks, mask_from_photo, matrix, size, stretch=None):
     """How much of each pixel of crops belongs to whoever masks `(n, m, m)` of bytes cut out, `(n, 1, size, size)` from 0 to 1;
     `mask_from_photo` `(n, 3)`: a scale, and what is added to x and y."""
     scale, side = mask_from_photo[:, 0, None, None], masks.shape[-1] - 1
-    grid = torch.stack([scale * at + mask_from_photo[:, n, None, None] for n, at in enumerate(pixels_of(matrix, size), 1)], -1)
+    grid = torch.stack([scale * at + mask_from_photo[:, n, None, None] for n, at in enumerate(pixels_of(matrix, size, stretch), 1)], -1)
     share = functional.grid_sample(masks[:, None].to(COLOUR) / 255, (grid * (2 / side) - 1).to(COLOUR), align_corners=True)
     return softened(share)
 

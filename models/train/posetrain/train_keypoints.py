@@ -1,15 +1,17 @@
 """Trains the keypoint network on labelled photos and rendered people."""
+import math
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
+from .clothes import CORNERS, dressed
 from .joints import BODY25
 from .loop import DEVICE, fit, pixels, platt, tensor
 from .people import People
 from .photos import MIRROR25, Photos, Rendered, affine, into_crop, warp
-from .pictures import Chance, blur, lit, photographed
+from .pictures import Chance, Stretch, blur, lit, photographed
 from .pictures import affine as affines, into_crop as into_crops, squared, steep, through
 from .start import begin
 from .vision import KeypointNet, cross_entropy, near
@@ -22,16 +24,20 @@ GUESS_WEIGHT = 0.4
 ELSEWHERE = 0.5  # of those who are cut out, so many are put before other backgrounds
 CROWDED = 0.25  # so many stand beside or behind somebody else,
 COVERED = 0.3  # and so many behind something
-TILTED = 0.35  # so many of those in photographs, which level cameras took, are seen from above or from below:
+TILTED = 0.5  # so many of those in photographs, which level cameras took, are seen from above or from below:
 DOWN = -15, 40  # by these angles, in degrees,
 AWAY = 2.5, 6  # and from so many times half their height
+STRETCHED = 0.4  # so many have legs that are longer or shorter than theirs,
+LEGS = 0.72, 1.25  # by these factors,
+TRUNK_LEAST = 8  # if their trunks have so many pixels
+DRESSED = 0.35  # so many of those whose outlines are known wear other clothes
 TORSO_ONLY = 11  # COCO's first eleven joints are of the head and the arms
 PLACES = 6000
 
 
 def leans(marks):
     """Of whom marks `(n, 25, 4)` show a trunk that leans by more than 30 degrees."""
-    trunk = marks[:, [BODY25.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]]
+    trunk = marks[:, CORNERS]
     across, down = (trunk[:, 2:, :2] - trunk[:, :2, :2]).sum(1).unbind(-1)
     return (trunk[..., 2] > 0).all(-1) & (torch.atan2(across, down).abs() > torch.pi / 6)
 
@@ -43,11 +49,11 @@ def backgrounds(photos, seed):
     return tensor(np.array(which)), tensor(np.array(centre, np.float32)), tensor(np.array(side, np.float32))
 
 
-def joints_in(people, who, matrix, side, mirror, cut_out, share):
-    """Where joints are in crops `(n, 25, 2)` of people `who` by photo_from_crop, `side` wide, and whether they are; how much each counts,
-    and how far from there it may be in cells, `(n, 25)`. Of those `cut_out`, `share` `(n, 1, size, size)` of their crops was left."""
-    box, marks, (count, _, size, _) = people.boxes[who], people.marks[who], share.shape
-    known = marks[..., 2] > 0
+def joints_in(box, marks, matrix, side, mirror, cut_out, share):
+    """Where joints are in crops `(n, 25, 2)` by photo_from_crop, `side` wide, of people who have such boxes and marks, and whether they are; how
+    much each counts, and how far from there it may be in cells, `(n, 25)`. Of those `cut_out`, `share` `(n, 1, size, size)` of their crops
+    was left."""
+    (count, _, size, _), known = share.shape, marks[..., 2] > 0
     weight = torch.where(known, 1, torch.where(marks[..., 3] < GUESS, GUESS_WEIGHT, 0))
     apart = torch.where(known, 0, marks[..., 3]) * (box[:, 2:4] - box[:, :2]).amax(-1, keepdim=True)
     points = into_crops(matrix, marks[..., :2])
@@ -60,6 +66,18 @@ def joints_in(people, who, matrix, side, mirror, cut_out, share):
     points, weight, apart = points.gather(1, swap[..., None].expand(-1, -1, 2)), weight.gather(1, swap), apart.gather(1, swap)
     inside = ((points > -0.5) & (points < size - 0.5)).all(-1)
     return points, inside & (weight > 0), weight, apart
+
+
+def boxes_in(box, into, joints, known):
+    """First and last corners `(n, 2)` of people's boxes `(n, 4)` where `into` takes points `(n, k, 2)`: around the middles of their sides, and
+    around those of their `joints` there `(n, 25, 2)` that are `known` `(n, 25)`."""
+    low, high = box[:, :2], box[:, 2:]
+    middle = (low + high) / 2
+    across, down = torch.stack([low, middle, high, middle], 1)[..., 0], torch.stack([middle, low, middle, high], 1)[..., 1]
+    ends = into(torch.stack([across, down], -1))
+    # Whoever raises their hands is broader from above.
+    ends = torch.cat([ends, torch.where(known[..., None], joints, ends[:, :1])], 1)
+    return ends.amin(1), ends.amax(1)
 
 
 class Crops:
@@ -96,12 +114,12 @@ class Crops:
         figures = round(count * self.share)
         who = people.rendered.numel() - 1 - (chance.uniform(figures) * people.rendered.sum()).long()
         who = torch.cat([who, chance.among(self.upto, count - figures)])
-        marks = people.marks[who]
+        box, marks, stretch = self.stretched(who)
         known = marks[..., 2] > 0
-        photo_from_steep = self.tilted(who)
+        photo_from_steep = self.tilted(who, box)
         into = torch.linalg.inv(photo_from_steep)
         joints = through(into, marks[..., :2])
-        low, high = self.boxes_in(who, into, joints, known)
+        low, high = boxes_in(box, lambda points: through(into, points), joints, known)
         # A desk in front, or a webcam near by.
         above, some = joints[:, :TORSO_ONLY], known[:, :TORSO_ONLY, None]
         near_by = (chance.whether(0.25, count) & (some.sum((1, 2)) > 4))[:, None]
@@ -117,35 +135,49 @@ class Crops:
         cut_out = people.mask[who] >= 0
         cut_out &= chance.whether(ELSEWHERE, count)
         apart_from = cut_out | people.rendered[who]
-        light, share = people.look(who, matrix, size, apart_from, ~apart_from & chance.whether(0.3, count))
+        light, share = people.look(who, matrix, size, apart_from, ~apart_from & chance.whether(0.3, count), stretch)
+        light = self.dress(light, people.theirs(who, matrix, size, share, stretch), into_crops(matrix, marks[..., :2]), marks)
         light = torch.where(apart_from[:, None, None, None], lit(light, chance, share), light)
         behind = torch.where(apart_from[:, None, None, None], self.background(count, size), 114)
         crops = light + behind * (1 - share)
 
-        told = joints_in(people, who, matrix, side, mirror, cut_out, share)
+        told = joints_in(box, marks, matrix, side, mirror, cut_out, share)
         # What is put before somebody hides joints whose places are known all the same: the network learns where they must be.
         self.crowd(crops)
         self.cover(crops)
         return photographed(crops, chance).float(), *told
 
-    def tilted(self, who):
-        """photo_from_steep `(n, 3, 3)` of people `who`, nothing for most of them: from above legs are short, and hips lower than in the middle.
-        Who was rendered was so already, by cameras that looked down."""
-        chance, count, box = self.chance, len(who), self.people.boxes[who]
+    def dress(self, light, theirs, joints, marks):
+        """Paints other clothes on some of those of whom it is known which pixels are `theirs` `(n, 1, size, size)`, and where the trunk is."""
+        placed = (marks[..., 2] > 0) | (marks[..., 3] < GUESS)
+        could = placed[:, CORNERS].all(-1) & (theirs.amax((1, 2, 3)) > 0)
+        where = (could & self.chance.whether(DRESSED, len(light))).nonzero()[:, 0]
+        light = light.clone()
+        light[where] = dressed(light[where], theirs[where], joints[where], placed[where], self.chance)
+        return light
+
+    def stretched(self, who):
+        """Boxes `(n, 4)` and marks `(n, 25, 4)` of people `who`, some of whom have longer or shorter legs than they were photographed with, and the
+        `Stretch` that does that to their pictures."""
+        chance, count, box, marks = self.chance, len(who), self.people.boxes[who, :4], self.people.marks[who]
+        known = marks[..., 2] > 0
+        shoulders, hips = marks[:, CORNERS, :2].unflatten(1, (2, 2)).mean(2).unbind(1)
+        down = hips - shoulders
+        yes = chance.whether(STRETCHED, count) & known[:, CORNERS].all(-1) & (torch.linalg.vector_norm(down, dim=-1) > TRUNK_LEAST)
+        factor = torch.where(yes, chance.uniform(count, low=math.log(LEGS[0]), high=math.log(LEGS[1])).exp(), 1)
+        # It begins somewhere near the hips: what is seen there must not tell where they are.
+        stretch = Stretch(hips + down * chance.uniform(count, 1, low=-0.4, high=0.2), down * chance.uniform(count, 1, low=0.1, high=0.4), factor)
+        joints = stretch.done(marks[..., :2])
+        low, high = boxes_in(box, stretch.done, joints, known)
+        return torch.where(yes[:, None], torch.cat([low, high], -1), box), torch.cat([joints, marks[..., 2:]], -1), stretch
+
+    def tilted(self, who, box):
+        """photo_from_steep `(n, 3, 3)` of people `who` in boxes, nothing for most of them: from above legs are short, and hips lower than in the
+        middle. Who was rendered was so already, by cameras that looked down."""
+        chance, count = self.chance, len(who)
         down, away = (chance.uniform(count, low=least, high=most) for least, most in (DOWN, AWAY))
         down = torch.where(chance.whether(TILTED, count) & ~self.people.rendered[who], torch.deg2rad(down), 0)
-        return steep((box[:, :2] + box[:, 2:4]) / 2, (box[:, 2:4] - box[:, :2]).amax(-1).clamp(min=8) / 2, down, away)
-
-    def boxes_in(self, who, steep_from_photo, joints, known):
-        """First and last corners `(n, 2)` of people's boxes as tilted cameras see them: around the middles of their sides and those of their `joints`
-        there `(n, 25, 2)` that are `known` `(n, 25)`."""
-        low, high = self.people.boxes[who, :2], self.people.boxes[who, 2:4]
-        middle = (low + high) / 2
-        across, down = torch.stack([low, middle, high, middle], 1)[..., 0], torch.stack([middle, low, middle, high], 1)[..., 1]
-        ends = through(steep_from_photo, torch.stack([across, down], -1))
-        # Whoever raises their hands is broader from above.
-        ends = torch.cat([ends, torch.where(known[..., None], joints, ends[:, :1])], 1)
-        return ends.amin(1), ends.amax(1)
+        return steep((box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]).amax(-1).clamp(min=8) / 2, down, away)
 
     def crowd(self, crops):
         """Puts somebody else beside some of the people, who stay in the middle."""

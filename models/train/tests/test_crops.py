@@ -1,4 +1,5 @@
 """Crops keep every joint with its label, whatever is done to them, and no batch comes twice."""
+import itertools
 import json
 import tempfile
 import unittest
@@ -12,7 +13,7 @@ import torch
 from posetrain.joints import BODY25
 from posetrain.loop import DEVICE, line_of
 from posetrain.pictures import through
-from posetrain.train_keypoints import STRIDE, Crops, bells
+from posetrain.train_keypoints import STRIDE, Crops, bells, boxes_in
 
 LEFT = [n for n, name in enumerate(BODY25) if name.startswith("left")]
 RIGHT = [BODY25.index(BODY25[n].replace("left", "right")) for n in LEFT]
@@ -47,7 +48,7 @@ class Labels(unittest.TestCase):
     def test_joints_stay_on_their_dots_and_left_stays_left(self):
         self.crops.cover = lambda crops: None
         # Grey and noise hide which dot is which.
-        with mock.patch("posetrain.train_keypoints.photographed", lambda crops, chance: crops):
+        with mock.patch.multiple("posetrain.train_keypoints", photographed=lambda crops, chance: crops, STRETCHED=0.8):
             images, points, shown, _, _ = self.crops.drawn(64, SIZE)
         turn = lambda p: np.sign(np.linalg.det(np.stack([p[LEFT[2]] - p[0], p[RIGHT[2]] - p[0]])))
         mirrored = 0
@@ -66,18 +67,38 @@ class Labels(unittest.TestCase):
 
     def test_who_is_seen_from_above_is_shorter_and_their_box_is_still_around_them(self):
         who = torch.zeros(20, dtype=torch.long, device=DEVICE)
+        box, marks = self.crops.people.boxes[who], self.crops.people.marks[who]
+        known = marks[..., 2] > 0
         with mock.patch.multiple("posetrain.train_keypoints", TILTED=1, DOWN=(30, 40)):
-            into = torch.linalg.inv(self.crops.tilted(who))
-        box, marks = self.crops.people.boxes[who], through(into, self.crops.people.marks[who, :, :2])
-        known = self.crops.people.marks[who, :, 2] > 0
-        low, high = self.crops.boxes_in(who, into, marks, known)
+            into = torch.linalg.inv(self.crops.tilted(who, box))
+        above = lambda points: through(into, points)
+        joints = above(marks[..., :2])
+        low, high = boxes_in(box, above, joints, known)
         self.assertLess((high - low)[:, 1].max(), 0.95 * (box[0, 3] - box[0, 1]))
-        self.assertTrue(((marks >= low[:, None] - 0.1) & (marks <= high[:, None] + 0.1))[known].all())
+        self.assertTrue(((joints >= low[:, None] - 0.1) & (joints <= high[:, None] + 0.1))[known].all())
         # Hands that are raised at the edge of their box stay in it.
-        self.crops.people.marks[0, 0, :2] = self.crops.people.boxes[0, :2]
-        marks = through(into, self.crops.people.marks[who, :, :2])
-        low, _ = self.crops.boxes_in(who, into, marks, known)
-        self.assertTrue((low <= marks[:, 0] + 0.1).all())
+        marks[:, 0, :2] = box[:, :2]
+        joints = above(marks[..., :2])
+        low, _ = boxes_in(box, above, joints, known)
+        self.assertTrue((low <= joints[:, 0] + 0.1).all())
+
+    def test_legs_are_of_other_lengths_in_boxes_that_fit(self):
+        people, who = self.crops.people, torch.zeros(20, dtype=torch.long, device=DEVICE)
+        at = BODY25.index
+        upright = {"shoulder": 60, "hip": 120, "knee": 160, "ankle": 200}
+        for (part, y), (side, x) in itertools.product(upright.items(), (("left", 130), ("right", 110))):
+            people.marks[0, at(f"{side}_{part}"), :2] = torch.tensor([x, y])
+        with mock.patch.multiple("posetrain.train_keypoints", STRETCHED=1, LEGS=(0.7, 0.75)):
+            box, marks, stretch = self.crops.stretched(who)
+        y = {part: marks[:, at(f"left_{part}"), 1] for part in upright}
+        self.assertTrue(((y["ankle"] - y["knee"]) / 40 < 0.8).all())
+        self.assertTrue(((y["shoulder"] - 60).abs() < 6).all())
+        self.assertTrue((box[:, 3] < people.boxes[0, 3] - 15).all() and ((box[:, 1] - people.boxes[0, 1]).abs() < 6).all())
+        torch.testing.assert_close(stretch.undone(marks[..., :2]), people.marks[who, :, :2], atol=0.01, rtol=0)
+        with mock.patch("posetrain.train_keypoints.STRETCHED", 0):
+            box, marks, _ = self.crops.stretched(who)
+        torch.testing.assert_close(box, people.boxes[who, :4])
+        torch.testing.assert_close(marks[..., :2], people.marks[who, :, :2], atol=0.01, rtol=0)
 
     def test_bells_are_highest_where_joints_are(self):
         points = torch.tensor([[[10.0, 61.0], [80.0, 33.0], [50.0, 50.0]]])

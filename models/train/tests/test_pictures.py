@@ -9,7 +9,8 @@ import torch
 
 from posetrain import masks, photos, pictures
 from posetrain.loop import DEVICE
-from posetrain.pictures import Chance, Pictures, affine, blur, into_crop, lit, outlines, sampled, squared, steep
+from posetrain.pictures import (Chance, Pictures, Stretch, affine, blur, into_crop, lit, outlines, pixels_of, sampled, squared,
+                                steep)
 
 SIZE = 48
 
@@ -34,7 +35,10 @@ class Sampling(unittest.TestCase):
     def ways(self):
         """Those of cutting out crops: as this machine does, and all at once."""
         of = Pictures(self.images)
-        return of.sample, lambda which, *how: sampled(of.packed, of.first[which], of.high[which], of.wide[which], *how)
+
+        def at_once(which, matrix, size, reflect, stretch=None):
+            return sampled(of.packed, of.first[which], of.high[which], of.wide[which], *pixels_of(matrix, size, stretch), reflect)
+        return of.sample, at_once
 
     def test_crops_are_placed_as_one_by_one(self):
         for matrix, alone in zip(self.matrix.cpu(), self.alone):
@@ -78,6 +82,30 @@ class Sampling(unittest.TestCase):
                 wanted = cv2.warpPerspective(image, alone, (SIZE, SIZE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                                              borderMode=cv2.BORDER_REFLECT_101).transpose(2, 0, 1)
                 self.assertLess(np.abs(seen[:len(wanted)] - wanted).mean(), 0.6)
+
+    def test_a_stretch_changes_lengths_below_its_line_alone_and_can_be_undone(self):
+        down = there(0.6, 0.8)
+        for factor in (0.7, 1.3):
+            stretch = Stretch(there(30.0, 40.0)[None], 6 * down[None], there(factor))
+            points = torch.as_tensor(np.random.default_rng(3).normal(40, 30, (1, 50, 2)), dtype=torch.float32, device=DEVICE)
+            torch.testing.assert_close(stretch.undone(stretch.done(points)), points, atol=1e-3, rtol=0)
+            above, below = there(30.0, 40.0) - 200 * down, there(30.0, 40.0) + 200 * down
+            ends = stretch.done(torch.stack([above - 50 * down, above, below, below + 50 * down])[None])[0]
+            self.assertAlmostEqual((ends[1] - ends[0]).norm().item(), 50, delta=0.2)
+            self.assertAlmostEqual((ends[3] - ends[2]).norm().item(), 50 * factor, delta=0.2)
+            aside = stretch.done(torch.stack([below, below + there(0.8, -0.6)])[None])[0]
+            torch.testing.assert_close(aside[1] - aside[0], there(0.8, -0.6), atol=1e-3, rtol=0)
+
+    def test_crops_of_stretched_pictures_show_what_was_there(self):
+        stretch = Stretch(there([40.0, 28.0], [15.0, 25.0]), there([3.0, 4.0], [0.0, 5.0]), there(0.75, 1.0))
+        for sample in self.ways():
+            got = sample(there(0, 1), self.matrix, SIZE, there(True, True), stretch).float().cpu().numpy()
+            plain = sample(there(0, 1), self.matrix, SIZE, there(True, True)).float().cpu().numpy()
+            np.testing.assert_allclose(got[1], plain[1], atol=1)
+            self.assertGreater(np.abs(got[0] - plain[0]).mean(), 3)
+            places = stretch.undone(torch.stack(pixels_of(self.matrix, SIZE), -1))[0].cpu().numpy()
+            wanted = cv2.remap(self.images[0], *np.moveaxis(places, -1, 0).copy(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+            self.assertLess(np.abs(got[0, :3] - wanted.transpose(2, 0, 1)).mean(), 0.6)
 
     def test_outlines_are_where_opencv_puts_them(self):
         mask, box = smooth(masks.SIDE, masks.SIDE, 1, 3), np.array([20.0, 10, 60, 50])
