@@ -1,7 +1,7 @@
 """What a keypoint network takes for granted: `python -m posetrain.habits recipes/keypoints.toml ../embedded/keypoints.onnx`.
 
 On upright people in photographs kept from training, it tells how far above where they are hips are found, in hundredths of the trunk: of people
-with shorter or longer legs than they have, and of people in swimming trunks that begin higher or lower. A network that finds hips by what is seen
+with shorter or longer legs than they have, and of people painted as swimmers whose trunks begin higher or lower. A network that finds hips by what is seen
 there finds them in the same place whatever is done to the rest.
 """
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .clothes import CORNERS, dressed
+from .clothes import CORNERS, FACE, SWIMMING, dressed
 from .joints import BODY25
 from .people import People
 from .photos import Photos
@@ -27,13 +27,13 @@ KNEES = [BODY25.index(f"{side}_knee") for side in ("left", "right")]
 
 
 class Upright:
-    """Everybody who is upright and cut out, from the shoulders to the knees at least."""
+    """Everybody who is upright and cut out, from the face to the knees at least."""
 
     def __init__(self, recipe):
         self.people, self.size = People(Photos(recipe["labels"], recipe["photos"], True, recipe["masks"]), None), recipe["size"]
         marks = self.people.marks
         up = trunk(marks)
-        seen = (marks[:, CORNERS + KNEES, 2] > 0).all(-1) & (self.people.mask >= 0)
+        seen = (marks[:, CORNERS + KNEES, 2] > 0).all(-1) & (marks[:, FACE, 2] > 0).any(-1) & (self.people.mask >= 0)
         self.who = (seen & (-up[:, 1] > UPRIGHT * torch.linalg.vector_norm(up, dim=-1))).nonzero()[:, 0]
         if not len(self.who):
             raise ValueError("of these photographs nobody who is upright and cut out was kept from training")
@@ -53,8 +53,8 @@ class Upright:
         light, share = people.look(who, matrix, self.size, none, none, stretch)
         there = into_crop(matrix, stretch.done(joints))
         if band is not None:
-            own = people.theirs(who, matrix, self.size, share, stretch)
-            light = dressed(light, own, there, self.known, Chance(1), (band, band))
+            theirs = people.theirs(who, matrix, self.size, share, stretch)
+            light = dressed(light, share, theirs, there, self.known, Chance(1), SWIMMING._replace(band=(band, band)))
         return (light + 114 * (1 - share)).cpu().numpy(), there.cpu().numpy()
 
     def hips_above(self, network, **how):
@@ -79,7 +79,7 @@ def main():
     arguments = parser.parse_args()
     upright, network = Upright(tomllib.loads(arguments.recipe.read_text())), session(arguments.network)
     print(f"{len(upright.who)} people; how far above the hips they are found, in hundredths of the trunk")
-    for what, key, values in (("legs so much longer", "legs", LEGS), ("trunks from so far above the hips", "band", BANDS)):
+    for what, key, values in (("legs so much longer", "legs", LEGS), ("painted trunks from so far above the hips", "band", BANDS)):
         told = (f"{value:g}: {100 * upright.hips_above(network, **{key: value}):+.1f}" for value in values)
         print(f"{what}: {', '.join(told)}", flush=True)
 

@@ -94,8 +94,8 @@ class Stretch:
     `(n, 2)`, which has the length over which that begins. Most people's legs are about as long for their trunks: networks count on it."""
 
     def __init__(self, middle, down, factor):
-        self.middle, self.soft = middle, torch.linalg.vector_norm(down, dim=-1).clamp(min=1)
-        self.down, self.factor = down / self.soft[:, None], factor
+        self.middle, self.soft, self.factor = middle, torch.linalg.vector_norm(down, dim=-1), factor
+        self.down = down / self.soft[:, None].clamp(min=1e-6)
         # A hyperbola, whose slopes are 1 and 1 / factor.
         self.mean, self.half = (1 / factor + 1) / 2, (1 / factor - 1) / 2
 

@@ -18,6 +18,8 @@ from .photos import HELD_OUT
 SEATED, DESKS = 0.25, 0.7  # parts of everybody, and of those
 STEPS = 2, 4  # sixtieths of a second between two poses of somebody who moves
 AT_WORK = 0.6  # the chance that an arm reaches forwards, as to a keyboard
+# How long legs are, in those of CMU's doll, which has long ones: the mean of the logarithm, and how far people differ.
+LEGS = -0.06, 0.1
 
 
 def turning(one, other):
@@ -61,6 +63,18 @@ def seated(joints, rng):
             out[elbow] = out[shoulder] + upper * np.linalg.norm(out[elbow] - out[shoulder]) / np.linalg.norm(upper)
             out[hand] = out[hand] @ turning(before, fore).T + out[elbow]
     out[:, 1] -= out[:, 1].min()
+    return out
+
+
+def on_legs(joints, factor):
+    """The same body `(..., 23, 3)` on legs that are so much longer, its lowest joint as high as it was; feet keep their size."""
+    out = joints.copy()
+    for side in ("left", "right"):
+        hip, knee, ankle, *foot = (AT[f"{side}_{part}"] for part in ("hip", "knee", "ankle", "heel", "foot_index"))
+        out[..., knee, :] = joints[..., hip, :] + factor * (joints[..., knee, :] - joints[..., hip, :])
+        out[..., ankle, :] = out[..., knee, :] + factor * (joints[..., ankle, :] - joints[..., knee, :])
+        out[..., foot, :] += out[..., ankle, None, :] - joints[..., ankle, None, :]
+    out[..., 1] += joints[..., 1].min() - out[..., 1].min()
     return out
 
 
@@ -164,10 +178,11 @@ def main():
             chosen[number] = rng.choice(np.flatnonzero(of), p=(stir[of] + 0.02) / (stir[of] + 0.02).sum())
     poses, desks = [], []
     for number, (clip, t) in enumerate(frames[i] for i in chosen):
-        joints = clip.joints[t].copy()
+        legs = np.exp(rng.normal(*LEGS))
+        joints = on_legs(clip.joints[t], legs)
         if arguments.frames > 1:
             moments = t + rng.integers(STEPS[0], STEPS[1] + 1) * np.arange(arguments.frames)
-            joints = clip.joints[moments]
+            joints = on_legs(clip.joints[moments], legs)
         elif arguments.athletes and rng.random() < arguments.athletes:
             joints = athletic(joints, rng)
         elif rng.random() < SEATED:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 
-from .clothes import CORNERS, dressed
+from .clothes import CORNERS, FACE, dressed
 from .joints import BODY25
 from .loop import DEVICE, fit, pixels, platt, tensor
 from .people import People
@@ -136,7 +136,7 @@ class Crops:
         cut_out &= chance.whether(ELSEWHERE, count)
         apart_from = cut_out | people.rendered[who]
         light, share = people.look(who, matrix, size, apart_from, ~apart_from & chance.whether(0.3, count), stretch)
-        light = self.dress(light, people.theirs(who, matrix, size, share, stretch), into_crops(matrix, marks[..., :2]), marks)
+        light = self.dress(light, share, people.theirs(who, matrix, size, share, stretch), into_crops(matrix, marks[..., :2]), marks)
         light = torch.where(apart_from[:, None, None, None], lit(light, chance, share), light)
         behind = torch.where(apart_from[:, None, None, None], self.background(count, size), 114)
         crops = light + behind * (1 - share)
@@ -147,13 +147,14 @@ class Crops:
         self.cover(crops)
         return photographed(crops, chance).float(), *told
 
-    def dress(self, light, theirs, joints, marks):
-        """Paints other clothes on some of those of whom it is known which pixels are `theirs` `(n, 1, size, size)`, and where the trunk is."""
+    def dress(self, light, share, theirs, joints, marks):
+        """Paints other clothes on some of those of whom it is known which pixels are `theirs` `(n, 1, size, size)`, and where trunk and face
+        are."""
         placed = (marks[..., 2] > 0) | (marks[..., 3] < GUESS)
-        could = placed[:, CORNERS].all(-1) & (theirs.amax((1, 2, 3)) > 0)
+        could = placed[:, CORNERS].all(-1) & placed[:, FACE].any(-1) & (theirs.amax((1, 2, 3)) > 0)
         where = (could & self.chance.whether(DRESSED, len(light))).nonzero()[:, 0]
         light = light.clone()
-        light[where] = dressed(light[where], theirs[where], joints[where], placed[where], self.chance)
+        light[where] = dressed(*(part[where] for part in (light, share, theirs, joints, placed)), self.chance)
         return light
 
     def stretched(self, who):

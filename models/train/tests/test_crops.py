@@ -100,6 +100,28 @@ class Labels(unittest.TestCase):
         torch.testing.assert_close(box, people.boxes[who, :4])
         torch.testing.assert_close(marks[..., :2], people.marks[who, :, :2], atol=0.01, rtol=0)
 
+    def test_clothes_are_painted_where_joints_are_on_pixels_of_theirs(self):
+        people, seen = self.crops.people, []
+        # What their mask leaves out is left of all joints.
+        people.masks, people.mask = torch.full((1, 96, 96), 255, dtype=torch.uint8, device=DEVICE), torch.zeros_like(people.mask)
+        edge = people.marks[0, :, 0].min() - 8
+        people.masks[..., :int((edge + people.mask_from_photo[0, 1]) * people.mask_from_photo[0, 0])] = 0
+
+        def dressed(light, cover, theirs, joints, known, chance):
+            seen.append((theirs, joints))
+            return light
+        with mock.patch.multiple("posetrain.train_keypoints", dressed=dressed, DRESSED=1, STRETCHED=0.5, TILTED=0.5):
+            _, points, _, _, _ = self.crops.drawn(40, SIZE)
+        (theirs, joints), = seen
+        self.assertEqual(len(joints), 40)
+        torch.testing.assert_close(joints.sort(1).values, points.sort(1).values)
+        at = joints.round().long()
+        inside = ((at >= 0) & (at < SIZE)).all(-1)
+        x, y = at.clamp(0, SIZE - 1).unbind(-1)
+        on_them = theirs[torch.arange(40)[:, None], 0, y, x] > 0.5
+        self.assertTrue(on_them[inside].all())
+        self.assertTrue((theirs.amin((1, 2, 3)) < 0.1).any(), "not all of a crop is theirs")
+
     def test_bells_are_highest_where_joints_are(self):
         points = torch.tensor([[[10.0, 61.0], [80.0, 33.0], [50.0, 50.0]]])
         shown, spread = torch.tensor([[True, True, False]]), torch.full((1, 3), 1.1)

@@ -12,7 +12,7 @@ from torch import nn
 from posetrain.export import export
 from posetrain.lifting import BONES, LiftNet, Streaming, from_both_sides, mirrored, of_both
 from posetrain.mocap import LIFT23
-from posetrain.poses import athletic
+from posetrain.poses import athletic, on_legs
 from posetrain.start import take_up_lifter
 from posetrain.views import FEATURES, MIRROR, normalise
 
@@ -126,6 +126,20 @@ class Bodies(unittest.TestCase):
         heads_down = sum(pose[at("nose"), 1] < pose[at("left_hip"), 1] for pose in poses)
         self.assertGreater(heads_down, 8)
         self.assertLess(heads_down, 42)
+
+    def test_who_stands_on_shorter_legs_stands_as_before(self):
+        at, bodies = LIFT23.index, np.random.default_rng(1).normal(0, 0.3, (4, 23, 3)) + [0, 2, 0]
+        shorter = on_legs(bodies, 0.8)
+        length = lambda joints, a, b: np.linalg.norm(joints[:, at(a)] - joints[:, at(b)], axis=-1)
+        for side in ("left", "right"):
+            for bone, factor in ((("hip", "knee"), 0.8), (("knee", "ankle"), 0.8), (("ankle", "heel"), 1), (("heel", "foot_index"), 1), (("hip", "wrist"), 1)):
+                a, b = (f"{side}_{joint}" for joint in bone)
+                np.testing.assert_allclose(length(shorter, a, b), factor * length(bodies, a, b))
+        self.assertAlmostEqual(shorter[..., 1].min(), bodies[..., 1].min())
+        # Everybody of a motion comes down by as much.
+        down = shorter[:, at("nose")] - bodies[:, at("nose")]
+        np.testing.assert_allclose(down, np.broadcast_to(down[0], down.shape))
+
 
 
 if __name__ == "__main__":

@@ -85,8 +85,8 @@ class Sampling(unittest.TestCase):
 
     def test_a_stretch_changes_lengths_below_its_line_alone_and_can_be_undone(self):
         down = there(0.6, 0.8)
-        for factor in (0.7, 1.3):
-            stretch = Stretch(there(30.0, 40.0)[None], 6 * down[None], there(factor))
+        for factor, soft in ((0.7, 6), (1.3, 6), (0.7, 0.5)):
+            stretch = Stretch(there(30.0, 40.0)[None], soft * down[None], there(factor))
             points = torch.as_tensor(np.random.default_rng(3).normal(40, 30, (1, 50, 2)), dtype=torch.float32, device=DEVICE)
             torch.testing.assert_close(stretch.undone(stretch.done(points)), points, atol=1e-3, rtol=0)
             above, below = there(30.0, 40.0) - 200 * down, there(30.0, 40.0) + 200 * down
