@@ -9,7 +9,7 @@ distance from their centre):
   whose length spreads too: sure joints get a longer tail than was measured, unsure ones, whose errors are often whole limbs, do not;
 - `lasting`, `[a, b]`: the share of an error that stays as it is, and of one that does for some frames (`MOMENT`): between two frames that
   are k apart, errors of a joint of somebody who moves correlate by a + b (1 - k / `MOMENT`); what is left is new in each frame. Drawn ones
-  hold together a little less, as their size wanders too;
+  hold together a little less, as their size wanders too, but for those that are `STUBBORN`;
 - `along`, `across`: how errors of joints go together, along the trunk and across it: rows of the lower triangle of a matrix, which makes
   normals of joints that correlate as errors do of normals that do not. Where clothes hide hips, both are too high;
 - `joints`: the mean logit of each joint of `LIFT23`; `person`, `rest`: how far the logits of a person, and of a joint of a person, are

@@ -107,6 +107,7 @@ def save_card(card, path, recipe, metrics):
 def streamed_apart(session, net, states, frames=60):
     """How far what a streaming lifter says of two people differs, at most, from what its windows say of both sides; the first frames
     repeated."""
+    frames += max(net.means, default=0)
     people = torch.randn(2, frames, FEATURES)
     before = torch.cat([people[:, :1].expand(-1, net.frames - 1, -1), people], 1)
     with torch.no_grad():

@@ -1,7 +1,8 @@
 """The lifting network: 2D over time -> 3D of the last frame, with an uncertainty per joint.
 
-Causal temporal convolutions, as VideoPose3D (Pavllo et al. 2019, section 3) has them, of inverted bottlenecks. Two things are told to it
-rather than left to be learned: how limbs lie and how long they look, and that a joint lies on its ray.
+Causal temporal convolutions, as VideoPose3D (Pavllo et al. 2019, section 3) has them, of inverted bottlenecks, and means over longer: how long
+somebody's limbs are, and where the camera hangs, is told a little by every frame. Two things are told to it rather than left to be learned:
+how limbs lie and how long they look, and that a joint lies on its ray.
 """
 import numpy as np
 import torch
@@ -52,11 +53,14 @@ class Lifting(nn.Module):
 class LiftNet(Lifting):
     """Causal, unless it is `symmetric`. Each layer looks along the frames of every channel by itself, at three that are `apart`, and then at
     all channels of a frame (the inverted bottleneck of Liu et al. 2022, "A ConvNet for the 2020s"): most of lifting is between the joints
-    of a frame, not between frames. Five such layers have as many weights as three full convolutions with two layers between."""
+    of a frame, not between frames. Five such layers have as many weights as three full convolutions with two layers between.
 
-    def __init__(self, channels=256, apart=(1, 1, 2, 3, 6), widening=2, dropout=0.0, symmetric=False):
+    With `means`, the last layer is told besides what each channel has been on average since the first frame that was asked for, each channel over
+    so many frames at most as `means` says in turn, later ones counting more (an exponential moving average)."""
+
+    def __init__(self, channels=256, apart=(1, 1, 2, 3, 6), widening=2, dropout=0.0, symmetric=False, means=()):
         super().__init__()
-        self.dropout, self.apart = nn.Dropout(dropout), tuple(apart)
+        self.dropout, self.apart, self.means = nn.Dropout(dropout), tuple(apart), tuple(means)
         self.frames = 1 + 2 * sum(self.apart)
         self.ahead = self.frames // 2 if symmetric else 0
         one = lambda inputs, outputs: nn.Sequential(nn.Conv1d(inputs, outputs, 1, bias=False), nn.BatchNorm1d(outputs))
@@ -66,6 +70,8 @@ class LiftNet(Lifting):
         self.wide = nn.ModuleList(one(channels, widening * channels) for _ in self.apart)
         self.narrow = nn.ModuleList(one(widening * channels, channels) for _ in self.apart)
         self.shrink = nn.Conv1d(channels, 4 * JOINTS + 3, 1)
+        # They say nothing at first: with the weights of a network that has none, training goes on from there.
+        self.long = nn.Parameter(torch.zeros(channels)) if means else None
 
     def silence(self):
         """Takes away what channels are multiplied with that were always the same in training, as those whose activation never fires are: divided
@@ -73,6 +79,8 @@ class LiftNet(Lifting):
         with torch.no_grad():
             for conv, norm in zip(self.along, self.norms):
                 conv.weight[norm.running_var < STIRS] = 0
+            if self.long is not None:
+                self.long[self.norms[-1].running_var < STIRS] = 0
 
     def raw(self, x):
         # Channels last: on two cores that takes two thirds of the time.
@@ -82,6 +90,8 @@ class LiftNet(Lifting):
             y = sum(x[:, apart * tap:apart * tap + count] * weight for tap, weight in enumerate(conv.weight[:, 0].unbind(-1)))
             first = apart if self.ahead else 2 * apart
             x = x[:, first:first + count]
+            if self.long is not None and conv is self.along[-1]:
+                y = y + self.long * so_far(x, self.means)
             y = functional.relu(normalised(*wide, of_all(norm, y)))
             x = x + normalised(*narrow, self.dropout(y))
         return functional.linear(x, self.shrink.weight[..., 0], self.shrink.bias)
@@ -95,6 +105,19 @@ def of_all(norm, x):
 def normalised(conv, norm, x):
     """What a convolution that sees one frame makes of channels `(n, t, c)`, normalised."""
     return of_all(norm, functional.linear(x, conv.weight[..., 0]))
+
+
+def so_far(x, means):
+    """Means `(n, t, c)` of channels `(n, t, c)` over the frames up to each: of all, and from the time on at which these are more than the
+    channel's number of `means`, exponential ones."""
+    share = np.zeros((len(means), x.shape[1], x.shape[1]), np.float32)
+    for kind, longest in enumerate(means):
+        for time in range(x.shape[1]):
+            rate = max(1 / (time + 1), 1 / longest)
+            share[kind, time] = (1 - rate) * share[kind, time - 1]
+            share[kind, time, time] = rate
+    kinds = x.unflatten(-1, (-1, len(means)))
+    return torch.einsum("kts,nsck->ntck", torch.from_numpy(share).to(x), kinds).flatten(-2)
 
 
 # Features in a mirror: whose each becomes, and with which sign: sides change, and what lies to the right of the middle, as up and motion may.
@@ -143,12 +166,13 @@ class Folded(nn.Module):
 
 
 class FoldedAlong(nn.Module):
-    """What looks along the frames of each channel: weights `(taps, 1, channels)`, and what is added."""
+    """What looks along the frames of each channel: weights `(taps, 1, channels)`, those of means `(channels,)`, and what is added."""
 
-    def __init__(self, conv, norm):
+    def __init__(self, conv, norm, long=None):
         super().__init__()
         self.register_buffer("weight", (conv.weight * scale_of(norm)[:, None, None]).detach().permute(2, 1, 0).contiguous())
         self.register_buffer("bias", shift_of(norm))
+        self.register_buffer("long", None if long is None else (long * scale_of(norm)).detach())
 
 
 def scale_of(norm):
@@ -171,23 +195,33 @@ class Streaming(nn.Module):
         super().__init__()
         if net.ahead:
             raise ValueError("a network that looks ahead cannot be shown one frame after the other")
-        self.apart, self.shrink = net.apart, net.shrink
+        self.apart, self.means, self.shrink = net.apart, net.means, net.shrink
         self.expand = Folded(*net.expand)
-        self.along = nn.ModuleList(map(FoldedAlong, net.along, net.norms))
+        longs = [None] * (len(net.along) - 1) + [net.long]
+        self.along = nn.ModuleList(map(FoldedAlong, net.along, net.norms, longs))
         self.wide, self.narrow = (nn.ModuleList(Folded(*part) for part in parts) for parts in (net.wide, net.narrow))
-        # Whether somebody was shown before, and the last inputs of each layer, twice as many channels for mirrored people.
-        self.states = [(1,), *((2 * apart, 2 * net.shrink.in_channels) for apart in net.apart)]
+        channels = net.shrink.in_channels
+        # Frames shown so far; the last inputs of each layer, twice as many channels for mirrored people; and means.
+        self.states = [(1,), *((2 * apart, 2 * channels) for apart in net.apart), *[(2 * channels,)] * bool(net.means)]
+        fewest = [1 / longest for longest in net.means] * (channels // max(len(net.means), 1)) * 2
+        self.register_buffer("fewest", torch.tensor(fewest))
 
     def forward(self, frame, shown, *states):
         channels = self.shrink.in_channels
         both = torch.cat([frame, mirrored(frame)], -1).reshape(-1, FEATURES)
-        x, kept, first = functional.relu(self.expand(with_bones(both))), [shown.clamp(min=1)], shown[:, :, None] == 0
+        x, kept, first = functional.relu(self.expand(with_bones(both))), [shown + 1], shown[:, :, None] == 0
         for layer, wide, narrow, apart, state in zip(self.along, self.wide, self.narrow, self.apart, states):
             row = x.reshape(-1, 1, 2 * channels)
             held = torch.cat([torch.where(first, row, state), row], 1)
             kept.append(held[:, 1:])
             y = (held[:, ::apart].reshape(-1, 3, 2, channels) * layer.weight).sum(1).reshape(-1, channels)
+            if layer.long is not None:
+                # At the first frame all of the mean is new.
+                mean = states[-1] + torch.maximum(1 / (shown + 1), self.fewest) * (row[:, 0] - states[-1])
+                y = y + mean.reshape(-1, channels) * layer.long
             x = x + narrow(functional.relu(wide(y + layer.bias)))
+        if self.means:
+            kept.append(mean)
         raw = functional.linear(x, self.shrink.weight[..., 0], self.shrink.bias)
         poses = on_rays(raw.float(), both).reshape(-1, 2, JOINTS, 4)
         return of_both(poses[:, 0], poses[:, 1]), *kept

@@ -91,11 +91,16 @@ def take_up(net, start, *shown, remembering=False):
 
 
 def take_up_lifter(net, start, sequences):
-    """Gives a lifting network the weights of a file, as `take_up` does an image network; it is shown `sequences` `(n, t, FEATURES)`."""
+    """Gives a lifting network the weights of a file, as `take_up` does an image network; it is shown `sequences` `(n, t, FEATURES)`. A file without
+    means over longer may become one with them, which say nothing yet."""
     graph, read = opened(start)
     told = [tuple(axis.dim_value for axis in given.type.tensor_type.shape.dim[1:]) for given in graph.input if given.name.startswith("state_")]
-    if told != Streaming(net).states:
-        raise another(start, f"it keeps {told} of the frames before, not {Streaming(net).states}")
+    streaming = Streaming(net)
+    has_means = bool(net.means) and len(told) == len(streaming.states)
+    if told != streaming.states[:len(told)] or len(told) < len(streaming.states) - bool(net.means):
+        raise another(start, f"it keeps {told} of the frames before, not {streaming.states}")
+    if has_means and not torch.allclose(read("fewest"), streaming.fewest, rtol=1e-3):
+        raise another(start, f"its means are not of {', '.join(map(str, net.means))} frames")
     pairs = {"expand": net.expand} | {f"along.{n}": pair for n, pair in enumerate(zip(net.along, net.norms))}
     pairs |= {f"{name}.{n}": pair for name in ("wide", "narrow") for n, pair in enumerate(getattr(net, name))}
     last = next(node.input[1] for node in graph.node if node.op_type == "Gemm" and node.input[2] == "shrink.bias")
@@ -104,6 +109,8 @@ def take_up_lifter(net, start, sequences):
             weight = read(f"{name}.weight")
             conv.weight.copy_(weight.permute(2, 1, 0) if name.startswith("along") else weight[..., None])
             norm.bias.copy_(read(f"{name}.bias"))
+        if has_means:
+            net.long.copy_(read(f"along.{len(net.along) - 1}.long"))
         net.shrink.weight.copy_(read(last).view_as(net.shrink.weight)), net.shrink.bias.copy_(read("shrink.bias"))
     renormalise(net, lambda: net.every(sequences))
     return net.train()

@@ -27,6 +27,8 @@ TILTED_FROM = (1.2, 5)  # metres away
 SKILL = -0.5  # the mean of the logarithm of how large errors are, in those of our own detector
 EXACT = 0.15  # so many detectors do not err
 MOMENT = 9  # frames in which errors stay partly the same
+STUBBORN = 0.3  # of so many sequences what stays for a moment stays all along: real people wear what nobody rendered
+TURNS = 3  # so often may a clip be gone through, there and back, to fill a sequence at the stride that was drawn
 FIRST_STEP = 1 / 30  # seconds; the first frame of a person has none before it
 UP_LATE = 0.2  # of so many cameras it becomes known while they run where up is
 UP_OFF = (2, 8)  # degrees by which that is off about each axis: of most cameras, and of one in
@@ -124,6 +126,12 @@ def masked(shape, share, rng, longest=40):
     return out
 
 
+def there_and_back(index, length):
+    """Numbers of frames that may lie before or after those of clips of so many frames, as of clips that are gone through there and back."""
+    last = np.maximum(length - 1, 1)
+    return np.minimum(last - np.abs(last - np.abs(index) % (2 * last)), length - 1)
+
+
 class Views:
     """Draws batches of sequences: windows of `frames` frames, several of which overlap in each.
 
@@ -169,13 +177,10 @@ class Views:
         """World joints `(n, t, 23, 3)` of random motions, which of them are known `(n, 23)`, and frames of 1/60 s between two."""
         rng, t = self.rng, self.frames - 1 + windows
         clip = rng.choice(len(self.length), n, p=self.weight)
-        stride = np.minimum(rng.choice(strides, n), np.maximum(1, self.length[clip] // t))
-        # One window may begin before its clip does; many of them would be of somebody who stands still.
-        least = np.minimum(stride * (windows - 1), self.length[clip] - 1)
-        asked = least + (rng.random(n) * (self.length[clip] - least)).astype(int)  # the last frame whose pose is asked for
+        stride = np.minimum(rng.choice(strides, n), np.maximum(1, TURNS * self.length[clip] // t))
+        asked = (rng.random(n) * self.length[clip]).astype(int)  # the last frame whose pose is asked for
         index = asked[:, None] + stride[:, None] * (np.arange(t) - (t - 1 - self.ahead))
-        index = np.clip(index, 0, self.length[clip][:, None] - 1)  # a clip's start repeats its first frame
-        index = self.first[clip][:, None] + index
+        index = self.first[clip][:, None] + there_and_back(index, self.length[clip][:, None])
         world, known = self.joints[index], self.known[index[:, 0]]
 
         flip = rng.random(n) < 0.5
@@ -202,7 +207,9 @@ class Views:
         if self.hidden:
             seen &= ~masked(seen.shape, self.hidden, rng)
         features, turn = normalise(rays, seen, confidence, seconds, self.up(axes, t))
-        first = np.where(rng.random(n) < self.late, rng.integers(0, t, n), 0)
+        # Of several windows, the first is of the first frame of whoever is late: means over longer begin there, as they do for users.
+        first = rng.integers(0, t, n) if t == self.frames else np.full(n, self.frames - 1 - self.ahead)
+        first = np.where(rng.random(n) < self.late, first, 0)
         target = target @ turn[:, asked].transpose(0, 1, 3, 2)
         there = (first[:, None] <= asked) & (seen[:, asked].sum(-1) >= FEWEST)
         return begin_late(features, first), target.astype(np.float32), known[:, None] & there[..., None], turn
@@ -252,13 +259,15 @@ class Views:
         return (world - eye[:, None, None]) @ axes.transpose(0, 2, 1)[:, None]
 
     def degrade(self, rays, seen):
-        """What detectors do, as `posetrain.errors` measured it: the less sure, the further off; sides swapped, joints and groups of
+        """What detectors do, as `posetrain.errors` measured it, some of them all along (`STUBBORN`): the less sure, the further off; sides swapped, joints and groups of
         joints missing for a while. Gives the rays, which joints are seen, and their confidences."""
         rng, (n, t), model = self.rng, rays.shape[:2], self.errors
         normal = lambda *shape: rng.standard_normal(shape, np.float32)
 
         always, awhile = model["lasting"]
-        share = np.sqrt(np.maximum(np.float32([always, awhile, 1 - always - awhile]), 0))
+        share = np.repeat(np.float32([[always, awhile, 1 - always - awhile]]), n, 0)
+        share[rng.random(n) < STUBBORN] = always + awhile, 0, 1 - always - awhile
+        share = np.sqrt(np.maximum(share.T[..., None, None], 0))
 
         def wander():  # partly the same all along, partly for a moment, partly new in each frame
             slow, some, fast = normal(n, 1, 23), np.repeat(normal(n, t // MOMENT + 1, 23), MOMENT, 1)[:, :t], normal(n, t, 23)

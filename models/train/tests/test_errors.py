@@ -1,6 +1,7 @@
 """Errors are drawn as they were measured."""
 import types
 import unittest
+from unittest import mock
 
 import numpy as np
 
@@ -28,13 +29,21 @@ def drawn(always, awhile, people=400, frames=28, along=APART, across=APART, trun
 class Lasting(unittest.TestCase):
     def test_it_is_measured_as_it_is_drawn(self):
         for shares in ((0.4, 0.35), (0.7, 0.1), (0.1, 0.6)):
-            error = drawn(*shares)
+            with mock.patch("posetrain.views.STUBBORN", 0):
+                error = drawn(*shares)
             # Sides that are swapped move the joint that is far from the others, and people differ in how large their errors are.
             error = error[np.abs(error).max((1, 2, 3)) < 9]
             error = error[error.any((1, 2, 3))]
             error *= 0.1 * LEAP / np.sqrt((error ** 2).mean((1, 2, 3), keepdims=True))
             got = lasting(error, np.ones(error.shape[:3], bool))
             np.testing.assert_allclose(got, shares, atol=0.05)
+
+    def test_what_stubborn_detectors_do_for_a_moment_they_do_all_along(self):
+        with mock.patch("posetrain.views.STUBBORN", 1):
+            error = drawn(0.3, 0.4)
+        error = error[(np.abs(error).max((1, 2, 3)) < 9) & error.any((1, 2, 3))]
+        error *= 0.1 * LEAP / np.sqrt((error ** 2).mean((1, 2, 3), keepdims=True))
+        np.testing.assert_allclose(lasting(error, np.ones(error.shape[:3], bool)), (0.7, 0), atol=0.05)
 
     def test_errors_that_nothing_ties_together_do_not_last(self):
         error = np.random.default_rng(1).normal(0, 0.01, (200, 12, 25, 2))

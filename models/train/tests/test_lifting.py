@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from posetrain.export import export
-from posetrain.lifting import BONES, LiftNet, Streaming, from_both_sides, mirrored, of_both
+from posetrain.lifting import BONES, LiftNet, Streaming, from_both_sides, mirrored, of_both, so_far
 from posetrain.mocap import LIFT23
 from posetrain.poses import athletic, on_legs
 from posetrain.start import take_up_lifter
@@ -20,7 +20,8 @@ from posetrain.views import FEATURES, MIRROR, normalise
 class Frames(unittest.TestCase):
     def setUp(self):
         torch.manual_seed(0)
-        self.net = LiftNet(32, (1, 2, 3))
+        self.net = LiftNet(32, (1, 2, 3), means=(2, 4, 8, 16))
+        nn.init.normal_(self.net.long, std=0.2)
         for norm in (part for part in self.net.modules() if isinstance(part, nn.BatchNorm1d)):
             norm.running_mean.normal_(0, 0.1), norm.running_var.uniform_(0.5, 2)
         self.net.eval()
@@ -34,6 +35,13 @@ class Frames(unittest.TestCase):
         for time in range(30):
             pose, *kept = streaming(self.frames[:, time], *kept)
             torch.testing.assert_close(pose, windows[:, time])
+
+    def test_means_are_of_all_frames_and_later_of_the_last(self):
+        x = torch.randn(2, 9, 4)
+        mean = so_far(x, (3, 1000))
+        torch.testing.assert_close(mean[:, 2], x[:, :3].mean(1))
+        torch.testing.assert_close(mean[:, 8, 1::2], x[..., 1::2].mean(1))
+        torch.testing.assert_close(mean[:, 3, ::2], (2 * mean[:, 2, ::2] + x[:, 3, ::2]) / 3)
 
     def test_features_of_mirrored_people_are_those_that_a_mirror_shows(self):
         rng = np.random.default_rng(4)
@@ -58,27 +66,35 @@ class Frames(unittest.TestCase):
             export({"task": "lifting", "name": "lifter"}, "lifter.toml", self.net, folder)
             path = Path(folder) / "lifter.onnx"
             start = {"file": path, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-            again = take_up_lifter(LiftNet(32, (1, 2, 3)), start, self.frames)
+            again = take_up_lifter(LiftNet(32, (1, 2, 3), means=(2, 4, 8, 16)), start, self.frames)
             wanted = self.net.every(self.frames)
             # While it is trained, channels are normalised by what is seen.
             for got in (again.every(self.frames), again.eval().every(self.frames)):
-                self.assertLess((got - wanted).abs().max(), 0.002)
+                self.assertLess((got - wanted).abs().max(), 0.003)
                 self.assertGreater((got - wanted).abs().max(), 0)
-            for other in ((1, 2), (1, 1, 1), (3, 2, 1)):
+            for other, means in (((1, 2), (2, 4, 8, 16)), ((1, 1, 1), (2, 4, 8, 16)), ((3, 2, 1), (2, 4, 8, 16)), ((1, 2, 3), ()), ((1, 2, 3), (2, 4))):
                 with self.assertRaisesRegex(ValueError, "another network"):
-                    take_up_lifter(LiftNet(32, other), start, self.frames)
+                    take_up_lifter(LiftNet(32, other, means=means), start, self.frames)
+            without = LiftNet(32, (1, 2, 3)).eval()
+            export({"task": "lifting", "name": "lifter"}, "lifter.toml", without, folder)
+            earlier = {"file": path, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            more = take_up_lifter(LiftNet(32, (1, 2, 3), means=(2, 4, 8, 16)), earlier, self.frames).eval()
+            self.assertLess((more.every(self.frames) - without.every(self.frames)).abs().max(), 0.003)
             with self.assertRaisesRegex(ValueError, "not the file"):
                 take_up_lifter(again, start | {"sha256": "0"}, self.frames)
 
     def test_what_never_stirred_in_training_tells_nothing(self):
-        net = LiftNet(8, (1, 2)).eval()
-        net.norms[0].running_var[3] = 1e-20
-        net.along[0].weight.data[3] = 1e4
+        net = LiftNet(8, (1, 2), means=(2, 4)).eval()
+        for layer in (0, 1):
+            net.norms[layer].running_var[3] = 1e-20
+            net.along[layer].weight.data[3] = 1e4
+        nn.init.ones_(net.long)
         with self.assertRaises(ValueError), tempfile.TemporaryDirectory() as folder, mock.patch.object(LiftNet, "silence"):
             export({"task": "lifting", "name": "lifter"}, "lifter.toml", net, folder)
         with tempfile.TemporaryDirectory() as folder:
             export({"task": "lifting", "name": "lifter"}, "lifter.toml", net, folder)
-        self.assertFalse(net.along[0].weight[3].any())
+        self.assertFalse(net.along[0].weight[3].any() or net.along[1].weight[3].any() or net.long[3])
+        self.assertTrue(net.long[[0, 1, 2, 4, 5, 6, 7]].all())
         self.assertTrue(net.along[0].weight[[0, 1, 2, 4, 5, 6, 7]].abs().amax((1, 2)).all())
 
     def test_causal_networks_see_no_later_frame_and_symmetric_ones_see_both_ways(self):

@@ -6,7 +6,7 @@ import numpy as np
 from posetrain import mocap
 from posetrain.bvh import Motion
 from posetrain.mocap import AT, CMU, LIFT23, TRUNK, Clip
-from posetrain.views import BODY, TILT, TILTED_FROM, HIPS, Views
+from posetrain.views import BODY, TILT, TILTED_FROM, HIPS, Views, there_and_back
 
 
 def doll():
@@ -84,6 +84,34 @@ class Bodies(unittest.TestCase):
         np.testing.assert_allclose(by, np.broadcast_to(by[:1], by.shape), atol=1e-9)
         changed = {self.motion.names[column // 3] for column in np.flatnonzero(np.abs(by[0]) > 1e-9)}
         self.assertEqual(changed, set(mocap.BENT))
+
+
+class Sequences(unittest.TestCase):
+    def test_clips_are_gone_through_there_and_back_for_as_long_as_it_takes(self):
+        self.assertEqual(there_and_back(np.arange(-3, 9), np.array(4)).tolist(), [3, 2, 1, 0, 1, 2, 3, 2, 1, 0, 1, 2])
+        self.assertEqual(there_and_back(np.arange(-2, 3), np.array(1)).tolist(), [0] * 5)
+
+    def test_long_sequences_of_short_clips_keep_strides(self):
+        joints = np.zeros((100, len(LIFT23), 3), np.float32)
+        joints[:, 0, 0] = np.arange(100)
+        views = Views([Clip("somebody", joints, np.ones(len(LIFT23), bool))], frames=11, seed=3)
+        world, _, stride = views.motion(50, 90, (1, 2, 6))
+        self.assertEqual(set(stride.tolist()), {1, 2, 3})
+        # Everybody moves, but where they turn round.
+        moved = np.abs(np.diff(world[:, :, 0, 0]))
+        self.assertLess((moved != stride[:, None]).mean(), 0.05)
+
+
+    def test_whoever_is_late_is_first_seen_in_the_first_frame_that_is_asked_for(self):
+        rng = np.random.default_rng(0)
+        joints = (rng.normal(0, 0.2, (60, len(LIFT23), 3)) + [0, 0.9, 0]).astype(np.float32)
+        views = Views([Clip("somebody", joints, np.ones(len(LIFT23), bool))], frames=11, seed=3, late=1.0)
+        x, _, known = views.batch(20, 5)
+        np.testing.assert_array_equal(x[:, :10], np.repeat(x[:, 10:11], 10, 1))
+        self.assertTrue((x[:, 10] != x[:, 11]).any(-1).all())
+        self.assertTrue(known.any(-1).all())
+        ends = {tuple(row) for row in np.round(x[:, -1, :6], 3)}
+        self.assertGreater(len(ends), 10, "sequences end anywhere")
 
 
 class Cameras(unittest.TestCase):
