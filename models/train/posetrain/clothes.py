@@ -3,6 +3,7 @@
 In photographs most shirts end below the hips, and most of what is below them is of another colour: a network that looks for that edge finds the
 hips of swimmers and runners at their waistbands. What is painted ends anywhere, and keeps the folds of what was there.
 """
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -37,6 +38,12 @@ class Wardrobe(NamedTuple):
 SWIMMING = Wardrobe(slant=0, legs=(0.4, 0.4), swimmers=1, trousers=1)
 
 
+def trunk_ends(marks):
+    """Middles of the shoulders and of the hips `(n, 2)` of marks `(n, 25, 2)` or more."""
+    return marks[:, CORNERS, :2].unflatten(1, (2, 2)).mean(2).unbind(1)
+
+
+@cache
 def bones():
     """The numbers of their first and last joints, and of what each is part, `(bones,)`."""
     limbs = [("shoulder", "hip", TRUNK), ("hip", "knee", THIGH), ("knee", "ankle", SHIN), ("ankle", "foot_index", FOOT),
@@ -68,7 +75,7 @@ def garments(joints, known, size, chance, worn=Wardrobe()):
     line = (torch.arange(cells, device=DEVICE) + 0.5) * COARSE - 0.5
     at = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
     part, along = parts_at(joints, known, at)
-    shoulders, hips = joints[:, CORNERS].unflatten(1, (2, 2)).mean(2).unbind(1)
+    shoulders, hips = trunk_ends(joints)
     up = shoulders - hips
     up = up / (up ** 2).sum(-1, keepdim=True).clamp(min=1)
     aside = torch.stack([up[:, 1], -up[:, 0]], -1)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .clothes import CORNERS, FACE, SWIMMING, dressed
+from .clothes import CORNERS, FACE, SWIMMING, dressed, trunk_ends
 from .joints import BODY25
 from .people import People
 from .photos import Photos
@@ -46,14 +46,13 @@ class Upright:
         people, who, joints, count = self.people, self.who, self.marks[..., :2], len(self.who)
         none = torch.zeros(count, dtype=torch.bool, device=joints.device)
         up = trunk(self.marks)
-        stretch = Stretch(joints[:, CORNERS[2:]].mean(1) + ABOVE * up, -OVER * up, torch.full_like(up[:, 0], legs))
+        stretch = Stretch(trunk_ends(joints)[1] + ABOVE * up, -OVER * up, torch.full_like(up[:, 0], legs))
         low, high = boxes_in(people.boxes[who, :4], stretch.done, stretch.done(joints), self.marks[..., 2] > 0)
         side = GROWTH * (high - low).amax(-1)
         matrix = affine((low + high) / 2, side, self.size, 0 * side, torch.ones_like(side), none)
-        light, share = people.look(who, matrix, self.size, none, none, stretch)
+        light, share, theirs = people.look(who, matrix, self.size, none, none, stretch)
         there = into_crop(matrix, stretch.done(joints))
         if band is not None:
-            theirs = people.theirs(who, matrix, self.size, share, stretch)
             light = dressed(light, share, theirs, there, self.known, Chance(1), SWIMMING._replace(band=(band, band)))
         return (light + 114 * (1 - share)).cpu().numpy(), there.cpu().numpy()
 
@@ -69,7 +68,8 @@ class Upright:
 
 def trunk(marks):
     """From the middle of the hips to that of the shoulders, `(n, 2)`."""
-    return marks[:, CORNERS[:2], :2].mean(1) - marks[:, CORNERS[2:], :2].mean(1)
+    shoulders, hips = trunk_ends(marks)
+    return shoulders - hips
 
 
 def main():

@@ -4,6 +4,8 @@ Causal temporal convolutions, as VideoPose3D (Pavllo et al. 2019, section 3) has
 somebody's limbs are, and where the camera hangs, is told a little by every frame. Two things are told to it rather than left to be learned:
 how limbs lie and how long they look, and that a joint lies on its ray.
 """
+from functools import lru_cache
+
 import numpy as np
 import torch
 from torch import nn
@@ -107,17 +109,23 @@ def normalised(conv, norm, x):
     return of_all(norm, functional.linear(x, conv.weight[..., 0]))
 
 
-def so_far(x, means):
-    """Means `(n, t, c)` of channels `(n, t, c)` over the frames up to each: of all, and from the time on at which these are more than the
-    channel's number of `means`, exponential ones."""
-    share = np.zeros((len(means), x.shape[1], x.shape[1]), np.float32)
+@lru_cache(maxsize=8)
+def shares(means, frames):
+    """How much each frame counts in the mean up to each, `(means, frames, frames)`: a matrix each."""
+    share = np.zeros((len(means), frames, frames), np.float32)
     for kind, longest in enumerate(means):
-        for time in range(x.shape[1]):
+        for time in range(frames):
             rate = max(1 / (time + 1), 1 / longest)
             share[kind, time] = (1 - rate) * share[kind, time - 1]
             share[kind, time, time] = rate
+    return torch.from_numpy(share)
+
+
+def so_far(x, means):
+    """Means `(n, t, c)` of channels `(n, t, c)` over the frames up to each: of all, and from the time on at which these are more than the
+    channel's number of `means`, exponential ones."""
     kinds = x.unflatten(-1, (-1, len(means)))
-    return torch.einsum("kts,nsck->ntck", torch.from_numpy(share).to(x), kinds).flatten(-2)
+    return torch.einsum("kts,nsck->ntck", shares(means, x.shape[1]).to(x), kinds).flatten(-2)
 
 
 # Features in a mirror: whose each becomes, and with which sign: sides change, and what lies to the right of the middle, as up and motion may.

@@ -100,7 +100,7 @@ class Motions:
 
         cut_out = (people.mask[who[:, 0]] >= 0) & chance.whether(ELSEWHERE, count)
         apart_from = cut_out | ~still
-        light, share = people.look(flat(who), flat(own), size, each(apart_from), each(~apart_from & chance.whether(0.3, count)))
+        light, share, _ = people.look(flat(who), flat(own), size, each(apart_from), each(~apart_from & chance.whether(0.3, count)))
         light = torch.where(each(apart_from)[:, None, None, None], self.in_one_light(light, share, count), light)
         behind = torch.where(each(apart_from)[:, None, None, None], self.background(first_from_crop, size), 114)
         crops = light + behind * (1 - share)
@@ -153,7 +153,7 @@ class Motions:
         there = first_from_crop[where] - torch.cat([torch.zeros(count, frames, 2, 2, device=DEVICE), away[..., None]], -1)
         matrix = after(there, place[:, None].expand_as(there)).flatten(0, 1)
         yes = torch.ones(count * frames, dtype=torch.bool, device=DEVICE)
-        light, share = people.look(who.repeat_interleave(frames), matrix, size, yes, ~yes)
+        light, share, _ = people.look(who.repeat_interleave(frames), matrix, size, yes, ~yes)
         over = self.in_one_light(light, share, count)
         crops[where] = (over + crops[where].flatten(0, 1) * (1 - share)).unflatten(0, (count, frames))
         return crops

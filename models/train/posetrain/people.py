@@ -42,16 +42,10 @@ class People:
 
     def look(self, who, matrix, size, apart, reflect, stretch=None):
         """Crops of people: their light `(n, 3, size, size)` and how much it covers; where they are `apart` `(n,)`, without what is around
-        them."""
+        them; and how much of each pixel is theirs, nothing where that is not known."""
         seen = self.pictures.sample(self.which[who], matrix, size, reflect, stretch)
-        own = self.outlines(who, matrix, size, stretch)
-        share = torch.where((apart & ~self.rendered[who])[:, None, None, None], own, 1)
-        return seen[:, :3] * share, seen[:, 3:] / 255 * share
-
-    def outlines(self, who, matrix, size, stretch):
-        return outlines(self.masks[self.mask[who].clamp(min=0)], self.mask_from_photo[who], matrix, size, stretch)
-
-    def theirs(self, who, matrix, size, share, stretch=None):
-        """How much of each pixel of crops that show `share` of people is theirs, `(n, 1, size, size)`; nothing where that is not known."""
-        own = self.outlines(who, matrix, size, stretch) * (self.mask[who] >= 0)[:, None, None, None]
-        return torch.where(self.rendered[who][:, None, None, None], share, own)
+        own = outlines(self.masks[self.mask[who].clamp(min=0)], self.mask_from_photo[who], matrix, size, stretch)
+        rendered, masked = self.rendered[who][:, None, None, None], (self.mask[who] >= 0)[:, None, None, None]
+        left = torch.where(apart[:, None, None, None] & ~rendered, own, 1)
+        share = seen[:, 3:] / 255 * left
+        return seen[:, :3] * left, share, torch.where(rendered, share, own * masked)

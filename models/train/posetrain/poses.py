@@ -179,13 +179,12 @@ def main():
     poses, desks = [], []
     for number, (clip, t) in enumerate(frames[i] for i in chosen):
         legs = np.exp(rng.normal(*LEGS))
-        joints = on_legs(clip.joints[t], legs)
-        if arguments.frames > 1:
-            moments = t + rng.integers(STEPS[0], STEPS[1] + 1) * np.arange(arguments.frames)
-            joints = on_legs(clip.joints[moments], legs)
-        elif arguments.athletes and rng.random() < arguments.athletes:
+        moves = arguments.frames > 1
+        moments = t + rng.integers(STEPS[0], STEPS[1] + 1) * np.arange(arguments.frames) if moves else t
+        joints = on_legs(clip.joints[moments], legs)
+        if not moves and arguments.athletes and rng.random() < arguments.athletes:
             joints = athletic(joints, rng)
-        elif rng.random() < SEATED:
+        elif not moves and rng.random() < SEATED:
             joints = seated(joints, rng)
             desks += [number] if rng.random() < DESKS else []
         joints = joints.reshape(-1, *joints.shape[-2:])

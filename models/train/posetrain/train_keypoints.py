@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 
-from .clothes import CORNERS, FACE, dressed
+from .clothes import CORNERS, FACE, dressed, trunk_ends
 from .joints import BODY25
 from .loop import DEVICE, fit, pixels, platt, tensor
 from .people import People
@@ -135,8 +135,8 @@ class Crops:
         cut_out = people.mask[who] >= 0
         cut_out &= chance.whether(ELSEWHERE, count)
         apart_from = cut_out | people.rendered[who]
-        light, share = people.look(who, matrix, size, apart_from, ~apart_from & chance.whether(0.3, count), stretch)
-        light = self.dress(light, share, people.theirs(who, matrix, size, share, stretch), into_crops(matrix, marks[..., :2]), marks)
+        light, share, theirs = people.look(who, matrix, size, apart_from, ~apart_from & chance.whether(0.3, count), stretch)
+        light = self.dress(light, share, theirs, into_crops(matrix, marks[..., :2]), marks)
         light = torch.where(apart_from[:, None, None, None], lit(light, chance, share), light)
         behind = torch.where(apart_from[:, None, None, None], self.background(count, size), 114)
         crops = light + behind * (1 - share)
@@ -162,7 +162,7 @@ class Crops:
         `Stretch` that does that to their pictures."""
         chance, count, box, marks = self.chance, len(who), self.people.boxes[who, :4], self.people.marks[who]
         known = marks[..., 2] > 0
-        shoulders, hips = marks[:, CORNERS, :2].unflatten(1, (2, 2)).mean(2).unbind(1)
+        shoulders, hips = trunk_ends(marks)
         down = hips - shoulders
         yes = chance.whether(STRETCHED, count) & known[:, CORNERS].all(-1) & (torch.linalg.vector_norm(down, dim=-1) > TRUNK_LEAST)
         factor = torch.where(yes, chance.uniform(count, low=math.log(LEGS[0]), high=math.log(LEGS[1])).exp(), 1)
@@ -195,7 +195,7 @@ class Crops:
         matrix = affines((low + high) / 2 + shift, side, size, chance.normal(count, spread=0.2), torch.ones_like(side),
                          chance.whether(0.5, count))
         yes = torch.ones(count, dtype=torch.bool, device=DEVICE)
-        light, share = people.look(who, matrix, size, yes, ~yes)
+        light, share, _ = people.look(who, matrix, size, yes, ~yes)
         crops[where] = lit(light, chance, share) + crops[where] * (1 - share)
 
     def cover(self, crops):

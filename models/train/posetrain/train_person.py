@@ -108,7 +108,7 @@ class Scenes:
         place = chance.uniform(count, 2, high=size - 1)
         matrix = torch.cat([linear, ((low + high) / 2)[..., None] - linear @ place[..., None]], -1)
         yes = torch.ones(count, dtype=torch.bool, device=DEVICE)
-        light, share = people.look(who, matrix, size, yes, ~yes)
+        light, share, _ = people.look(who, matrix, size, yes, ~yes)
         pictures[hosts] = lit(light, chance, share) + pictures[hosts] * (1 - share)
         own = turned(torch.cat([people.boxes[who, :4], torch.ones_like(side)[:, None]], -1)[:, None], matrix, size, 0.4)
         new = torch.full_like(boxes[:, :1], -1)

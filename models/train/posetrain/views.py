@@ -259,8 +259,8 @@ class Views:
         return (world - eye[:, None, None]) @ axes.transpose(0, 2, 1)[:, None]
 
     def degrade(self, rays, seen):
-        """What detectors do, as `posetrain.errors` measured it, some of them all along (`STUBBORN`): the less sure, the further off; sides swapped, joints and groups of
-        joints missing for a while. Gives the rays, which joints are seen, and their confidences."""
+        """What detectors do, as `posetrain.errors` measured it, some of them all along (`STUBBORN`): the less sure, the further off; sides
+        swapped, joints and groups of joints missing for a while. Gives the rays, which joints are seen, and their confidences."""
         rng, (n, t), model = self.rng, rays.shape[:2], self.errors
         normal = lambda *shape: rng.standard_normal(shape, np.float32)
 

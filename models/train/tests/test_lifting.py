@@ -21,11 +21,11 @@ class Frames(unittest.TestCase):
     def setUp(self):
         torch.manual_seed(0)
         self.net = LiftNet(32, (1, 2, 3), means=(2, 4, 8, 16))
-        nn.init.normal_(self.net.long, std=0.2)
         for norm in (part for part in self.net.modules() if isinstance(part, nn.BatchNorm1d)):
             norm.running_mean.normal_(0, 0.1), norm.running_var.uniform_(0.5, 2)
         self.net.eval()
         self.frames = torch.randn(2, 30, FEATURES)
+        nn.init.normal_(self.net.long, std=0.1)
 
     def test_streaming_is_what_windows_say(self):
         streaming, repeated = Streaming(self.net), self.net.frames - 1
@@ -70,7 +70,7 @@ class Frames(unittest.TestCase):
             wanted = self.net.every(self.frames)
             # While it is trained, channels are normalised by what is seen.
             for got in (again.every(self.frames), again.eval().every(self.frames)):
-                self.assertLess((got - wanted).abs().max(), 0.003)
+                self.assertLess((got - wanted).abs().max(), 0.002)
                 self.assertGreater((got - wanted).abs().max(), 0)
             for other, means in (((1, 2), (2, 4, 8, 16)), ((1, 1, 1), (2, 4, 8, 16)), ((3, 2, 1), (2, 4, 8, 16)), ((1, 2, 3), ()), ((1, 2, 3), (2, 4))):
                 with self.assertRaisesRegex(ValueError, "another network"):
@@ -155,7 +155,6 @@ class Bodies(unittest.TestCase):
         # Everybody of a motion comes down by as much.
         down = shorter[:, at("nose")] - bodies[:, at("nose")]
         np.testing.assert_allclose(down, np.broadcast_to(down[0], down.shape))
-
 
 
 if __name__ == "__main__":

@@ -101,7 +101,6 @@ class Sequences(unittest.TestCase):
         moved = np.abs(np.diff(world[:, :, 0, 0]))
         self.assertLess((moved != stride[:, None]).mean(), 0.05)
 
-
     def test_whoever_is_late_is_first_seen_in_the_first_frame_that_is_asked_for(self):
         rng = np.random.default_rng(0)
         joints = (rng.normal(0, 0.2, (60, len(LIFT23), 3)) + [0, 0.9, 0]).astype(np.float32)
