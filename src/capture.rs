@@ -215,7 +215,7 @@ pub struct PerformerLeft {
     pub entity: Entity,
 }
 
-/// A camera went away; it is tried again every second.
+/// A camera went away, or fell silent; it is tried again every second, unless its driver hangs.
 #[derive(EntityEvent, Clone, Debug)]
 pub struct CameraLost {
     /// The camera.
@@ -246,28 +246,30 @@ const GONE: Duration = Duration::from_secs(1);
 
 fn start_cameras(
     mut commands: Commands,
-    mut cameras: Query<
-        (
-            Entity,
-            &CaptureCamera,
-            &mut CameraStatus,
-            &mut CameraGround,
-            Option<&Feed>,
-            Option<&CalibratedCamera>,
-        ),
-        Changed<CaptureCamera>,
-    >,
+    mut cameras: Query<(
+        Entity,
+        Ref<CaptureCamera>,
+        &mut CameraStatus,
+        &mut CameraGround,
+        Option<&Feed>,
+        Option<&CalibratedCamera>,
+    )>,
     settings: Res<PoseCaptureSettings>,
 ) {
     for (entity, camera, mut status, mut ground, before, calibrated) in &mut cameras {
+        // The camera's own word on its lens goes before its calibration's.
+        let calibrated = calibrated.filter(|_| camera.intrinsics.is_none());
+        let calibrated = calibrated.filter(|calibrated| calibrated.0.is_finite());
         let calibrated = calibrated.map(|calibrated| calibrated.0.intrinsics);
-        let camera = &CaptureCamera {
-            intrinsics: camera.intrinsics.or(calibrated),
-            ..camera.clone()
-        };
+        // A calibration may come, change or go while it runs.
+        let is_as_it_was = before.is_none_or(|before| before.calibrated == calibrated);
+        if !camera.is_changed() && is_as_it_was {
+            continue;
+        }
+        let camera = CaptureCamera::clone(&camera);
         *status = CameraStatus::default();
         *ground = CameraGround::default();
-        match Feed::start(camera, &settings, before) {
+        match Feed::start(&camera, calibrated, &settings, before) {
             Ok(feed) => {
                 commands.entity(entity).insert(feed);
             }
@@ -275,6 +277,7 @@ fn start_cameras(
                 let reason = format!("no thread for the camera {}: {error}", camera.source.name());
                 error!("{reason}");
                 status.state = CameraState::Failed(reason);
+                commands.entity(entity).remove::<Feed>();
             }
         }
     }

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 
+use crate::camera::View;
 use crate::capture::room::{Room, RoomCaptured};
-use crate::capture::{CaptureCamera, Captured};
+use crate::capture::{CameraState, CameraStatus, CaptureCamera, Captured};
 use crate::plugin::{PoseCaptureSystems, order_stages};
 use crate::record::bake::bake;
 use crate::record::gltf::{AvatarFile, GltfError};
@@ -19,7 +21,9 @@ use crate::worker::{Inbox, Outbox, Received, StopFlag, WhenFull, Worker, mailbox
 /// Begins a take. A running one is stopped first.
 #[derive(Message, Clone, Debug, Default)]
 pub struct StartRecording {
-    /// Name of the files, without extension: `<file>.take` while it runs, `<file>.glb` after.
+    /// Name of the files, without extension, in the folder from which the program runs; where a take has it, `_2` and so on is added. Everybody is
+    /// in `<file>.take`, which is written while it runs and stays; in `<file>.glb`, written after, is whom the take is about
+    /// ([`Take::main_person`](crate::record::take::Take::main_person)).
     pub file: PathBuf,
     /// The avatar whose skin the `.glb` gets, a `.glb` or `.vrm`; ours where it is `None`, or cannot be used.
     pub avatar: Option<PathBuf>,
@@ -77,7 +81,10 @@ struct Running {
     clock: Option<Clock>,
     /// Added to that clock.
     shift: f64,
+    /// Whose frames it is of, while it is not of a room's.
     camera: Option<Entity>,
+    /// When its last frame came.
+    heard: Instant,
     /// Numbers in the take of those seen, by clock and number in the view: views count anew when they start anew.
     people: Vec<(Clock, u32)>,
     /// Whether the take is told what it is of.
@@ -92,6 +99,7 @@ impl Running {
     /// A moment of a room.
     fn take_in_room(&mut self, capture: &RoomCapture, epoch: u64) {
         self.head("room", (0, 0));
+        self.camera = None;
         let time = self.time(Clock::Room(epoch), capture.time);
         self.push(TakeFrame::of_room(capture, time));
     }
@@ -172,6 +180,8 @@ enum Line {
 
 enum Outcome {
     Trouble(String),
+    /// What was wrong with the disk is so no longer.
+    Mended,
     Saved(TakeSaved),
 }
 
@@ -192,8 +202,86 @@ impl Plugin for RecordingPlugin {
 
 /// Seconds between the last frame of a source and the first after it started anew.
 const SEAM: f64 = 1.0 / 30.0;
+/// A camera that is away for longer is taken to be gone for good.
+const GONE: Duration = Duration::from_secs(3);
 /// Lines, one for each person in each frame, that may wait for a slow disk: half a minute of eight people.
 const PATIENCE: usize = 8192;
+
+/// All cameras, as far as a take asks for them.
+#[derive(SystemParam)]
+struct Cameras<'w, 's> {
+    all: Query<
+        'w,
+        's,
+        (
+            Entity,
+            &'static CaptureCamera,
+            Option<&'static CameraStatus>,
+        ),
+    >,
+    room: Option<Res<'w, Room>>,
+}
+
+impl Cameras<'_, '_> {
+    /// Whether people are followed by several cameras together; `None` where there are no rooms at all.
+    fn room_is_in_charge(&self) -> Option<bool> {
+        self.room.as_ref().map(|room| room.is_in_charge())
+    }
+
+    /// Where a camera stands, if it is calibrated.
+    fn view_of(&self, camera: Entity) -> Option<&View> {
+        self.room.as_ref()?.view_of(camera)
+    }
+
+    fn name_of(&self, camera: Entity) -> String {
+        let known = self.all.get(camera);
+        known.map_or_else(|_| "gone".into(), |(_, camera, _)| camera.source.name())
+    }
+
+    /// Whether a camera is there and gives pictures, or will.
+    fn works(&self, camera: Entity) -> bool {
+        let has_ended = |status: &CameraStatus| status.state == CameraState::Ended;
+        let known = self.all.get(camera);
+        known.is_ok_and(|(.., status)| !status.is_some_and(has_ended)) && !self.is_away(camera)
+    }
+
+    /// Whether it is lost, or cannot be used.
+    fn is_away(&self, camera: Entity) -> bool {
+        let known = self.all.get(camera).ok();
+        let state = known.and_then(|(.., status)| Some(&status?.state));
+        matches!(state, Some(CameraState::Lost(_) | CameraState::Failed(_)))
+    }
+
+    /// Whether a take is of a camera from now on, one of whose frames came; of others, `just_seen` tells whether theirs did.
+    fn is_next(
+        &self,
+        camera: Entity,
+        running: &Running,
+        just_seen: impl Fn(Entity) -> bool,
+    ) -> bool {
+        let is_calibrated = |camera: Entity| self.view_of(camera).is_some();
+        match running.camera {
+            // After a room one goes on that is calibrated as well, if any is left.
+            None => {
+                let was_room = matches!(running.clock, Some(Clock::Room(_)));
+                let mut others = self.all.iter().map(|(other, ..)| other);
+                !was_room
+                    || is_calibrated(camera)
+                    || !others.any(|other| is_calibrated(other) && self.works(other))
+            }
+            Some(first) if first == camera => true,
+            // It is told in the same axes.
+            Some(first) if is_calibrated(first) && is_calibrated(camera) => {
+                !self.works(first) && !just_seen(first)
+            }
+            // Where another stands is not known: it is the next only when the first is gone for good.
+            Some(first) => {
+                let is_long = running.heard.elapsed() > GONE;
+                !self.all.contains(first) || is_long && self.is_away(first)
+            }
+        }
+    }
+}
 
 fn record(
     mut commands: Commands,
@@ -202,38 +290,36 @@ fn record(
     mut stops: MessageReader<StopRecording>,
     mut captured: MessageReader<Captured>,
     mut in_room: MessageReader<RoomCaptured>,
-    cameras: Query<&CaptureCamera>,
-    room: Option<Res<Room>>,
+    cameras: Cameras,
 ) {
+    let in_charge = cameras.room_is_in_charge();
     for RoomCaptured { capture, epoch, .. } in in_room.read() {
         if let Some(running) = recording.running.as_mut() {
-            running.take_in_room(capture, *epoch);
+            // Moments that were on their way when one camera went on by itself are of before.
+            if running.camera.is_none() || in_charge != Some(false) {
+                running.take_in_room(capture, *epoch);
+            }
         }
     }
-    for Captured { camera, capture } in captured.read() {
+    let captured: Vec<&Captured> = captured.read().collect();
+    for Captured { camera, capture } in &captured {
         let Some(running) = recording.running.as_mut() else {
             continue;
         };
-        if room
-            .as_ref()
-            .is_some_and(|room| room.tells_people_of(*camera))
-        {
+        // A take goes by one clock: while a room is followed that is the room's, whatever other cameras see; else one camera's.
+        let just_seen = |other| captured.iter().any(|captured| captured.camera == other);
+        if in_charge == Some(true) || !cameras.is_next(*camera, running, just_seen) {
             continue;
         }
-        // One camera's clock counts: that of the first whose frame came. Where that camera is gone for good, the next goes on.
-        if running.camera.is_some_and(|first| !cameras.contains(first)) {
-            running.camera = Some(*camera);
-        }
-        let source = cameras
-            .get(*camera)
-            .map_or_else(|_| "gone".into(), |camera| camera.source.name());
-        if *running.camera.get_or_insert(*camera) != *camera {
-            continue;
-        }
-        running.head(&source, (capture.camera.width, capture.camera.height));
+        (running.camera, running.heard) = (Some(*camera), Instant::now());
+        let size = (capture.camera.width, capture.camera.height);
+        running.head(&cameras.name_of(*camera), size);
         let frame = &capture.frame;
         let time = running.time(Clock::Source(frame.epoch), frame.time);
-        running.push(TakeFrame::of(capture, time));
+        running.push(match cameras.view_of(*camera) {
+            Some(view) => TakeFrame::of_view(capture, &view.extrinsics, time),
+            None => TakeFrame::of(capture, time),
+        });
     }
     if stops.read().count() > 0 {
         stop(&mut recording);
@@ -266,8 +352,10 @@ fn record(
                 error!("{text}");
                 recording.trouble = Some(text);
             }
+            Outcome::Mended => recording.trouble = None,
             Outcome::Saved(saved) => {
-                for file in [&saved.take, &saved.glb] {
+                // That the take is not on the disk is the worst of it, and said last.
+                for file in [&saved.glb, &saved.take] {
                     match file {
                         Ok(path) => info!("saved {}", path.display()),
                         Err(error) => {
@@ -290,12 +378,13 @@ const LAST_WAIT: Duration = Duration::from_secs(20);
 impl Drop for Recording {
     fn drop(&mut self) {
         stop(self);
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         for running in self.finishing.drain(..) {
             loop {
                 let left = LAST_WAIT.saturating_sub(began.elapsed());
                 match running.results.receive(left) {
                     Received::Item(Outcome::Trouble(text)) => error!("{text}"),
+                    Received::Item(Outcome::Mended) => {}
                     Received::Item(Outcome::Saved(saved)) => match saved.glb {
                         Ok(glb) => info!("saved {}", glb.display()),
                         Err(error) => error!("{error}"),
@@ -362,6 +451,7 @@ fn begin(start: StartRecording, in_use: &[PathBuf]) -> std::io::Result<Running> 
         clock: None,
         shift: 0.0,
         camera: None,
+        heard: Instant::now(),
         people: Vec::new(),
         headed: false,
         saved: false,
@@ -369,7 +459,7 @@ fn begin(start: StartRecording, in_use: &[PathBuf]) -> std::io::Result<Running> 
     })
 }
 
-/// The recording thread. A disk that fails does not end the take: its frames stay in memory for the `.glb`.
+/// The recording thread. A disk that fails does not end the take: its frames stay in memory, for the `.glb`, and to be written once more.
 fn write(start: &StartRecording, lines: &Inbox<Line>, results: &Outbox<Outcome>, stop: &StopFlag) {
     let path = with_added(&start.file, "take");
     // What stays where no camera ran.
@@ -382,14 +472,6 @@ fn write(start: &StartRecording, lines: &Inbox<Line>, results: &Outbox<Outcome>,
             failed = Some(error.to_string());
         }
     };
-    let created = TakeWriter::create(&path);
-    let mut writer = match created {
-        Ok(writer) => Some(writer),
-        Err(error) => {
-            tell(Some(Err(error)));
-            None
-        }
-    };
     // Whatever the avatar is worth, a take becomes a `.glb`.
     let mut skin = (start.avatar.as_deref(), &start.bone_table);
     let no_table = HashMap::new();
@@ -398,6 +480,14 @@ fn write(start: &StartRecording, lines: &Inbox<Line>, results: &Outbox<Outcome>,
         results.send(Outcome::Trouble(text), stop);
         skin = (None, &no_table);
     }
+    // A disk that fails is worse, and told after it.
+    let mut writer = match TakeWriter::create(&path) {
+        Ok(writer) => Some(writer),
+        Err(error) => {
+            tell(Some(Err(error)));
+            None
+        }
+    };
     let mut begun = false;
     // A raised flag means that the app is ending: what was sent is still written.
     loop {
@@ -426,8 +516,20 @@ fn write(start: &StartRecording, lines: &Inbox<Line>, results: &Outbox<Outcome>,
         );
         results.send(Outcome::Trouble(text), stop);
     }
-    let glb = export(&take, skin.0, skin.1, &with_added(&start.file, "glb"))
-        .map_err(|error| error.to_string());
+    // A disk that was full for a while may have room now.
+    drop(writer);
+    if failed.is_some() && take.write(&path).is_ok() {
+        failed = None;
+        results.send(Outcome::Mended, stop);
+    }
+    let glb = export(&take, skin.0, skin.1, &with_added(&start.file, "glb")).map_err(|error| {
+        let kept = if failed.is_none() {
+            "; the take itself is kept"
+        } else {
+            ""
+        };
+        format!("{error}{kept}")
+    });
     let take = failed.map_or(Ok(path), Err);
     results.send(Outcome::Saved(TakeSaved { take, glb }), stop);
 }
@@ -475,7 +577,6 @@ pub fn export(
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::time::Instant;
 
     use crate::camera::{Intrinsics, LensSource};
     use crate::detect::Person2d;
@@ -494,7 +595,7 @@ mod tests {
     }
 
     /// One person, the first of an epoch, in the frame `n` of it.
-    fn show(app: &mut App, camera: Entity, epoch: u64, n: u32) {
+    fn one_person(epoch: u64, n: u32) -> Arc<Capture> {
         let lifted = Lifted {
             pose: waving(),
             root: Vec3::new(0.0, 0.0, 3.0),
@@ -505,7 +606,7 @@ mod tests {
             bounds: Rect::default(),
             pose: Pose2d::default(),
         };
-        let capture = Arc::new(Capture {
+        Arc::new(Capture {
             frame: Frame {
                 epoch,
                 number: u64::from(n),
@@ -522,7 +623,11 @@ mod tests {
             lens: LensSource::Assumed,
             up: None,
             times: StageTimes::default(),
-        });
+        })
+    }
+
+    fn show(app: &mut App, camera: Entity, epoch: u64, n: u32) {
+        let capture = one_person(epoch, n);
         app.world_mut().write_message(Captured { camera, capture });
         app.update();
     }
@@ -606,6 +711,170 @@ mod tests {
             .collect();
         let expected: Vec<(u32, i32)> = (0..10).map(|n| (1 + n / 5, n as i32)).collect();
         assert_eq!(told, expected);
+        Ok(())
+    }
+
+    fn ids_of(file: &Path) -> Result<Vec<u32>, TakeError> {
+        let take = Take::read(file)?;
+        Ok(take.frames.iter().map(|frame| frame.id).collect())
+    }
+
+    #[test]
+    fn where_a_camera_stays_away_the_next_goes_on() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let mut app = recording(StartRecording {
+            file: folder.path().join("four"),
+            ..default()
+        });
+        let mut camera = || app.world_mut().spawn(CaptureCamera::video("a.mp4")).id();
+        let [first, second] = [camera(), camera()];
+        (0..4).for_each(|n| show(&mut app, first, 1, n));
+        (0..4).for_each(|n| show(&mut app, second, 2, n));
+        if let Some(mut status) = app.world_mut().get_mut::<CameraStatus>(first) {
+            status.state = CameraState::Lost("unplugged".into());
+        }
+        // It may come back.
+        (4..6).for_each(|n| show(&mut app, second, 2, n));
+        if let Some(running) = &mut app.world_mut().resource_mut::<Recording>().running {
+            running.heard -= GONE + Duration::from_millis(1);
+        }
+        (6..9).for_each(|n| show(&mut app, second, 2, n));
+        drop(app);
+        let ids = ids_of(&folder.path().join("four.take"))?;
+        assert_eq!(ids, [1, 1, 1, 1, 2, 2, 2]);
+        Ok(())
+    }
+
+    #[test]
+    fn after_a_room_one_of_its_cameras_goes_on_and_no_other_is_ever_in_its_take()
+    -> Result<(), Box<dyn std::error::Error>> {
+        use crate::associate::tests::room;
+        use crate::capture::room::{CalibratedCamera, RoomPlugin};
+        use crate::room::RoomTimes;
+        let folder = tempfile::tempdir()?;
+        let mut app = recording(StartRecording {
+            file: folder.path().join("seven"),
+            ..default()
+        });
+        app.add_plugins(RoomPlugin);
+        let camera = || CaptureCamera::video("a.mp4");
+        let other = app.world_mut().spawn(camera()).id();
+        let members = room(2).into_iter().map(CalibratedCamera);
+        let members: Vec<Entity> = members
+            .map(|member| app.world_mut().spawn((camera(), member)).id())
+            .collect();
+        app.update();
+        show(&mut app, other, 1, 0);
+        // A moment in which nobody is seen.
+        let moment = |app: &mut App| {
+            let capture = RoomCapture::new(0.1, Vec::new(), Vec::new(), RoomTimes::default());
+            app.world_mut().write_message(RoomCaptured {
+                capture: Arc::new(capture),
+                captured_at: Instant::now(),
+                epoch: 1,
+            });
+        };
+        moment(&mut app);
+        app.update();
+        if let Some(mut status) = app.world_mut().get_mut::<CameraStatus>(members[0]) {
+            status.state = CameraState::Lost("unplugged".into());
+        }
+        app.update();
+        for n in 1..4 {
+            // In one update, the other first.
+            let capture = one_person(3, n);
+            app.world_mut().write_message(Captured {
+                camera: other,
+                capture,
+            });
+            // What was on its way.
+            moment(&mut app);
+            show(&mut app, members[1], 2, n);
+        }
+        drop(app);
+        let take = Take::read(&folder.path().join("seven.take"))?;
+        let told: Vec<(u32, bool)> = take.frames.iter().map(|f| (f.id, f.up.is_some())).collect();
+        assert_eq!(told, [(1, true); 3]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_take_of_a_calibrated_camera_is_told_where_rooms_are()
+    -> Result<(), Box<dyn std::error::Error>> {
+        use crate::associate::tests::room;
+        use crate::capture::room::{CalibratedCamera, RoomPlugin};
+        use crate::skeleton::Joint;
+        let folder = tempfile::tempdir()?;
+        let mut app = recording(StartRecording {
+            file: folder.path().join("five"),
+            ..default()
+        });
+        app.add_plugins(RoomPlugin);
+        let view = room(1).remove(0);
+        let camera = CaptureCamera::video("a.mp4");
+        let camera = app
+            .world_mut()
+            .spawn((camera, CalibratedCamera(view.clone())));
+        let camera = camera.id();
+        app.update();
+        show(&mut app, camera, 1, 0);
+        drop(app);
+        let take = Take::read(&folder.path().join("five.take"))?;
+        assert_eq!(take.frames[0].up, Some([0.0, -1.0, 0.0]));
+        let told = take.frames[0].pose();
+        for joint in [Joint::Nose, Joint::LeftWrist, Joint::RightAnkle] {
+            let (Some(told), Some(lifted)) = (told[joint], waving()[joint]) else {
+                return Err("a joint is missing".into());
+            };
+            // From the room's axes, y up, back into the camera's.
+            let there = told.position.as_dvec3() * bevy::math::DVec3::new(1.0, -1.0, -1.0);
+            let seen = view.extrinsics.camera_from_world(there).as_vec3();
+            assert!(seen.distance(lifted.position) < 1e-4, "{seen}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_disk_that_fails_for_a_while_costs_nothing_and_one_that_goes_on_failing_is_what_is_told()
+    -> Result<(), Box<dyn std::error::Error>> {
+        for comes_back in [true, false] {
+            let folder = tempfile::tempdir()?;
+            // A file where a folder should be.
+            let blocked = folder.path().join("blocked");
+            std::fs::write(&blocked, "")?;
+            let mut app = recording(StartRecording {
+                file: blocked.join("six"),
+                ..default()
+            });
+            let camera = app.world_mut().spawn(CaptureCamera::video("a.mp4")).id();
+            (0..5).for_each(|n| show(&mut app, camera, 0, n));
+            let until = |app: &mut App, done: fn(&Recording) -> bool| {
+                let began = Instant::now();
+                while !done(app.world().resource::<Recording>()) {
+                    assert!(began.elapsed() < Duration::from_secs(20), "nothing is told");
+                    app.update();
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            };
+            until(&mut app, |recording| recording.trouble.is_some());
+            if comes_back {
+                std::fs::remove_file(&blocked)?;
+            }
+            app.world_mut().write_message(StopRecording);
+            app.update();
+            until(&mut app, |recording| recording.finishing.is_empty());
+            let told = app.world().resource::<Recording>().trouble.clone();
+            if comes_back {
+                assert_eq!(told, None);
+                assert_eq!(Take::read(&blocked.join("six.take"))?.frames.len(), 5);
+                continue;
+            }
+            assert!(
+                told.is_some_and(
+                    |told| told.contains("six.take") && !told.contains("itself is kept")
+                )
+            );
+        }
         Ok(())
     }
 

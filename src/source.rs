@@ -108,7 +108,7 @@ impl SourceError {
 
 fn list_or_none(present: &[String]) -> String {
     if present.is_empty() {
-        "none is plugged in".into()
+        "none was found; plug one in, or allow this program to use cameras".into()
     } else {
         format!("present are: {}", present.join(", "))
     }
@@ -312,18 +312,21 @@ pub fn capture(spec: &SourceSpec, pace: Pace, outbox: &Outbox<CaptureEvent>, sto
         let read = spec.open().and_then(|mut source| {
             let (rate, length) = (source.rate(), source.length());
             outbox.tell(CaptureEvent::Opened { rate, length });
-            read_epoch(
-                source.as_mut(),
-                spec.is_live(),
-                pace,
-                &mut lost,
-                outbox,
-                stop,
-            )?;
+            read_epoch(source.as_mut(), spec, pace, &mut lost, outbox, stop)?;
             Ok(source.cut_short())
         });
         match read {
-            Ok(_) if spec.is_live() => stop.sleep(RETRY),
+            Ok(_) if spec.is_live() => {
+                // Whoever handed its pictures in has gone.
+                if !lost {
+                    outbox.tell(CaptureEvent::Lost(SourceError::Webcam {
+                        name: spec.name(),
+                        error: "it gives no more pictures".into(),
+                    }));
+                }
+                lost = true;
+                stop.sleep(RETRY);
+            }
             Ok(cut_short) if pace == Pace::Loop => {
                 if let Some(error) = cut_short {
                     warn_once!("{error}");
@@ -345,7 +348,7 @@ pub fn capture(spec: &SourceSpec, pace: Pace, outbox: &Outbox<CaptureEvent>, sto
 /// Reads a source from its beginning to its end.
 fn read_epoch(
     source: &mut dyn FrameSource,
-    live: bool,
+    spec: &SourceSpec,
     pace: Pace,
     lost: &mut bool,
     outbox: &Outbox<CaptureEvent>,
@@ -360,8 +363,18 @@ fn read_epoch(
             return Ok(());
         };
         let read_in = asked.elapsed();
+        if picture.image.is_empty() || !picture.time.is_finite() {
+            warn_once!(
+                "{} gives pictures without pixels, or whose time is no number; they are left out",
+                spec.name()
+            );
+            if stop.raised() || outbox.is_closed() {
+                return Ok(());
+            }
+            continue;
+        }
         *lost = false;
-        if !live && pace == Pace::Loop {
+        if !spec.is_live() && pace == Pace::Loop {
             let due = Duration::try_from_secs_f64(picture.time).unwrap_or_default();
             let wait = due.saturating_sub(began.elapsed());
             stop.sleep(wait.min(LONGEST_WAIT));
@@ -438,6 +451,37 @@ mod tests {
         assert_eq!(numbers, [0, 1, 2, 0, 1, 2]);
         assert!(epochs[..3].iter().all(|(epoch, _)| *epoch == epochs[0].0));
         assert!(epochs[3..].iter().all(|(epoch, _)| *epoch > epochs[0].0));
+        Ok(())
+    }
+
+    #[test]
+    fn whoever_hands_pictures_in_may_go_and_what_is_no_picture_is_left_out() -> std::io::Result<()>
+    {
+        let (pusher, source) = pushed::pushed("own", 30.0);
+        for (time, side) in [(0.0, 2), (1.0, 0), (f64::NAN, 2), (2.0, 2)] {
+            pusher.push(Picture {
+                time,
+                image: RgbImage::new(side, side),
+                arrival: None,
+            });
+        }
+        drop(pusher);
+        let (outbox, inbox) = mailbox(8, WhenFull::Wait);
+        let spec = SourceSpec::Pushed(source);
+        let _worker = Worker::spawn("test capture", move |stop| {
+            capture(&spec, Pace::Loop, &outbox, stop)
+        })?;
+        let (mut times, mut lost, mut opened) = (Vec::new(), 0, 0);
+        // It is tried again, and found gone again.
+        while opened < 3 {
+            match inbox.receive(Duration::from_secs(10)) {
+                Received::Item(CaptureEvent::Frame(frame)) => times.push(frame.time),
+                Received::Item(CaptureEvent::Lost(_)) => lost += 1,
+                Received::Item(CaptureEvent::Opened { .. }) => opened += 1,
+                other => panic!("unexpected: {other:?}"),
+            }
+        }
+        assert_eq!((times, lost), (vec![0.0, 2.0], 1));
         Ok(())
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Feed {
     pub inbox: Inbox<FeedEvent>,
     settings: Outbox<FeedSettings>,
     sent: FeedSettings,
+    /// The lens of the camera's calibration, if it had one when it started.
+    pub calibrated: Option<Intrinsics>,
     /// Held by the thread that reads a live source, so that a camera that starts anew does not open its device twice.
     device: Device,
     _workers: [Worker; 2],
@@ -100,10 +102,12 @@ pub(super) enum FeedEvent {
 }
 
 impl Feed {
-    /// Starts the threads of a camera. Those of `before`, if there were any, may still hold the device: the new ones wait for
+    /// Starts the threads of a camera, whose calibration may tell its lens.
+    /// Those of `before`, if there were any, may still hold the device: the new ones wait for
     /// their end, which comes with the removal of `before`.
     pub fn start(
         camera: &CaptureCamera,
+        calibrated: Option<Intrinsics>,
         settings: &PoseCaptureSettings,
         before: Option<&Feed>,
     ) -> std::io::Result<Feed> {
@@ -126,19 +130,21 @@ impl Feed {
             };
             capture(&source, pace, &pictures_out, stop);
         })?;
-        let (intrinsics, chosen) = (camera.intrinsics, settings.clone());
+        let (intrinsics, chosen) = (camera.intrinsics.or(calibrated), settings.clone());
+        let live = camera.source.is_live().then(|| camera.source.name());
         let thinker = Worker::spawn("pose capture: inference", move |stop| {
             let mailboxes = Mailboxes {
                 pictures,
                 settings: settings_in,
                 found: found_out,
             };
-            think(&chosen, intrinsics, &mailboxes, stop);
+            think(&chosen, intrinsics, live.as_deref(), &mailboxes, stop);
         })?;
         Ok(Feed {
             inbox,
             settings: settings_out,
             sent: FeedSettings::of(settings),
+            calibrated,
             device,
             _workers: [reader, thinker],
         })
@@ -195,10 +201,14 @@ struct Mailboxes {
     found: Outbox<FeedEvent>,
 }
 
-/// The inference thread: owns the networks.
+/// A live camera from which nothing came for so long is taken for lost: drivers wait for ever for one that hangs.
+const SILENCE: Duration = Duration::from_secs(4);
+
+/// The inference thread: owns the networks. `live`: the name of a live camera.
 fn think(
     chosen: &PoseCaptureSettings,
     intrinsics: Option<Intrinsics>,
+    live: Option<&str>,
     mailboxes: &Mailboxes,
     stop: &StopFlag,
 ) {
@@ -231,6 +241,7 @@ fn think(
     let mut preview = chosen.preview;
     let mut failures = 0;
     let mut shown = ShownPictures::default();
+    let mut hearing = Hearing::default();
     while !stop.raised() {
         if let Received::Item(new) = mailboxes.settings.try_receive() {
             (pipeline.settings, preview) = (new.pipeline, new.preview);
@@ -239,6 +250,7 @@ fn think(
             Received::Item(CaptureEvent::Frame(frame)) => match pipeline.process(frame) {
                 Ok(mut capture) => {
                     failures = 0;
+                    hearing.hear(Instant::now());
                     shown.keep(&capture.frame.image);
                     let is_read = found.waiting() < MOST_PICTURES;
                     let preview = (preview && is_read)
@@ -261,7 +273,9 @@ fn think(
             },
             Received::Item(CaptureEvent::Opened { .. }) => {}
             Received::Item(CaptureEvent::Lost(error)) => {
-                found.tell(FeedEvent::Lost(error.to_string()))
+                if hearing.is_lost() {
+                    found.tell(FeedEvent::Lost(error.to_string()));
+                }
             }
             Received::Item(CaptureEvent::Failed(error)) => {
                 found.tell(FeedEvent::Failed(error.to_string()))
@@ -269,9 +283,48 @@ fn think(
             Received::Item(CaptureEvent::Ended(cut_short)) => {
                 found.tell(FeedEvent::Ended(cut_short.map(|error| error.to_string())));
             }
-            Received::Empty => shown.free(),
+            Received::Empty => {
+                shown.free();
+                if let Some(name) = live
+                    && hearing.falls_silent(Instant::now())
+                {
+                    found.tell(FeedEvent::Lost(format!(
+                        "{name} has given no picture for {} s; its driver may hang: unplug it and plug it in again",
+                        SILENCE.as_secs()
+                    )));
+                }
+            }
             Received::Closed => return,
         }
+    }
+}
+
+/// Whether a camera that gave pictures still does.
+#[derive(Default)]
+struct Hearing {
+    heard: Option<Instant>,
+    /// It is known to be gone until it is heard again.
+    is_told: bool,
+}
+
+impl Hearing {
+    /// A picture came.
+    fn hear(&mut self, now: Instant) {
+        *self = Hearing {
+            heard: Some(now),
+            is_told: false,
+        };
+    }
+
+    /// Whether nothing came for too long, and that is news.
+    fn falls_silent(&mut self, now: Instant) -> bool {
+        let silent = |heard: Instant| now.duration_since(heard) > SILENCE;
+        self.heard.is_some_and(silent) && self.is_lost()
+    }
+
+    /// Says that it is gone; whether that is news.
+    fn is_lost(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_told, true)
     }
 }
 
@@ -348,6 +401,23 @@ mod tests {
         let free = Mutex::new(());
         let held = hold(&free, &source(true), &pictures, &StopFlag::default());
         assert!(held.is_some_and(|held| held.is_some()));
+    }
+
+    #[test]
+    fn a_camera_that_falls_silent_is_told_once_and_one_that_never_gave_a_picture_is_not() {
+        let began = Instant::now();
+        let mut hearing = Hearing::default();
+        let long = SILENCE + Duration::from_millis(1);
+        assert!(!hearing.falls_silent(began + 9 * long));
+        for start in [began, began + 3 * long] {
+            hearing.hear(start);
+            let told = [SILENCE, long, 2 * long].map(|past| hearing.falls_silent(start + past));
+            assert_eq!(told, [false, true, false]);
+            assert!(
+                !hearing.is_lost(),
+                "that its driver gives up at last is no news"
+            );
+        }
     }
 
     #[test]

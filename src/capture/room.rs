@@ -256,6 +256,18 @@ impl Room {
         self.in_charge && self.cameras.iter().any(|member| member.entity == camera)
     }
 
+    /// Whether people are followed by several cameras together.
+    pub(crate) fn is_in_charge(&self) -> bool {
+        self.in_charge
+    }
+
+    /// Where a camera that is calibrated stands, and its lens.
+    pub(crate) fn view_of(&self, camera: Entity) -> Option<&View> {
+        let mut members = self.cameras.iter();
+        let member = members.find(|member| member.entity == camera)?;
+        Some(&member.view)
+    }
+
     /// Whether a clip is so far ahead of the others that no more of it should be read.
     pub(super) fn has_enough_of(&self, camera: Entity) -> bool {
         let place = self

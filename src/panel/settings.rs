@@ -81,7 +81,7 @@ pub fn source_ui(ui: &mut egui::Ui, pick: &mut SourcePick) -> Option<String> {
                     }
                 }
                 if names.is_empty() {
-                    ui.label("none is plugged in");
+                    ui.label("none was found");
                 }
             });
         if ui

@@ -48,9 +48,7 @@ pub enum GltfError {
     #[error("nobody was seen while the take ran, so there is no animation; is the camera running?")]
     Nobody,
     /// The animation makes the file larger than binary glTF may be.
-    #[error(
-        "{name} with its animation does not fit into a .glb file: {error}; the take itself is kept"
-    )]
+    #[error("{name} with its animation does not fit into a .glb file: {error}")]
     TooLarge {
         /// The avatar's file.
         name: String,
@@ -58,7 +56,7 @@ pub enum GltfError {
         error: String,
     },
     /// The file cannot be written.
-    #[error("cannot write {path}: {error}; the take itself is kept")]
+    #[error("cannot write {path}: {error}")]
     Write {
         /// The file.
         path: PathBuf,

@@ -11,10 +11,11 @@ use bevy::log::warn;
 use bevy::math::{Vec2, Vec3};
 use serde::{Deserialize, Serialize};
 
+use crate::camera::Extrinsics;
 use crate::multiview::RoomPerson;
 use crate::pipeline::Capture;
 use crate::room::RoomCapture;
-use crate::skeleton::convert::with_bevy_axes;
+use crate::skeleton::convert::{bevy_from_opencv, transform_of, with_bevy_axes};
 use crate::skeleton::{Confidence, Joint, Joint3d, JointMap, Keypoint, Origin, Pose2d, Pose3d};
 
 /// What is wrong with a take.
@@ -38,6 +39,9 @@ pub enum TakeError {
     },
 }
 
+/// Where up is in a camera that stands level.
+const UP: [f32; 3] = [0.0, -1.0, 0.0];
+
 /// The first line of a take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TakeHeader {
@@ -60,9 +64,10 @@ pub struct TakeFrame {
     pub id: u32,
     /// Name, x and y in pixels, confidence.
     pub seen: Vec<(Joint, f32, f32, f32)>,
-    /// Name, x, y, z in metres in the camera frame, expected error, origin.
+    /// Name, x, y, z in metres, expected error, origin: in the camera frame (OpenCV); of calibrated cameras, in that of a camera that stands
+    /// level in the world's origin.
     pub lifted: Vec<(Joint, f32, f32, f32, f32, Origin)>,
-    /// The direction opposite to gravity in the camera frame, of length 1, where it was known.
+    /// The direction opposite to gravity there, of length 1, where it was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub up: Option<[f32; 3]>,
 }
@@ -105,6 +110,22 @@ impl TakeFrame {
             .collect()
     }
 
+    /// The same of a camera of which it is known where it stands, in the axes of [rooms](Self::of_room): a take may go from the one to the
+    /// other.
+    pub fn of_view(capture: &Capture, extrinsics: &Extrinsics, time: f64) -> Vec<TakeFrame> {
+        let world_from_camera = transform_of(extrinsics);
+        let mut frames = TakeFrame::of(capture, time);
+        for frame in &mut frames {
+            for (_, x, y, z, ..) in &mut frame.lifted {
+                let point = bevy_from_opencv(Vec3::new(*x, *y, *z));
+                let point = bevy_from_opencv(world_from_camera.transform_point(point));
+                [*x, *y, *z] = point.to_array();
+            }
+            frame.up = Some(UP);
+        }
+        frames
+    }
+
     /// The people of a room at a moment, at `time` seconds of the take. Takes are kept in OpenCV's axes (see
     /// [`convert`](crate::skeleton::convert)): here those of a camera that stands level in the room's origin.
     pub fn of_room(capture: &RoomCapture, time: f64) -> Vec<TakeFrame> {
@@ -127,13 +148,13 @@ impl TakeFrame {
                     .map(|(j, p)| (j, p.position.x, p.position.y, p.confidence.get()))
                     .collect(),
                 lifted: lifted.collect(),
-                up: Some([0.0, -1.0, 0.0]),
+                up: Some(UP),
             }
         };
         capture.people.iter().map(frame).collect()
     }
 
-    /// The joints in the camera frame (OpenCV), in metres.
+    /// The joints as they were [lifted](Self::lifted), in metres.
     pub fn pose(&self) -> Pose3d {
         let mut pose: Pose3d = JointMap::default();
         for &(joint, x, y, z, sigma, origin) in &self.lifted {
@@ -230,6 +251,32 @@ impl Take {
             }
         }
         Ok(Take { header, frames })
+    }
+
+    /// Writes all of it. Until that is done the file stays what it was.
+    ///
+    /// # Errors
+    /// [`TakeError::Write`].
+    pub fn write(&self, path: &Path) -> Result<(), TakeError> {
+        let unfinished = path.with_added_extension("unfinished");
+        let all = TakeWriter::create(&unfinished).and_then(|mut writer| {
+            writer.begin(&self.header)?;
+            for frame in &self.frames {
+                writer.line(frame)?;
+            }
+            writer.flush()
+        });
+        let written = all.and_then(|()| {
+            std::fs::rename(&unfinished, path).map_err(|error| TakeError::Write {
+                path: path.into(),
+                error,
+            })
+        });
+        if written.is_err() {
+            // Whatever comes next needs the room more.
+            let _ = std::fs::remove_file(&unfinished);
+        }
+        written
     }
 
     /// Whom the take is about: who fills the most of the picture over the most frames. Bystanders are seen as long, but

@@ -1,8 +1,10 @@
 //! Webcams through nokhwa. Kept thin: what stands above is tested with a [scripted camera](super::scripted).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
 use std::time::Instant;
 
+use bevy::log::{debug, warn};
 use nokhwa::Camera;
 use nokhwa::pixel_format::RgbFormat;
 use nokhwa::utils::{ApiBackend, CameraInfo, RequestedFormat, RequestedFormatType};
@@ -29,7 +31,19 @@ fn gives_pictures(camera: &CameraInfo) -> bool {
 }
 
 fn cameras() -> Vec<CameraInfo> {
-    let mut found = nokhwa::query(ApiBackend::Auto).unwrap_or_default();
+    // On macOS the user is asked; elsewhere this is nothing.
+    static ASKED: Once = Once::new();
+    ASKED.call_once(|| {
+        nokhwa::nokhwa_initialize(|is_allowed| {
+            if !is_allowed {
+                warn!("this program may not use cameras; allow it in the system's settings");
+            }
+        });
+    });
+    let mut found = nokhwa::query(ApiBackend::Auto).unwrap_or_else(|error| {
+        debug!("the system does not list its webcams: {error}");
+        Vec::new()
+    });
     found.retain(gives_pictures);
     found.sort_by_key(|camera| camera.index().as_index().unwrap_or(u32::MAX));
     found
