@@ -17,11 +17,18 @@ use crate::capture::{CameraStatus, Performer, on_the_floor};
 use crate::plugin::{PoseCaptureSettings, PoseCaptureSystems, order_stages};
 use crate::retarget::humanoid::{HumanBone, Humanoid, vrm_of};
 use crate::retarget::rest_pose::RestSkeleton;
-use crate::retarget::solve::{Rig, hips_of};
+use crate::retarget::solve::{Rig, Solution, hips_of};
 use crate::skeleton::Pose3d;
 
 /// A model that moves as a performer does. Put it on the entity that has the model's `WorldAssetRoot`; any glTF or VRM
 /// humanoid will do.
+///
+/// Its bones' rotations are set, and where its hips are, in the entity's own space: about the place where the performer stood when it began
+/// to follow them, scaled by how long its legs are for theirs. The entity's own `Transform` is never touched, and may move the avatar through
+/// a world; [`AvatarRig::bone`] of the hips tells where it walks. Fingers and faces are not moved. While nobody is there, neither are bones.
+///
+/// Several that name no performer all follow the same one. For one avatar each, give them theirs when they enter
+/// ([`PerformerEntered`](crate::capture::PerformerEntered)).
 #[derive(Component, Clone, Debug, Default)]
 #[require(Transform, Visibility)]
 pub struct Avatar {
@@ -37,6 +44,8 @@ pub struct AvatarRig {
     rig: Rig,
     nodes: Vec<Entity>,
     following: Option<Following>,
+    /// What was asked of the bones last.
+    shown: Solution,
 }
 
 impl AvatarRig {
@@ -44,6 +53,35 @@ impl AvatarRig {
     pub fn bone(&self, bone: HumanBone) -> Option<Entity> {
         let (_, humanoid) = self.rig.skeleton();
         self.nodes.get(humanoid.node(bone)?).copied()
+    }
+
+    /// What is asked of the bones from now on; those of which nothing is said stay as they were.
+    fn take(&mut self, newer: Solution) {
+        self.shown.hips = newer.hips.or(self.shown.hips);
+        for (node, rotation) in newer.rotations {
+            let mut known = self.shown.rotations.iter_mut();
+            match known.find(|(known, _)| *known == node) {
+                Some(known) => known.1 = rotation,
+                None => self.shown.rotations.push((node, rotation)),
+            }
+        }
+    }
+
+    /// Moves the bones that are not where they were asked to be.
+    fn show(&self, bones: &mut Query<&mut Transform, Without<Avatar>>) {
+        for &(node, rotation) in &self.shown.rotations {
+            if let Ok(mut bone) = bones.get_mut(self.nodes[node])
+                && bone.rotation != rotation
+            {
+                bone.rotation = rotation;
+            }
+        }
+        if let Some((node, translation)) = self.shown.hips
+            && let Ok(mut bone) = bones.get_mut(self.nodes[node])
+            && bone.translation != translation
+        {
+            bone.translation = translation;
+        }
     }
 }
 
@@ -61,6 +99,9 @@ struct Following {
     ratio: f32,
     mirror: bool,
 }
+
+/// Legs do not grow: how long they are for the avatar's settles over some seconds.
+const SETTLING: f32 = 3.0;
 
 /// Why a model cannot be driven. Inserted by [`RetargetPlugin`] in place of [`AvatarRig`].
 #[derive(Component, Clone, Debug)]
@@ -281,6 +322,7 @@ fn find_bones(
                     rig,
                     nodes: model.nodes.clone(),
                     following: None,
+                    shown: Solution::default(),
                 };
                 commands
                     .entity(entity)
@@ -347,6 +389,8 @@ fn retarget(
             .following
             .filter(|following| following.performer == entity);
         if before.is_some_and(|before| before.time == performer.time) {
+            // An animation that plays on the model moves its bones in every update.
+            rigged.show(&mut bones);
             continue;
         }
         // The mirror stands where the camera does.
@@ -359,7 +403,10 @@ fn retarget(
         } else {
             performer.pose.clone()
         };
-        let Some(hips) = hips_of(&pose) else { continue };
+        let Some(hips) = hips_of(&pose) else {
+            rigged.show(&mut bones);
+            continue;
+        };
         let legs = Rig::leg_length_of(&pose).unwrap_or(0.85).max(0.2);
         let ratio = rigged.rig.leg_length() / legs;
         let following = before.map_or(
@@ -377,26 +424,21 @@ fn retarget(
                     following.origin = following.origin.reflect(across);
                     following.mirror = settings.mirror;
                 }
+                let elapsed = (performer.time - following.time).max(0.0) as f32;
                 following.time = performer.time;
-                // Legs do not grow: their measure settles over some seconds.
-                following.ratio += (ratio - following.ratio) * 0.01;
+                following.ratio += (ratio - following.ratio) * (1.0 - (-elapsed / SETTLING).exp());
                 following
             },
         );
         rigged.following = Some(following);
+        if before.is_none() {
+            rigged.rig.forget();
+        }
         let solution = rigged
             .rig
             .solve(&pose, (hips - following.origin) * following.ratio);
-        for (node, rotation) in solution.rotations {
-            if let Ok(mut bone) = bones.get_mut(rigged.nodes[node]) {
-                bone.rotation = rotation;
-            }
-        }
-        if let Some((node, translation)) = solution.hips
-            && let Ok(mut bone) = bones.get_mut(rigged.nodes[node])
-        {
-            bone.translation = translation;
-        }
+        rigged.take(solution);
+        rigged.show(&mut bones);
         if let Ok((mut status, _)) = cameras.get_mut(performer.camera) {
             status.latency = performer.captured_at.elapsed();
         }
@@ -406,7 +448,48 @@ fn retarget(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::gltf::{AvatarFile, GltfError};
+    use crate::retarget::solve::tests::waving;
     use crate::skeleton::{Joint, Joint3d, Origin};
+
+    #[test]
+    fn bones_that_an_animation_moves_between_two_pictures_are_moved_back() -> Result<(), GltfError>
+    {
+        let mut app = App::new();
+        order_stages(&mut app);
+        app.add_systems(Update, retarget);
+        let rig = AvatarFile::mannequin()?.rig(&HashMap::new())?;
+        let world = app.world_mut();
+        let mut node = |_| world.spawn(Transform::default()).id();
+        let nodes: Vec<Entity> = (0..rig.skeleton().0.nodes.len()).map(&mut node).collect();
+        world.spawn((
+            Avatar::default(),
+            AvatarRig {
+                rig,
+                nodes: nodes.clone(),
+                following: None,
+                shown: Solution::default(),
+            },
+        ));
+        let camera = world.spawn_empty().id();
+        world.spawn(Performer::scripted(camera, waving(), 1.0));
+        let places = |app: &App| -> Vec<Option<Transform>> {
+            let place = |node: &Entity| app.world().get::<Transform>(*node).copied();
+            nodes.iter().map(place).collect()
+        };
+        let at_rest = places(&app);
+        app.update();
+        let moved = places(&app);
+        assert_ne!(moved, at_rest);
+        for &node in &nodes {
+            app.world_mut()
+                .entity_mut(node)
+                .insert(Transform::default());
+        }
+        app.update();
+        assert_eq!(places(&app), moved);
+        Ok(())
+    }
 
     #[test]
     fn in_a_mirror_the_left_hand_is_the_right_one_on_the_same_side_of_the_picture() {

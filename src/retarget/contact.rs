@@ -2,7 +2,7 @@
 
 use bevy::math::{Quat, Vec3};
 
-use crate::skeleton::{Joint, Pose3d, between};
+use crate::skeleton::{Joint, Joint3d, Origin, Pose3d, between};
 
 /// Seconds over which standing people tell where up is.
 const MEMORY: f32 = 8.0;
@@ -10,8 +10,10 @@ const MEMORY: f32 = 8.0;
 const PRIOR: f32 = 0.5;
 /// Seconds in which what people told gives way to what the room tells.
 const TURNING: f32 = 0.3;
-/// Turns by less, in radians from one frame to the next, leave the floor where it is.
-const TURNED: f32 = 1e-4;
+/// Seconds in which the floor comes down to feet that are below it,
+const SINKING: f32 = 0.15;
+/// and up to those above it, or goes to where feet are guessed to be.
+const RISING: f32 = 4.0;
 
 /// Finds up from how people stand, where the room does not tell it, and the floor from their feet.
 ///
@@ -37,9 +39,35 @@ impl Default for Ground {
     }
 }
 
-/// The direction of the body of somebody who stands with straight legs, and how straight they are (0–1).
+/// Whether a joint was seen: legs below the edge of the picture are guessed to stand, mostly.
+fn is_seen(point: &Joint3d) -> bool {
+    point.origin != Origin::Predicted
+}
+
+/// The height of the lowest joint of the feet after a turn, and whether it was seen: guessed ones count where no other is.
+fn lowest(pose: &Pose3d, level: Quat) -> Option<(f32, bool)> {
+    use Joint::*;
+    let feet = [
+        LeftHeel,
+        RightHeel,
+        LeftFootIndex,
+        RightFootIndex,
+        LeftAnkle,
+        RightAnkle,
+    ];
+    let of = |seen: bool| {
+        let points = feet.iter().filter_map(|&joint| pose[joint]);
+        let heights = points
+            .filter(|p| is_seen(p) == seen)
+            .map(|p| (level * p.position).y);
+        heights.min_by(f32::total_cmp).map(|height| (height, seen))
+    };
+    of(true).or_else(|| of(false))
+}
+
+/// The direction of the body of somebody who is seen to stand with straight legs, and how straight they are (0–1).
 fn stance(pose: &Pose3d) -> Option<(Vec3, f32)> {
-    let at = |joint: Joint| pose[joint].map(|p| p.position);
+    let at = |joint: Joint| pose[joint].filter(is_seen).map(|p| p.position);
     let shoulders = between(pose, Joint::LeftShoulder, Joint::RightShoulder)?;
     let ankles = between(pose, Joint::LeftAnkle, Joint::RightAnkle)?;
     let straight = |hip, knee, ankle| {
@@ -61,6 +89,7 @@ impl Ground {
     /// Takes in a pose, `elapsed` seconds after the last one; `up`, of length 1, where the room tells it (see
     /// [`attitude`](crate::calibrate::attitude)).
     pub fn learn(&mut self, pose: &Pose3d, up: Option<Vec3>, elapsed: f32) {
+        let before = self.level();
         if self.seek_up {
             match (up, stance(pose)) {
                 (Some(up), _) => self.turn_to(up, elapsed),
@@ -73,23 +102,14 @@ impl Ground {
                 _ => {}
             }
         }
-        let level = self.level();
-        let lowest = [
-            Joint::LeftHeel,
-            Joint::RightHeel,
-            Joint::LeftFootIndex,
-            Joint::RightFootIndex,
-            Joint::LeftAnkle,
-            Joint::RightAnkle,
-        ]
-        .iter()
-        .filter_map(|&joint| Some((level * pose[joint]?.position).y))
-        .fold(f32::MAX, f32::min);
-        if lowest < f32::MAX {
-            // Down at once, up slowly: who jumps is off the floor, who sinks in was never on it.
-            self.soles = Some(self.soles.map_or(lowest, |soles| {
-                let seconds = if lowest < soles { 0.15 } else { 4.0 };
-                soles + (lowest - soles) * (1.0 - (-elapsed / seconds).exp())
+        let (was, is) = (lowest(pose, before), lowest(pose, self.level()));
+        if let (Some((was, _)), Some((is, seen))) = (was, is) {
+            self.soles = Some(self.soles.map_or(is, |soles| {
+                // The floor turns with what is taken for up, about who stands on it.
+                let soles = soles + is - was;
+                // Down at once, up slowly: who jumps is off the floor, who sinks in was never on it.
+                let seconds = if seen && is < soles { SINKING } else { RISING };
+                soles + (is - soles) * (1.0 - (-elapsed / seconds).exp())
             }));
         }
     }
@@ -101,13 +121,8 @@ impl Ground {
         } else {
             1.0
         };
-        let before = self.up.normalize_or(up);
         self.weight = MEMORY;
         self.up = self.up.normalize_or(up).lerp(up, share).normalize_or(up) * self.weight;
-        if before.cross(self.up / self.weight).length() > TURNED {
-            // The floor was measured along another up.
-            self.soles = None;
-        }
     }
 
     /// Turns poses so that up is +y.
@@ -200,6 +215,58 @@ mod tests {
             ground.learn(&standing(tilt, Vec3::ZERO, 0.5), None, 1.0 / 30.0);
         }
         assert!(ground.level().angle_between(level) < 1e-3);
+    }
+
+    /// The same, whose legs are below the edge of the picture.
+    fn at_a_desk(mut pose: Pose3d) -> Pose3d {
+        use Joint::*;
+        for joint in [
+            LeftKnee, RightKnee, LeftAnkle, RightAnkle, LeftHeel, RightHeel,
+        ] {
+            if let Some(point) = &mut pose[joint] {
+                point.origin = Origin::Predicted;
+            }
+        }
+        pose
+    }
+
+    #[test]
+    fn legs_that_are_guessed_tell_nothing_of_up_and_little_of_the_floor() {
+        let mut ground = Ground::default();
+        let leaning = at_a_desk(standing(Quat::from_rotation_x(0.35), Vec3::ZERO, 0.0));
+        for _ in 0..300 {
+            ground.learn(&leaning, None, 1.0 / 30.0);
+        }
+        assert_eq!(ground.level(), Quat::IDENTITY);
+        let mut ground = Ground::default();
+        let standing = standing(Quat::IDENTITY, Vec3::ZERO, 0.0);
+        ground.learn(&standing, None, 1.0 / 30.0);
+        for _ in 0..10 {
+            let mut guessed = at_a_desk(standing.clone());
+            for joint in [Joint::LeftHeel, Joint::RightHeel] {
+                if let Some(point) = &mut guessed[joint] {
+                    point.position.y = -0.5;
+                }
+            }
+            ground.learn(&guessed, None, 1.0 / 30.0);
+        }
+        assert!(ground.floor() > -0.06, "{}", ground.floor());
+    }
+
+    #[test]
+    fn who_is_off_the_floor_stays_so_while_the_room_is_read_anew() {
+        let mut ground = Ground::default();
+        let up = |turn: f32| Some(Quat::from_rotation_x(turn) * Vec3::Y);
+        let shift = Vec3::new(0.0, -1.0, -3.0);
+        for _ in 0..60 {
+            ground.learn(&standing(Quat::IDENTITY, shift, 0.0), up(0.0), 1.0 / 30.0);
+        }
+        let aloft = standing(Quat::IDENTITY, shift + Vec3::Y * 0.4, 0.0);
+        for _ in 0..12 {
+            ground.learn(&aloft, up(0.02), 1.0 / 30.0);
+        }
+        let heel = ground.place(&aloft)[Joint::LeftHeel].map_or(0.0, |p| p.position.y);
+        assert!(heel > 0.3, "{heel}");
     }
 
     #[test]

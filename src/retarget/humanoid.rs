@@ -56,7 +56,7 @@ pub enum HumanoidError {
     #[error("the avatar has no skeleton; export it with its armature and skin")]
     NoSkeleton,
     /// Some of the bones that are needed were not found.
-    #[error("the avatar's skeleton lacks {}; name the nodes in a bone table", .0.join(", "))]
+    #[error("the avatar's skeleton lacks {}; name their nodes in `Avatar::bone_table` (in examples: --bone leftUpperArm=NODE)", .0.join(", "))]
     Missing(Vec<&'static str>),
     /// The bone table names a bone that nobody has.
     #[error("the bone table names a bone {name:?}, which is none of {}", HumanBone::ALL.iter().map(|bone| bone.name()).collect::<Vec<_>>().join(", "))]

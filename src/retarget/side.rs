@@ -23,6 +23,9 @@ pub(super) struct Side {
     pub upper_leg: HumanBone,
     pub lower_leg: HumanBone,
     pub foot: HumanBone,
+    pub toes: HumanBone,
+    /// Which way is away from the body along the way to the left.
+    pub outward: f32,
 }
 
 /// Left and right.
@@ -45,6 +48,8 @@ pub(super) const SIDES: [Side; 2] = [
         upper_leg: LeftUpperLeg,
         lower_leg: LeftLowerLeg,
         foot: LeftFoot,
+        toes: LeftToes,
+        outward: 1.0,
     },
     Side {
         shoulder: Joint::RightShoulder,
@@ -64,5 +69,7 @@ pub(super) const SIDES: [Side; 2] = [
         upper_leg: RightUpperLeg,
         lower_leg: RightLowerLeg,
         foot: RightFoot,
+        toes: RightToes,
+        outward: -1.0,
     },
 ];

@@ -21,8 +21,11 @@ const BENT: f32 = 0.4;
 /// Hinges that seem to bend backwards are straight ones with noise, unless they are bent more than this: shoulders and hips
 /// turn limbs far enough for that.
 const CLEARLY_BENT: f32 = 0.9;
-/// Hands and feet are turned only where the network is this sure of them (metres).
-const SURE: f32 = 0.09;
+/// Hands and feet are turned as far as the network is sure of them: wholly where it expects to be off by less than the first (metres), not at
+/// all by more than the second.
+const SURE: (f32, f32) = (0.07, 0.11);
+/// Feet whose toes are not further ahead (metres) do not say where they point.
+const LEAST_FOOT: f32 = 0.02;
 /// The line from the ears' middle to the nose points this far below straight ahead (radians).
 const NOSE_BELOW: f32 = 0.2;
 
@@ -283,11 +286,14 @@ impl Rig {
         let (upper, lower) = (elbow - shoulder, wrist - elbow);
         // Elbows bend the forearm ahead: across the arm and the way the body faces.
         let rest_axis = rest_upper.cross(self.ahead);
+        // Where a straight arm's axis is depends on where the arm is, not on how the model holds its own: from an arm that is held
+        // out to the side it is carried anywhere but through the body.
+        let outward = self.left * side.outward;
         let swing = Quat::from_rotation_arc(
-            (chest * rest_upper).normalize_or(Vec3::Y),
+            (chest * outward).normalize_or(Vec3::Y),
             upper.normalize_or(Vec3::Y),
         );
-        let carried = (swing * (chest * rest_axis)).normalize_or(Vec3::Y);
+        let carried = (swing * (chest * outward.cross(self.ahead))).normalize_or(Vec3::Y);
         let axis = self.hinge(side.upper_arm, upper, lower, carried);
         let Some(upper_turn) = turn((upper, axis), (rest_upper, rest_axis)) else {
             return;
@@ -296,22 +302,19 @@ impl Rig {
         else {
             return;
         };
-        let sure = |joint: Joint| pose[joint].is_some_and(|p| p.sigma < SURE);
-        if sure(side.index)
-            && sure(side.pinky)
-            && let (Some(index), Some(pinky)) = (at(side.index), at(side.pinky))
-        {
+        let sure = sureness(pose, [side.index, side.pinky]);
+        let mut hand_turn = lower_turn;
+        if let (Some(index), Some(pinky)) = (at(side.index), at(side.pinky)) {
             // With palms down the index finger lies ahead of the little one.
             let reach = (index + pinky) * 0.5 - wrist;
             if let Some(hand) = turn((reach, index - pinky), (rest_lower, self.ahead)) {
                 let twist = twist_about(hand * lower_turn.inverse(), lower.normalize_or(Vec3::Y));
                 // Forearm bones carry half of the hand's roll: wrists themselves do not roll.
-                lower_turn = Quat::IDENTITY.slerp(twist, 0.5) * lower_turn;
-                turns.insert(side.hand, lower_turn.slerp(hand, 0.8));
+                lower_turn = Quat::IDENTITY.slerp(twist, 0.5 * sure) * lower_turn;
+                hand_turn = lower_turn.slerp(hand, 0.8 * sure);
             }
-        } else {
-            turns.insert(side.hand, lower_turn);
         }
+        turns.insert(side.hand, hand_turn);
         turns.insert(side.upper_arm, upper_turn);
         turns.insert(side.lower_arm, lower_turn);
         turns.insert(side.collar, chest);
@@ -336,7 +339,7 @@ impl Rig {
         let foot = at(side.toe)
             .zip(at(side.heel))
             .map(|(toe, heel)| toe - heel);
-        let foot = foot.filter(|_| pose[side.toe].is_some_and(|p| p.sigma < SURE));
+        let sure = sureness(pose, [side.toe, side.heel]);
         // Knees bend about the line from right to left; of a straight leg the foot says where that is.
         let from_foot = foot
             .map(|foot| foot.cross(upper))
@@ -345,7 +348,7 @@ impl Rig {
         let otherwise = from_foot
             .filter(|axis| axis.dot(from_pelvis) > 0.0)
             .map_or(from_pelvis, |axis| {
-                (axis + from_pelvis).normalize_or(from_pelvis)
+                (axis * sure + from_pelvis).normalize_or(from_pelvis)
             });
         let axis = self.hinge(side.upper_leg, upper, lower, otherwise);
         let Some(upper_turn) = turn((upper, axis), (rest_upper, self.left)) else {
@@ -356,8 +359,15 @@ impl Rig {
         };
         turns.insert(side.upper_leg, upper_turn);
         turns.insert(side.lower_leg, lower_turn);
-        let foot_turn = foot.and_then(|foot| turn((foot, axis), (self.ahead, self.left)));
-        turns.insert(side.foot, foot_turn.unwrap_or(lower_turn));
+        // Many models stand with their feet turned out.
+        let rest_toes = self.rest(side.toes).zip(rest_ankle);
+        let rest_foot = rest_toes
+            .map(|(toes, ankle)| (toes - ankle).with_y(0.0))
+            .filter(|foot| foot.dot(self.ahead) > LEAST_FOOT)
+            .unwrap_or(self.ahead);
+        let foot_turn = foot.and_then(|foot| turn((foot, axis), (rest_foot, self.left)));
+        let foot_turn = foot_turn.map_or(lower_turn, |turn| lower_turn.slerp(turn, sure));
+        turns.insert(side.foot, foot_turn);
     }
 
     /// The person's leg length in a pose, in metres.
@@ -379,6 +389,12 @@ impl Rig {
     pub fn hips_height(&self) -> f32 {
         self.hips_height
     }
+}
+
+/// How far joints are to be believed, from 0 to 1: as far as the least sure one.
+fn sureness(pose: &Pose3d, joints: [Joint; 2]) -> f32 {
+    let of = |joint: Joint| pose[joint].map_or(0.0, |p| 1.0 - smoothstep(SURE.0, SURE.1, p.sigma));
+    of(joints[0]).min(of(joints[1]))
 }
 
 /// The part of a rotation that turns about an axis.

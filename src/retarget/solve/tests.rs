@@ -4,6 +4,15 @@ use bevy::transform::components::Transform;
 
 /// A model in T-pose whose local axes are turned by `twist` at every node, facing +z or, turned, -z.
 pub(crate) fn model(twist: Quat, facing: f32) -> Option<Rig> {
+    model_with_arms(twist, facing, Vec3::X)
+}
+
+/// The same, whose left arm points there at rest, and the right one as in a mirror.
+fn model_with_arms(twist: Quat, facing: f32, arm: Vec3) -> Option<Rig> {
+    let along = |far: f32, out: f32| {
+        let at = Vec3::new(0.2, 1.45, 0.0) + arm * far;
+        [at.x * out, at.y, at.z]
+    };
     let mut skeleton = RestSkeleton::default();
     let mut index = HashMap::<&str, usize>::new();
     let nodes: &[(&str, &str, [f32; 3])] = &[
@@ -13,17 +22,20 @@ pub(crate) fn model(twist: Quat, facing: f32) -> Option<Rig> {
         ("neck", "chest", [0.0, 1.5, 0.0]),
         ("head", "neck", [0.0, 1.6, 0.0]),
         ("leftUpperArm", "chest", [0.2, 1.45, 0.0]),
-        ("leftLowerArm", "leftUpperArm", [0.5, 1.45, 0.0]),
-        ("leftHand", "leftLowerArm", [0.75, 1.45, 0.0]),
+        ("leftLowerArm", "leftUpperArm", along(0.3, 1.0)),
+        ("leftHand", "leftLowerArm", along(0.55, 1.0)),
         ("rightUpperArm", "chest", [-0.2, 1.45, 0.0]),
-        ("rightLowerArm", "rightUpperArm", [-0.5, 1.45, 0.0]),
-        ("rightHand", "rightLowerArm", [-0.75, 1.45, 0.0]),
+        ("rightLowerArm", "rightUpperArm", along(0.3, -1.0)),
+        ("rightHand", "rightLowerArm", along(0.55, -1.0)),
         ("leftUpperLeg", "hips", [0.1, 0.95, 0.0]),
         ("leftLowerLeg", "leftUpperLeg", [0.1, 0.5, 0.0]),
         ("leftFoot", "leftLowerLeg", [0.1, 0.08, 0.0]),
+        // Turned out by 22 degrees.
+        ("leftToes", "leftFoot", [0.15, 0.02, 0.12]),
         ("rightUpperLeg", "hips", [-0.1, 0.95, 0.0]),
         ("rightLowerLeg", "rightUpperLeg", [-0.1, 0.5, 0.0]),
         ("rightFoot", "rightLowerLeg", [-0.1, 0.08, 0.0]),
+        ("rightToes", "rightFoot", [-0.15, 0.02, 0.12]),
     ];
     for (name, parent, [x, y, z]) in nodes {
         let parent = index.get(parent).copied();
@@ -201,6 +213,97 @@ fn standing_as_the_model_does_leaves_it_as_it_is() {
             "{} turns by {off:.2}°",
             rig.skeleton().0.nodes[*node].name
         );
+    }
+}
+
+#[test]
+fn feet_point_where_the_persons_do_though_the_models_are_turned_out() {
+    let posed = waving();
+    for facing in [1.0, -1.0] {
+        let Some(mut rig) = model(Quat::IDENTITY, facing) else {
+            panic!("the model is whole")
+        };
+        let solution = rig.solve(&posed, Vec3::Y);
+        let at = places(&rig, &solution);
+        for (foot, toes, heel, toe) in [
+            (LeftFoot, LeftToes, Joint::LeftHeel, Joint::LeftFootIndex),
+            (
+                RightFoot,
+                RightToes,
+                Joint::RightHeel,
+                Joint::RightFootIndex,
+            ),
+        ] {
+            let place = |joint: Joint| posed[joint].map_or(Vec3::ZERO, |p| p.position);
+            let wanted = (place(toe) - place(heel)).with_y(0.0);
+            let off = (at[&toes] - at[&foot]).with_y(0.0).angle_between(wanted);
+            assert!(
+                off.to_degrees() < 5.0,
+                "{foot:?}: {} degrees",
+                off.to_degrees()
+            );
+        }
+    }
+}
+
+#[test]
+fn hands_and_feet_turn_back_by_degrees_as_the_network_becomes_less_sure_of_them() {
+    use Joint::*;
+    let mut turns: Vec<[Quat; 2]> = Vec::new();
+    for step in 0..=40 {
+        // Its memory would hide a jump.
+        let Some(mut rig) = model(Quat::IDENTITY, 1.0) else {
+            panic!("the model is whole")
+        };
+        let mut posed = waving();
+        for (joint, shift) in [
+            (LeftIndex, Vec3::new(0.0, -0.05, 0.08)),
+            (LeftPinky, Vec3::new(0.05, -0.05, -0.04)),
+            (RightFootIndex, Vec3::new(-0.1, 0.15, -0.05)),
+            (RightHeel, Vec3::ZERO),
+        ] {
+            if let Some(point) = &mut posed[joint] {
+                point.position += shift;
+                point.sigma = 0.05 + 0.002 * step as f32;
+            }
+        }
+        let solution = rig.solve(&posed, Vec3::Y);
+        turns.push([LeftHand, RightFoot].map(|bone| turn_of(&rig, &solution, bone)));
+    }
+    for part in 0..2 {
+        let all = turns[0][part].angle_between(turns[40][part]).to_degrees();
+        let steps = turns.windows(2);
+        let steps = steps.map(|pair| pair[0][part].angle_between(pair[1][part]).to_degrees());
+        let most = steps.fold(0.0, f32::max);
+        assert!(
+            all > 20.0 && most < 0.2 * all,
+            "{most} of {all} degrees at once"
+        );
+    }
+}
+
+#[test]
+fn an_arm_held_overhead_does_not_spin_however_the_model_holds_its_own() {
+    use Joint::*;
+    for rest in [Vec3::X, Vec3::new(0.7, -0.7, 0.0), Vec3::NEG_Y] {
+        let turns = [0.0, 90.0, 180.0, 270.0].map(|aside: f32| {
+            let Some(mut rig) = model_with_arms(Quat::IDENTITY, 1.0, rest) else {
+                panic!("the model is whole")
+            };
+            let lean = Quat::from_rotation_y(aside.to_radians()) * Quat::from_rotation_z(0.14);
+            let mut posed = waving();
+            for (joint, far) in [(LeftElbow, 0.3), (LeftWrist, 0.55)] {
+                if let Some(point) = &mut posed[joint] {
+                    point.position = Vec3::new(0.18, 1.45, 0.0) + lean * Vec3::Y * far;
+                }
+            }
+            let solution = rig.solve(&posed, Vec3::Y);
+            turn_of(&rig, &solution, LeftUpperArm)
+        });
+        for turn in turns {
+            let off = turn.angle_between(turns[0]).to_degrees();
+            assert!(off < 40.0, "{rest}: {off} degrees");
+        }
     }
 }
 
