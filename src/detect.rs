@@ -171,7 +171,7 @@ impl Detector {
         for (track, estimate) in self.tracker.tracks_mut().zip(estimates) {
             track.observe(estimate, time, self.settings.undo_swaps);
         }
-        self.tracker.tidy(image.width(), image.height());
+        self.tracker.tidy(image.width(), image.height(), time);
         times.keypoints = began.elapsed();
         times.looks = self.describe(image, time);
         Ok((

@@ -16,8 +16,10 @@ use crate::skeleton::{Joint, Pose2d, TORSO};
 const MARGIN: f32 = 0.02;
 /// A person with fewer sure joints is lost for this frame.
 const LEAST_JOINTS: usize = 4;
-/// Frames without a person after which the track ends.
-const PATIENCE: u32 = 12;
+/// Seconds without a person after which the track ends,
+const PATIENCE: f64 = 0.4;
+/// and frames, where there are few a second.
+const FEW_FRAMES: u32 = 3;
 
 /// Keypoint networks find a body in any crop: where the surest joints on average, or the surer shoulder, are less sure than this, the
 /// detector is asked too. In the feet of tables they are sure of legs, hardly of shoulders.
@@ -261,16 +263,16 @@ impl Track {
         }
     }
 
-    /// Whether it lost its person, never had one, or left the picture.
-    pub(super) fn is_over(&self, picture: Rect) -> bool {
+    /// Whether it has lost its person by that time, in seconds, never had one, or left the picture.
+    pub(super) fn is_over(&self, picture: Rect, time: f64) -> bool {
         // Of whoever comes in, there may be too little for a moment to find joints; what only looked like somebody is gone at once.
         let is_doubted = self.seen < PROBATION && self.unclear > MISSES;
-        let patience = if self.seen == 0 || is_doubted {
-            0
+        let is_lost = if self.seen == 0 || is_doubted {
+            self.lost > 0
         } else {
-            PATIENCE
+            self.lost > FEW_FRAMES && !(0.0..=PATIENCE).contains(&(time - self.time))
         };
-        self.lost > patience || self.is_doubtful() || self.bounds.intersect(picture).is_empty()
+        is_lost || self.is_doubtful() || self.bounds.intersect(picture).is_empty()
     }
 
     /// Whether their looks were not seen for a while.

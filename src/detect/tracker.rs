@@ -107,10 +107,11 @@ impl Tracker {
         self.tracks[track].take_looks(seen, time);
     }
 
-    /// Ends tracks that lost their person, that never had one, that left the picture, or that follow the same person as an older one.
-    pub fn tidy(&mut self, width: u32, height: u32) {
+    /// Ends tracks that have lost their person by that time, in seconds, that never had one, that left the picture, or that follow the same
+    /// person as an older one.
+    pub fn tidy(&mut self, width: u32, height: u32, time: f64) {
         let picture = Rect::new(0.0, 0.0, width as f32, height as f32);
-        self.tracks.retain(|track| !track.is_over(picture));
+        self.tracks.retain(|track| !track.is_over(picture, time));
         let mut kept: Vec<Track> = Vec::new();
         for track in self.tracks.drain(..) {
             if kept.iter().all(|older| !older.is_of_one_with(&track)) {
@@ -151,7 +152,7 @@ mod tests {
             );
             track.observe(estimate, time, true);
         }
-        tracker.tidy(640, 480);
+        tracker.tidy(640, 480, time);
         tracker
             .tracks()
             .filter_map(Track::person)
@@ -257,6 +258,38 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_hidden_for_a_moment_keeps_their_number_at_any_rate_of_frames() {
+        for (rate, hidden, same) in [(60, 20, true), (60, 30, false), (5, 3, true), (5, 5, false)] {
+            let mut tracker = Tracker::default();
+            let mut shown = |n: i32, there: bool| {
+                let time = f64::from(n) / f64::from(rate);
+                let (boxes, places) = (&[box_at(100.0)], &[100.0]);
+                let seen = usize::from(there);
+                frame(&mut tracker, &boxes[..seen], &places[..seen], time)
+            };
+            (0..5).for_each(|n| drop(shown(n, true)));
+            (5..5 + hidden).for_each(|n| drop(shown(n, false)));
+            let back = shown(5 + hidden, true);
+            let number = if same { 1 } else { 2 };
+            assert_eq!(
+                back.first().map(|person| person.0),
+                Some(number),
+                "{hidden} at {rate}"
+            );
+        }
+    }
+
+    #[test]
+    fn whoever_is_lost_when_a_clock_goes_back_is_not_waited_for_until_it_has_caught_up() {
+        let mut tracker = Tracker::default();
+        frame(&mut tracker, &[box_at(100.0)], &[100.0], 9.0);
+        for n in 0..5 {
+            frame(&mut tracker, &[], &[], f64::from(n) / 30.0);
+        }
+        assert_eq!(tracker.tracks().count(), 0);
+    }
+
+    #[test]
     fn a_box_that_shrank_to_the_upper_body_is_widened_by_the_detector() {
         let mut tracker = Tracker::default();
         frame(&mut tracker, &[box_at(100.0)], &[100.0], 0.0);
@@ -329,7 +362,7 @@ mod tests {
                     let estimate = sure_person_at(100.0, confidence);
                     track.observe(estimate, f64::from(n) / 6.0, true);
                 }
-                tracker.tidy(640, 480);
+                tracker.tidy(640, 480, f64::from(n) / 6.0);
             }
             assert_eq!(tracker.tracks().count(), usize::from(stays), "{confidence}");
         }
@@ -352,7 +385,7 @@ mod tests {
             }
             track.observe(estimate, 0.0, true);
         }
-        tracker.tidy(640, 480);
+        tracker.tidy(640, 480, 0.0);
         assert_eq!(tracker.tracks().count(), 0);
     }
 
@@ -374,7 +407,7 @@ mod tests {
                 }
                 track.observe(estimate, 0.0, true);
             }
-            tracker.tidy(640, 480);
+            tracker.tidy(640, 480, 0.0);
             assert_eq!(tracker.tracks().count(), people, "{hip}");
         }
     }
