@@ -69,7 +69,7 @@ def train(recipe, work):
     torch.manual_seed(recipe.get("seed", 0))
     net, checkpoint, held = network(recipe).to(DEVICE), Path(work) / "lifting.pt", mocap.load(recipe["data"], "subjects")
     errors = json.loads(Path(recipe["errors"]).read_text())
-    views = Views(motions(recipe), net.frames, errors, tilted=recipe["tilted"], up_known=recipe.get("up_known", 0))
+    views = Views(motions(recipe), net.frames, errors, hidden=recipe.get("hidden", 0), tilted=recipe["tilted"], up_known=recipe.get("up_known", 0))
     step = begin(net, recipe, checkpoint, lambda: tensor(views.batch(128, 8)[0]), take_up_lifter)
     torch.manual_seed(recipe.get("seed", 0) + (step or steps_done(checkpoint)))  # other joints are dropped after a break
 
