@@ -19,7 +19,7 @@ SEATED, DESKS = 0.25, 0.7  # parts of everybody, and of those
 STEPS = 2, 4  # sixtieths of a second between two poses of somebody who moves
 AT_WORK = 0.6  # the chance that an arm reaches forwards, as to a keyboard
 # How long legs are, in those of CMU's doll, which has long ones: the mean of the logarithm, and how far people differ.
-LEGS = -0.06, 0.1
+LEGS = -0.08, 0.13
 
 
 def turning(one, other):
