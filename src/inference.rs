@@ -389,9 +389,13 @@ impl Models {
             }
         }
         if models.is_empty() {
-            return Err(unreadable(std::io::Error::other(
-                "no model card and no known .onnx file is in that folder",
-            )));
+            let known = KNOWN_CARDS.iter();
+            let known = known.filter_map(|text| ModelCard::parse(text.as_bytes()).ok());
+            let known: Vec<String> = known.map(|card| card.file).collect();
+            return Err(unreadable(std::io::Error::other(format!(
+                "no model card (.json) is in that folder, nor any of {}",
+                known.join(", ")
+            ))));
         }
         #[cfg(feature = "embedded-models")]
         models.extend(Models::embedded().models);

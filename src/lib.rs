@@ -14,6 +14,9 @@
 //!     .run();
 //! ```
 //!
+//! A camera and a light are needed to see the avatar, and a camera for the panel; the model is looked for in the program's own `assets`
+//! folder. `examples/minimal.rs` has all of it.
+//!
 //! # The way of a frame
 //!
 //! A [`CaptureCamera`](capture::CaptureCamera) is an entity. Its source is read on one thread ([`source`]); on another, a
@@ -46,14 +49,15 @@
 //! | `panel` | yes | the egui panel |
 //! | `virtual-webcams` | yes | webcams that the app renders itself, for trying a room |
 //! | `embedded-models` | yes | our own small networks inside the crate |
-//! | `onnxruntime` | yes | ONNX Runtime, loaded where it is found; rten, in pure Rust, where it is not |
-//! | `onnxruntime-download` | no | in place of `onnxruntime`: the build downloads and links it |
+//! | `onnxruntime` | yes | ONNX Runtime, loaded where it is found: beside the program, where `ORT_DYLIB_PATH` says, where `cargo xtask setup` puts it, or in the system; rten, in pure Rust, where it is not |
+//! | `onnxruntime-download` | no | in place of `onnxruntime`, which is a default feature that has to be left out then: the build downloads and links it |
 //!
 //! # Models
 //!
 //! Any network of a known kind can be used: put its `.onnx` file beside a JSON [card](inference::ModelCard) and point
-//! [`PoseCapturePlugin::models`](plugin::PoseCapturePlugin::models) at the folder. For MoveNet, BlazePose and YOLOX the
-//! cards come with the crate.
+//! [`PoseCapturePlugin::models`](plugin::PoseCapturePlugin::models) at the folder. For `movenet_lightning.onnx`,
+//! `blazepose_landmark_lite.onnx`, `yolox_nano.onnx`, `person_192_ssd.onnx` and `osnet_x0_25_msmt17.onnx` the cards come with the crate
+//! (`models/cards` tells where each is from and what its licence is); the files do not.
 //!
 //! # When something is wrong
 //!

@@ -46,21 +46,23 @@ pub enum PoseCaptureSystems {
     Record,
 }
 
-/// What may change at any time.
+/// What may change at any time. All but `models`, `prefer` and `threads` acts at once; a camera takes these up when it starts anew, as it does
+/// whenever its [`CaptureCamera`](crate::capture::CaptureCamera) is changed (`set_changed()` will do).
 #[derive(Resource, Clone, Debug, PartialEq)]
 pub struct PoseCaptureSettings {
-    /// A folder of models to use before the embedded ones. Cameras take it up when they start.
+    /// A folder of models to use before the embedded ones.
     pub models: Option<PathBuf>,
-    /// Names of models to prefer. Cameras take them up when they start.
+    /// Names of models to prefer.
     pub prefer: Vec<String>,
-    /// Threads for each camera's image networks. Cameras take it up when they start.
+    /// Threads for each camera's image networks: half of the processor's cores, four at most, where nothing else is said.
     pub threads: usize,
     /// Finding and following.
     pub detect: DetectSettings,
     /// Whether the straight edges of the room tell how a camera is held, and how wide it sees where it has no calibration; else
     /// people tell where up is, by how they stand. Before a rolled camera, the keypoint network is then shown people upright.
     pub read_room: bool,
-    /// 0 smooths nothing, 0.5 is usual, 1 is steadiest and latest.
+    /// 0 smooths nothing, 0.5 is usual, 1 is steadiest and latest. It is of people before one camera: a room of several follows their joints
+    /// by how sure it is of each, whatever this is.
     pub smoothing: f32,
     /// Avatars move as in a mirror. Takes are not mirrored.
     pub mirror: bool,

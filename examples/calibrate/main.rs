@@ -242,7 +242,11 @@ fn run(what: &What, screen: &mut Screen) -> Result<(), AnyError> {
 /// Opens clips, each of a name of its own.
 fn open(specs: &[SourceSpec]) -> Result<Together, AnyError> {
     if let Some(live) = specs.iter().find(|spec| spec.is_live()) {
-        return Err(format!("{} has no end; give clips", live.name()).into());
+        return Err(format!(
+            "{} is live; record clips of all cameras at the same time, and give those",
+            live.name()
+        )
+        .into());
     }
     let clips = Together::open(specs)?;
     let names = clips.names();

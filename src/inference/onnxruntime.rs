@@ -71,7 +71,9 @@ fn search() -> Result<(Environment, Arc<str>), String> {
         }
     }
     Err(if refused.is_empty() {
-        "no ONNX Runtime was found; `cargo xtask setup` fetches one, or set ORT_DYLIB_PATH".into()
+        "no ONNX Runtime was found; put its library (1.24 or later) beside the program, say where it is in ORT_DYLIB_PATH, or run \
+         `cargo xtask setup` in the folder of bevy_pose_capture"
+            .into()
     } else {
         refused.join("; ")
     })

@@ -9,7 +9,7 @@ use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
 
-/// Set up, demonstrate, test and package bevy_pose_capture.
+/// Set up, demonstrate, test and measure bevy_pose_capture.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 struct Arguments {
@@ -37,7 +37,7 @@ enum Task {
         #[arg(long, default_value = "target/demo")]
         out: PathBuf,
     },
-    /// Formats, lints, documents and tests everything, as continuous integration does.
+    /// Checks formatting, lints, documents and tests everything, as continuous integration does.
     Test {
         /// Only the tests of this name, and no other checks.
         filter: Option<String>,

@@ -62,9 +62,11 @@ fn is_library(file: &str, name: &str) -> bool {
     })
 }
 
+/// Whether there is such a program, by its name without extension.
 fn on_path(name: &str) -> bool {
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(name).exists()))
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(&name).exists()))
 }
 
 fn library_folders() -> Vec<PathBuf> {
@@ -95,7 +97,7 @@ fn library_folders() -> Vec<PathBuf> {
 pub fn setup() -> Result<(), String> {
     if cfg!(target_os = "linux") {
         system_packages()?;
-    } else if !on_path("ffmpeg") && !on_path("ffmpeg.exe") {
+    } else if !on_path("ffmpeg") {
         println!("note: ffmpeg is not installed; video files cannot be read without it");
     }
     if let Err(error) = onnx_runtime() {
@@ -136,10 +138,11 @@ fn system_packages() -> Result<(), String> {
             .chain(arguments.iter().copied())
             .collect()
     };
-    run(program, &with(&["update", "-qq"]))?;
     let mut install = with(&["install", "-y", "-qq", "--no-install-recommends"]);
     install.extend(missing);
-    run(program, &install).map_err(|error| format!("{error}; install {list} by hand"))
+    run(program, &with(&["update", "-qq"]))
+        .and_then(|()| run(program, &install))
+        .map_err(|error| format!("{error}; install {list} by hand"))
 }
 
 /// The folder among the user's caches where the crate looks for ONNX Runtime.
