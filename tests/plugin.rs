@@ -6,8 +6,10 @@ mod common;
 use std::time::{Duration, Instant};
 
 use bevy::ecs::schedule::{LogLevel, ScheduleBuildSettings, ScheduleLabel};
+use bevy::math::DVec3;
 use bevy::prelude::*;
 use bevy_pose_capture::avatar::{AvatarRefused, AvatarRig};
+use bevy_pose_capture::camera::{Extrinsics, Intrinsics, View};
 use bevy_pose_capture::capture::{CameraState, CameraStatus};
 use bevy_pose_capture::prelude::*;
 use bevy_pose_capture::record::take::Take;
@@ -173,6 +175,30 @@ fn a_source_that_cannot_be_opened_is_told_and_ends_nothing() {
     });
     assert!(reason.contains("no/such/clip.mp4"), "{reason}");
     app.update();
+}
+
+#[test]
+fn a_calibration_that_comes_late_tells_the_lens_all_the_same() {
+    let mut app = app();
+    let camera = app.world_mut().spawn(CaptureCamera::video(sample())).id();
+    let lens = |world: &mut World| {
+        world
+            .get::<CameraStatus>(camera)
+            .and_then(|status| status.lens)
+    };
+    until(&mut app, 60, "a picture", |world| lens(world).is_some());
+    let mut intrinsics = Intrinsics::assumed(640, 480);
+    intrinsics.focal *= 1.3;
+    app.world_mut()
+        .entity_mut(camera)
+        .insert(CalibratedCamera(View {
+            name: "sample".into(),
+            intrinsics,
+            extrinsics: Extrinsics::looking_at(DVec3::new(0.0, 1.0, 3.0), DVec3::Y, DVec3::Y),
+        }));
+    until(&mut app, 60, "its lens", |world| {
+        lens(world).is_some_and(|(lens, _)| lens.focal == intrinsics.focal)
+    });
 }
 
 #[test]
