@@ -55,6 +55,57 @@ impl AvatarRig {
         self.nodes.get(humanoid.node(bone)?).copied()
     }
 
+    /// Takes in how a performer stands now, whom it followed `before` or not; false where they have no hips. `across` is the normal of the
+    /// mirror before them.
+    fn follow(
+        &mut self,
+        (entity, performer): (Entity, &Performer),
+        before: Option<Following>,
+        across: Vec3,
+        mirror: bool,
+    ) -> bool {
+        let pose = if mirror {
+            mirrored(&performer.pose, across)
+        } else {
+            performer.pose.clone()
+        };
+        let Some(hips) = hips_of(&pose) else {
+            return false;
+        };
+        let legs = Rig::leg_length_of(&pose).unwrap_or(0.85).max(0.2);
+        let ratio = self.rig.leg_length() / legs;
+        let following = before.map_or(
+            Following {
+                performer: entity,
+                camera: performer.camera,
+                time: performer.time,
+                origin: hips.with_y(0.0),
+                ratio,
+                mirror,
+            },
+            |mut following| {
+                if following.mirror != mirror {
+                    // The place where they stood is mirrored with them, so that the avatar does not jump.
+                    following.origin = following.origin.reflect(across);
+                    following.mirror = mirror;
+                }
+                let elapsed = (performer.time - following.time).max(0.0) as f32;
+                following.time = performer.time;
+                following.ratio += (ratio - following.ratio) * (1.0 - (-elapsed / SETTLING).exp());
+                following
+            },
+        );
+        self.following = Some(following);
+        if before.is_none() {
+            self.rig.forget();
+        }
+        let solution = self
+            .rig
+            .solve(&pose, (hips - following.origin) * following.ratio);
+        self.take(solution);
+        true
+    }
+
     /// What is asked of the bones from now on; those of which nothing is said stay as they were.
     fn take(&mut self, newer: Solution) {
         self.shown.hips = newer.hips.or(self.shown.hips);
@@ -388,60 +439,19 @@ fn retarget(
         let before = rigged
             .following
             .filter(|following| following.performer == entity);
-        if before.is_some_and(|before| before.time == performer.time) {
-            // An animation that plays on the model moves its bones in every update.
-            rigged.show(&mut bones);
-            continue;
+        if before.is_none_or(|before| before.time != performer.time) {
+            // The mirror stands where the camera does.
+            let mirror_at = before.map_or(performer.camera, |before| before.camera);
+            let across = cameras
+                .get(mirror_at)
+                .map_or(Vec3::X, |(_, place)| on_the_floor(place).rotation * Vec3::X);
+            let follows = rigged.follow((entity, performer), before, across, settings.mirror);
+            if follows && let Ok((mut status, _)) = cameras.get_mut(performer.camera) {
+                status.latency = performer.captured_at.elapsed();
+            }
         }
-        // The mirror stands where the camera does.
-        let mirror_at = before.map_or(performer.camera, |before| before.camera);
-        let across = cameras
-            .get(mirror_at)
-            .map_or(Vec3::X, |(_, place)| on_the_floor(place).rotation * Vec3::X);
-        let pose = if settings.mirror {
-            mirrored(&performer.pose, across)
-        } else {
-            performer.pose.clone()
-        };
-        let Some(hips) = hips_of(&pose) else {
-            rigged.show(&mut bones);
-            continue;
-        };
-        let legs = Rig::leg_length_of(&pose).unwrap_or(0.85).max(0.2);
-        let ratio = rigged.rig.leg_length() / legs;
-        let following = before.map_or(
-            Following {
-                performer: entity,
-                camera: performer.camera,
-                time: performer.time,
-                origin: hips.with_y(0.0),
-                ratio,
-                mirror: settings.mirror,
-            },
-            |mut following| {
-                if following.mirror != settings.mirror {
-                    // The place where they stood is mirrored with them, so that the avatar does not jump.
-                    following.origin = following.origin.reflect(across);
-                    following.mirror = settings.mirror;
-                }
-                let elapsed = (performer.time - following.time).max(0.0) as f32;
-                following.time = performer.time;
-                following.ratio += (ratio - following.ratio) * (1.0 - (-elapsed / SETTLING).exp());
-                following
-            },
-        );
-        rigged.following = Some(following);
-        if before.is_none() {
-            rigged.rig.forget();
-        }
-        let solution = rigged
-            .rig
-            .solve(&pose, (hips - following.origin) * following.ratio);
-        rigged.take(solution);
+        // Without a new picture as well: an animation that plays on the model moves its bones in every update.
         rigged.show(&mut bones);
-        if let Ok((mut status, _)) = cameras.get_mut(performer.camera) {
-            status.latency = performer.captured_at.elapsed();
-        }
     }
 }
 

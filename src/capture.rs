@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use bevy::platform::collections::HashMap;
 use bevy::prelude::*;
 
+pub(crate) use moments::Presence;
+
 use crate::camera::{Intrinsics, LensSource};
 use crate::inference::Task;
 use crate::pipeline::{Capture, StageTimes};
@@ -258,15 +260,14 @@ fn start_cameras(
 ) {
     for (entity, camera, mut status, mut ground, before, calibrated) in &mut cameras {
         // The camera's own word on its lens goes before its calibration's.
-        let calibrated = calibrated.filter(|_| camera.intrinsics.is_none());
-        let calibrated = calibrated.filter(|calibrated| calibrated.0.is_finite());
-        let calibrated = calibrated.map(|calibrated| calibrated.0.intrinsics);
+        let calibrated = calibrated
+            .filter(|calibrated| camera.intrinsics.is_none() && calibrated.0.is_finite())
+            .map(|calibrated| calibrated.0.intrinsics);
         // A calibration may come, change or go while it runs.
         let is_as_it_was = before.is_none_or(|before| before.calibrated == calibrated);
         if !camera.is_changed() && is_as_it_was {
             continue;
         }
-        let camera = CaptureCamera::clone(&camera);
         *status = CameraStatus::default();
         *ground = CameraGround::default();
         match Feed::start(&camera, calibrated, &settings, before) {

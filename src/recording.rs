@@ -8,8 +8,9 @@ use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 
 use crate::camera::View;
+
 use crate::capture::room::{Room, RoomCaptured};
-use crate::capture::{CameraState, CameraStatus, CaptureCamera, Captured};
+use crate::capture::{CameraState, CameraStatus, CaptureCamera, Captured, Presence};
 use crate::plugin::{PoseCaptureSystems, order_stages};
 use crate::record::bake::bake;
 use crate::record::gltf::{AvatarFile, GltfError};
@@ -240,9 +241,8 @@ impl Cameras<'_, '_> {
 
     /// Whether a camera is there and gives pictures, or will.
     fn works(&self, camera: Entity) -> bool {
-        let has_ended = |status: &CameraStatus| status.state == CameraState::Ended;
         let known = self.all.get(camera);
-        known.is_ok_and(|(.., status)| !status.is_some_and(has_ended)) && !self.is_away(camera)
+        known.is_ok_and(|(.., status)| Presence::of(status) != Presence::Gone)
     }
 
     /// Whether it is lost, or cannot be used.
@@ -595,7 +595,7 @@ mod tests {
     }
 
     /// One person, the first of an epoch, in the frame `n` of it.
-    fn one_person(epoch: u64, n: u32) -> Arc<Capture> {
+    fn show(app: &mut App, camera: Entity, epoch: u64, n: u32) {
         let lifted = Lifted {
             pose: waving(),
             root: Vec3::new(0.0, 0.0, 3.0),
@@ -606,7 +606,7 @@ mod tests {
             bounds: Rect::default(),
             pose: Pose2d::default(),
         };
-        Arc::new(Capture {
+        let capture = Arc::new(Capture {
             frame: Frame {
                 epoch,
                 number: u64::from(n),
@@ -623,11 +623,7 @@ mod tests {
             lens: LensSource::Assumed,
             up: None,
             times: StageTimes::default(),
-        })
-    }
-
-    fn show(app: &mut App, camera: Entity, epoch: u64, n: u32) {
-        let capture = one_person(epoch, n);
+        });
         app.world_mut().write_message(Captured { camera, capture });
         app.update();
     }
@@ -781,12 +777,8 @@ mod tests {
         }
         app.update();
         for n in 1..4 {
-            // In one update, the other first.
-            let capture = one_person(3, n);
-            app.world_mut().write_message(Captured {
-                camera: other,
-                capture,
-            });
+            // Between those of the room's cameras.
+            show(&mut app, other, 3, n);
             // What was on its way.
             moment(&mut app);
             show(&mut app, members[1], 2, n);

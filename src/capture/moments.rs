@@ -26,7 +26,7 @@ pub(super) struct Moment {
 
 /// Where a camera is in its life, as far as others wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Presence {
+pub(crate) enum Presence {
     /// Its first picture is still to come.
     Starting,
     /// It gives pictures.

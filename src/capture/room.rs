@@ -253,7 +253,7 @@ const CATCH_UP: Duration = Duration::from_secs(2);
 impl Room {
     /// Whether a camera's people are told by the room rather than by the camera itself.
     pub(crate) fn tells_people_of(&self, camera: Entity) -> bool {
-        self.in_charge && self.cameras.iter().any(|member| member.entity == camera)
+        self.in_charge && self.view_of(camera).is_some()
     }
 
     /// Whether people are followed by several cameras together.
