@@ -37,6 +37,10 @@ const SHRINK: f32 = 0.9;
 pub(super) const CLEAR: f32 = 0.65;
 /// Newcomers whom the detector is unclear about are shown after so many frames: most of what is nobody is gone by then.
 pub(super) const PROBATION: u32 = 3;
+/// Who was seen in fewer frames is a newcomer,
+const NEWCOMER: u32 = 10;
+/// who may have gone so far between two frames, in parts of the longer side of the box in which they are found.
+const LEAP: f32 = 0.6;
 /// So much of a clear box's longer side may limbs reach beyond it.
 const REACH: f32 = 0.2;
 /// Seconds after which somebody's looks are seen again.
@@ -261,6 +265,27 @@ impl Track {
             let reach = REACH * found.bounds.size().max_element();
             self.bounds = self.bounds.intersect(found.bounds.inflate(reach));
         }
+    }
+
+    /// How far off a box is that may be of a newcomer who was lost, in parts of its longer side.
+    pub(super) fn leap_to(&self, found: &ScoredBox) -> Option<f32> {
+        let apart = self.bounds.center().distance(found.bounds.center());
+        let leap = apart / found.bounds.size().max_element();
+        let may_have_leapt = self.lost > 0 && (1..NEWCOMER).contains(&self.seen);
+        (may_have_leapt && leap < LEAP).then_some(leap)
+    }
+
+    /// Goes on there, where the detector found them, as if they had come in there.
+    pub(super) fn leap(&mut self, found: &ScoredBox) {
+        let there = Track::new(self.id, found);
+        *self = Track {
+            seen: self.seen,
+            time: self.time,
+            unclear: self.unclear.min(there.unclear),
+            looks: self.looks.take(),
+            looked_at: self.looked_at,
+            ..there
+        };
     }
 
     /// Whether it has lost its person by that time, in seconds, never had one, or left the picture.

@@ -51,6 +51,18 @@ impl Tracker {
                 self.tracks[track].met(&boxes[found]);
             }
         }
+        // Whoever comes in fast is elsewhere by the time they are seen again.
+        for track in &mut self.tracks {
+            let beside = boxes.iter().zip(&mut taken).filter(|(_, taken)| !**taken);
+            let near = beside.filter_map(|(found, taken)| {
+                let leap = track.leap_to(found)?;
+                Some((leap, found, taken))
+            });
+            if let Some((_, found, taken)) = near.min_by(|a, b| a.0.total_cmp(&b.0)) {
+                *taken = true;
+                track.leap(found);
+            }
+        }
         let area = |found: &ScoredBox| found.bounds.width() * found.bounds.height();
         let mut fresh: Vec<&ScoredBox> = boxes
             .iter()
@@ -222,6 +234,29 @@ mod tests {
         let mut tracker = Tracker::default();
         frame(&mut tracker, &[box_at(100.0)], &[], 0.0);
         assert_eq!(tracker.tracks().count(), 0);
+    }
+
+    #[test]
+    fn a_newcomer_who_was_lost_at_once_is_found_beside_where_they_were() {
+        for (frames, aside, same) in [(2, 80.0, true), (2, 120.0, false), (20, 80.0, false)] {
+            let mut tracker = Tracker::default();
+            for n in 0..frames {
+                let time = f64::from(n) / 30.0;
+                frame(&mut tracker, &[box_at(100.0)], &[100.0], time);
+            }
+            let lost = f64::from(frames) / 30.0;
+            frame(&mut tracker, &[], &[], lost);
+            // The detector was clear about them before; about somebody new it is not.
+            let there = 100.0 + aside;
+            let found = ScoredBox {
+                score: 0.5,
+                ..box_at(there)
+            };
+            let looked_for = if same { &[there][..] } else { &[100.0, there] };
+            let shown = frame(&mut tracker, &[found], looked_for, lost + 0.033);
+            let x = if same { there } else { 100.0 } + 5.0;
+            assert_eq!(shown, [(1, x)], "{frames} {aside}");
+        }
     }
 
     #[test]
