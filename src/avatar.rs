@@ -1,5 +1,7 @@
 //! Avatars as entities: the models that performers move.
 
+mod cast;
+
 use std::collections::HashMap;
 
 use bevy::asset::io::Reader;
@@ -19,6 +21,7 @@ use crate::retarget::humanoid::{HumanBone, Humanoid, vrm_of};
 use crate::retarget::rest_pose::RestSkeleton;
 use crate::retarget::solve::{Rig, Solution, hips_of};
 use crate::skeleton::Pose3d;
+use cast::{Part, Role, cast};
 
 /// A model that moves as a performer does. Put it on the entity that has the model's `WorldAssetRoot`; any glTF or VRM
 /// humanoid will do.
@@ -27,12 +30,12 @@ use crate::skeleton::Pose3d;
 /// to follow them, scaled by how long its legs are for theirs. The entity's own `Transform` is never touched, and may move the avatar through
 /// a world; [`AvatarRig::bone`] of the hips tells where it walks. Fingers and faces are not moved. While nobody is there, neither are bones.
 ///
-/// Several that name no performer all follow the same one. For one avatar each, give them theirs when they enter
-/// ([`PerformerEntered`](crate::capture::PerformerEntered)).
+/// Of several that name no performer, each follows somebody else. Where there are fewer people than avatars, the others move with whoever entered
+/// first, until somebody enters. To choose, give them theirs when they enter ([`PerformerEntered`](crate::capture::PerformerEntered)).
 #[derive(Component, Clone, Debug, Default)]
 #[require(Transform, Visibility)]
 pub struct Avatar {
-    /// Whom it follows, as long as they are there; where this is `None`, whoever entered first and is seen.
+    /// Whom it follows, as long as they are there; where this is `None`, whoever entered first, is seen and has no avatar yet.
     pub performer: Option<Entity>,
     /// Bone name (VRM's) → node name, where guessing fails.
     pub bone_table: HashMap<String, String>,
@@ -59,7 +62,7 @@ impl AvatarRig {
     /// mirror before them.
     fn follow(
         &mut self,
-        (entity, performer): (Entity, &Performer),
+        (part, performer): (Part, &Performer),
         before: Option<Following>,
         across: Vec3,
         mirror: bool,
@@ -76,7 +79,7 @@ impl AvatarRig {
         let ratio = self.rig.leg_length() / legs;
         let following = before.map_or(
             Following {
-                performer: entity,
+                part,
                 camera: performer.camera,
                 time: performer.time,
                 origin: hips.with_y(0.0),
@@ -90,6 +93,7 @@ impl AvatarRig {
                     following.mirror = mirror;
                 }
                 let elapsed = (performer.time - following.time).max(0.0) as f32;
+                following.part = part;
                 following.time = performer.time;
                 following.ratio += (ratio - following.ratio) * (1.0 - (-elapsed / SETTLING).exp());
                 following
@@ -139,7 +143,7 @@ impl AvatarRig {
 /// What is remembered of the performer that an avatar follows.
 #[derive(Clone, Copy, Debug)]
 struct Following {
-    performer: Entity,
+    part: Part,
     /// Before which the mirror stands. It is the first one for as long as they are followed: a mirror that went from camera to
     /// camera would turn the avatar round.
     camera: Entity,
@@ -403,49 +407,42 @@ fn mirrored(pose: &Pose3d, across: Vec3) -> Pose3d {
     mirrored
 }
 
-/// Whom an avatar follows: whoever it did, as long as they are seen; else whoever is seen and entered first.
-fn choose<'a>(
-    avatar: &Avatar,
-    before: Option<Entity>,
-    performers: &'a Query<(Entity, &Performer)>,
-) -> Option<(Entity, &'a Performer)> {
-    if let Some(wanted) = avatar.performer {
-        return performers.get(wanted).ok();
-    }
-    let followed = before.and_then(|entity| performers.get(entity).ok());
-    let seen = || {
-        performers
-            .iter()
-            .filter(|(_, performer)| performer.is_seen())
-    };
-    followed
-        .filter(|(_, performer)| performer.is_seen())
-        .or_else(|| seen().min_by_key(|(_, performer)| (performer.entered(), performer.id)))
-        .or(followed)
-}
-
 fn retarget(
-    mut avatars: Query<(&Avatar, &mut AvatarRig)>,
+    mut avatars: Query<(Entity, &Avatar, &mut AvatarRig)>,
     performers: Query<(Entity, &Performer)>,
     mut bones: Query<&mut Transform, Without<Avatar>>,
     mut cameras: Query<(&mut CameraStatus, &GlobalTransform)>,
     settings: Res<PoseCaptureSettings>,
 ) {
-    for (avatar, mut rigged) in &mut avatars {
-        let before = rigged.following.map(|following| following.performer);
-        let Some((entity, performer)) = choose(avatar, before, &performers) else {
+    let mut seen: Vec<(Entity, &Performer)> =
+        performers.iter().filter(|(_, one)| one.is_seen()).collect();
+    seen.sort_by_key(|(_, performer)| (performer.entered(), performer.id));
+    let seen: Vec<Entity> = seen.into_iter().map(|(entity, _)| entity).collect();
+    let roles = avatars.iter().map(|(entity, avatar, rigged)| Role {
+        avatar: entity,
+        named: avatar.performer,
+        before: (rigged.following)
+            .map(|following| following.part)
+            .filter(|part| performers.contains(part.performer)),
+    });
+    let parts = cast(roles.collect(), &seen);
+    for (avatar, _, mut rigged) in &mut avatars {
+        let Some((part, (_, performer))) = parts
+            .get(&avatar)
+            .and_then(|part| Some((*part, performers.get(part.performer).ok()?)))
+        else {
             continue;
         };
         let before = rigged
             .following
-            .filter(|following| following.performer == entity);
+            .filter(|following| following.part.performer == part.performer);
         if before.is_none_or(|before| before.time != performer.time) {
             // The mirror stands where the camera does.
             let mirror_at = before.map_or(performer.camera, |before| before.camera);
             let across = cameras
                 .get(mirror_at)
                 .map_or(Vec3::X, |(_, place)| on_the_floor(place).rotation * Vec3::X);
-            let follows = rigged.follow((entity, performer), before, across, settings.mirror);
+            let follows = rigged.follow((part, performer), before, across, settings.mirror);
             if follows && let Ok((mut status, _)) = cameras.get_mut(performer.camera) {
                 status.latency = performer.captured_at.elapsed();
             }
