@@ -209,6 +209,17 @@ impl Track {
 
     /// Whether neither network is sure that somebody is there.
     fn is_doubtful(&self) -> bool {
+        self.unclear > MISSES && self.joints_are_in_doubt()
+    }
+
+    /// Whether the detector should look before its turn: they were lost, or it was not clear about them last, and now their joints are in doubt
+    /// as well. Of whoever has left, a network finds joints on the wall behind them.
+    pub(super) fn wants_detection(&self) -> bool {
+        self.lost > 0 || (self.unclear > 0 && self.joints_are_in_doubt())
+    }
+
+    /// Whether the keypoint network is not sure that somebody is there.
+    fn joints_are_in_doubt(&self) -> bool {
         let Some(pose) = &self.pose else {
             return false;
         };
@@ -219,7 +230,7 @@ impl Track {
         sure.sort_by(|a, b| b.total_cmp(a));
         sure.truncate(SUREST);
         let surest = sure.iter().sum::<f32>() / sure.len().max(1) as f32;
-        self.unclear > MISSES && surest.min(shoulder) < DOUBTFUL
+        surest.min(shoulder) < DOUBTFUL
     }
 
     /// The person, while they are seen and somebody.

@@ -29,11 +29,11 @@ impl Tracker {
         };
     }
 
-    /// Whether the detector should look at this frame: every n-th, and whenever somebody was lost or nobody is there.
+    /// Whether the detector should look at this frame: every n-th, and whenever somebody was lost or is in doubt, or nobody is there.
     pub fn wants_detection(&mut self, every: u32) -> bool {
         let due = self.frame.is_multiple_of(every.max(1));
         self.frame += 1;
-        due || self.tracks.is_empty() || !self.tracks.iter().all(Track::is_seen)
+        due || self.tracks.is_empty() || self.tracks.iter().any(Track::wants_detection)
     }
 
     /// Holds the detector's boxes against the tracks: known people go on, new ones begin.
@@ -506,5 +506,30 @@ mod tests {
         assert!(!tracker.wants_detection(5));
         frame(&mut tracker, &[], &[], 0.033);
         assert!(tracker.wants_detection(5), "whoever is lost is looked for");
+    }
+    #[test]
+    fn joints_on_the_wall_where_somebody_was_are_soon_nobodys() {
+        // Frames that they go on, and how often the detector looks meanwhile.
+        let go_on = |confidence: f32| {
+            let mut tracker = Tracker::default();
+            frame(&mut tracker, &[box_at(100.0)], &[100.0], 0.0);
+            let (mut frames, mut looked) = (0, 0);
+            while frames < 60 && tracker.tracks().next().is_some() {
+                if tracker.wants_detection(5) {
+                    looked += 1;
+                    tracker.meet(&[], 8);
+                }
+                let time = f64::from(frames + 1) / 30.0;
+                for track in tracker.tracks_mut() {
+                    track.observe(sure_person_at(100.0, confidence), time, true);
+                }
+                tracker.tidy(640, 480, time);
+                frames += 1;
+            }
+            (frames, looked)
+        };
+        let (frames, _) = go_on(0.4);
+        assert!(frames < 10, "{frames}");
+        assert_eq!(go_on(0.8), (60, 12));
     }
 }
