@@ -328,14 +328,19 @@ impl Track {
     }
 
     /// Whether another track sits on the same person: most joints of both lie on one another, or the whole trunk does, whatever is taken for
-    /// limbs.
+    /// limbs; and whichever side is taken for the left one.
     pub(super) fn is_of_one_with(&self, other: &Track) -> bool {
+        self.lies_on(other, |joint| joint) || self.lies_on(other, Joint::mirror)
+    }
+
+    /// The same, with joints of the other that are called so.
+    fn lies_on(&self, other: &Track, called: fn(Joint) -> Joint) -> bool {
         let (Some(one), Some(two)) = (&self.pose, &other.pose) else {
             return false;
         };
         let size = self.bounds.size().max_element().max(1.0);
         let is_near = |joint: Joint| {
-            let (p, q) = (one[joint]?, two[joint]?);
+            let (p, q) = (one[joint]?, two[called(joint)]?);
             let is_sure = p.confidence.least(q.confidence).get() >= SURE;
             Some((p.position.distance(q.position) < 0.06 * size, is_sure))
         };

@@ -448,6 +448,31 @@ mod tests {
     }
 
     #[test]
+    fn somebody_whose_sides_are_taken_for_one_another_is_one_person() {
+        let mut tracker = Tracker::default();
+        tracker.meet(&[box_at(100.0), box_at(200.0)], 8);
+        for (track, is_turned) in tracker.tracks_mut().zip([false, true]) {
+            let mut estimate = person_at(150.0);
+            if is_turned {
+                let seen = estimate.pose.clone();
+                for &joint in Joint::ALL {
+                    estimate.pose[joint] = seen[joint.mirror()];
+                }
+            }
+            // Their sides are well apart.
+            for joint in [Joint::LeftShoulder, Joint::LeftHip, Joint::LeftKnee] {
+                let joint = if is_turned { joint.mirror() } else { joint };
+                if let Some(point) = &mut estimate.pose[joint] {
+                    point.position.x -= 60.0;
+                }
+            }
+            track.observe(estimate, 0.0, true);
+        }
+        tracker.tidy(640, 480, 0.0);
+        assert_eq!(tracker.tracks().count(), 1);
+    }
+
+    #[test]
     fn a_lowered_limit_keeps_whoever_came_first() {
         let mut tracker = Tracker::default();
         frame(
