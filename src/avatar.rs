@@ -30,12 +30,13 @@ use cast::{Part, Role, cast};
 /// to follow them, scaled by how long its legs are for theirs. The entity's own `Transform` is never touched, and may move the avatar through
 /// a world; [`AvatarRig::bone`] of the hips tells where it walks. Fingers and faces are not moved. While nobody is there, neither are bones.
 ///
-/// Of several that name no performer, each follows somebody else. Where there are fewer people than avatars, the others move with whoever entered
-/// first, until somebody enters. To choose, give them theirs when they enter ([`PerformerEntered`](crate::capture::PerformerEntered)).
+/// Two that name no performer follow two people, as soon as there are so many; until then they move alike. Whoever has an avatar keeps it while
+/// they are hidden for a moment. To choose, give them theirs when they enter ([`PerformerEntered`](crate::capture::PerformerEntered)).
 #[derive(Component, Clone, Debug, Default)]
 #[require(Transform, Visibility)]
 pub struct Avatar {
-    /// Whom it follows, as long as they are there; where this is `None`, whoever entered first, is seen and has no avatar yet.
+    /// Whom it follows, as long as they are there; where this is `None`, whoever entered first of those who have no avatar, or, where they
+    /// all have, somebody who has.
     pub performer: Option<Entity>,
     /// Bone name (VRM's) → node name, where guessing fails.
     pub bone_table: HashMap<String, String>,
@@ -409,6 +410,7 @@ fn mirrored(pose: &Pose3d, across: Vec3) -> Pose3d {
 
 fn retarget(
     mut avatars: Query<(Entity, &Avatar, &mut AvatarRig)>,
+    coming: Query<(Entity, &Avatar), Without<AvatarRig>>,
     performers: Query<(Entity, &Performer)>,
     mut bones: Query<&mut Transform, Without<Avatar>>,
     mut cameras: Query<(&mut CameraStatus, &GlobalTransform)>,
@@ -425,7 +427,14 @@ fn retarget(
             .map(|following| following.part)
             .filter(|part| performers.contains(part.performer)),
     });
-    let parts = cast(roles.collect(), &seen);
+    // Whoever is named is kept for avatars that are still loading, too.
+    let coming = coming.iter().map(|(entity, avatar)| Role {
+        avatar: entity,
+        named: avatar.performer,
+        before: None,
+    });
+    let coming = coming.filter(|role| role.named.is_some());
+    let parts = cast(roles.chain(coming).collect(), &seen);
     for (avatar, _, mut rigged) in &mut avatars {
         let Some((part, (_, performer))) = parts
             .get(&avatar)
@@ -459,25 +468,64 @@ mod tests {
     use crate::retarget::solve::tests::waving;
     use crate::skeleton::{Joint, Joint3d, Origin};
 
-    #[test]
-    fn bones_that_an_animation_moves_between_two_pictures_are_moved_back() -> Result<(), GltfError>
-    {
+    /// An app in which avatars follow performers.
+    fn stage() -> App {
         let mut app = App::new();
         order_stages(&mut app);
         app.add_systems(Update, retarget);
+        app
+    }
+
+    /// A mannequin, and its nodes.
+    fn mannequin(world: &mut World) -> Result<(Entity, Vec<Entity>), GltfError> {
         let rig = AvatarFile::mannequin()?.rig(&HashMap::new())?;
-        let world = app.world_mut();
         let mut node = |_| world.spawn(Transform::default()).id();
         let nodes: Vec<Entity> = (0..rig.skeleton().0.nodes.len()).map(&mut node).collect();
-        world.spawn((
-            Avatar::default(),
-            AvatarRig {
-                rig,
-                nodes: nodes.clone(),
-                following: None,
-                shown: Solution::default(),
-            },
-        ));
+        let rig = AvatarRig {
+            rig,
+            nodes: nodes.clone(),
+            following: None,
+            shown: Solution::default(),
+        };
+        Ok((world.spawn((Avatar::default(), rig)).id(), nodes))
+    }
+
+    #[test]
+    fn two_avatars_follow_two_people_and_one_who_is_left_together() -> Result<(), GltfError> {
+        let mut app = stage();
+        let world = app.world_mut();
+        let avatars = [mannequin(world)?.0, mannequin(world)?.0];
+        let camera = world.spawn_empty().id();
+        let mut enter = |time: f64| {
+            world
+                .spawn(Performer::scripted(camera, waving(), time))
+                .id()
+        };
+        let (first, second) = (enter(1.0), enter(1.0));
+        let follow = |app: &App| {
+            let of = |avatar| app.world().get::<AvatarRig>(avatar)?.following;
+            avatars.map(|avatar| of(avatar).map(|following| following.part.performer))
+        };
+        app.update();
+        assert_eq!(follow(&app), [Some(first), Some(second)]);
+        app.world_mut().despawn(first);
+        app.update();
+        assert_eq!(follow(&app), [Some(second); 2]);
+        let third = app
+            .world_mut()
+            .spawn(Performer::scripted(camera, waving(), 2.0));
+        let third = third.id();
+        app.update();
+        assert_eq!(follow(&app), [Some(third), Some(second)]);
+        Ok(())
+    }
+
+    #[test]
+    fn bones_that_an_animation_moves_between_two_pictures_are_moved_back() -> Result<(), GltfError>
+    {
+        let mut app = stage();
+        let world = app.world_mut();
+        let (_, nodes) = mannequin(world)?;
         let camera = world.spawn_empty().id();
         world.spawn(Performer::scripted(camera, waving(), 1.0));
         let places = |app: &App| -> Vec<Option<Transform>> {

@@ -69,7 +69,7 @@ pub struct Person2d {
 /// How people are found and followed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DetectSettings {
-    /// The detector runs on every n-th frame.
+    /// The detector runs on every n-th frame, and on others where somebody is lost or in doubt.
     pub every: u32,
     /// Boxes with less are nobody.
     pub least_score: f32,

@@ -22,23 +22,29 @@ pub struct Part {
 }
 
 /// Whom each avatar follows, of those who are `seen`, in the order in which they entered. Avatars that name somebody follow them. The others keep
-/// whoever is theirs, as long as they are seen; those that have nobody, or share somebody, get the first one who is no avatar's. Where there
-/// is nobody left, they wait for whom they followed, or share the first one.
+/// whoever is theirs, also while they are not seen, unless there is one avatar alone; those that have nobody, or share somebody, get the first
+/// one who is no avatar's. Where nobody is left, they share somebody.
 pub fn cast(mut roles: Vec<Role>, seen: &[Entity]) -> HashMap<Entity, Part> {
-    let own = |role: &Role| Some(role.before.filter(|part| !part.shared)?.performer);
-    let own_in_view = |role: &Role| own(role).filter(|own| seen.contains(own));
+    let waits = roles.iter().filter(|role| role.named.is_none()).count() > 1;
+    let is_seen = |performer: &Entity| seen.contains(performer);
+    let own = |role: &Role| {
+        let own = role.before.filter(|part| !part.shared)?.performer;
+        Some(own).filter(|own| waits || is_seen(own))
+    };
     roles.sort_by_key(|role| {
-        let has = [role.named, own_in_view(role), own(role)];
-        (has.map(|one| one.is_none()), role.avatar.index_u32())
+        let has = [role.named, own(role)].map(|one| one.is_none());
+        (has, role.avatar.index_u32())
     });
     let mut taken = HashSet::new();
     let parts = roles.into_iter().filter_map(|role| {
         let is_free = |performer: &Entity| !taken.contains(performer);
+        let before = role.before.map(|part| part.performer);
         let performer = (role.named)
-            .or(own_in_view(&role).filter(is_free))
+            .or(own(&role).filter(is_free))
             .or_else(|| seen.iter().copied().find(is_free))
-            .or(role.before.map(|part| part.performer))
-            .or(seen.first().copied())?;
+            .or(before.filter(is_seen))
+            .or(seen.first().copied())
+            .or(before)?;
         let shared = !taken.insert(performer);
         Some((role.avatar, Part { performer, shared }))
     });
@@ -77,8 +83,9 @@ mod tests {
                 before: (self.parts.get(&avatar).copied())
                     .filter(|part| there.contains(&part.performer)),
             });
+            let mut roles: Vec<Role> = roles.collect();
             // The order of queries is nobody's.
-            let roles: Vec<Role> = roles.collect::<Vec<_>>().into_iter().rev().collect();
+            roles.reverse();
             let seen: Vec<Entity> = seen.iter().copied().map(entity).collect();
             let parts = cast(roles, &seen);
             let of = |avatar| Some(parts.get(&avatar)?.performer.index_u32());
@@ -106,10 +113,22 @@ mod tests {
         stage.next(&[20, 10], &[]);
         // For a moment,
         assert_eq!(stage.next(&[10], &[20]), [Some(20), Some(10)]);
+        assert_eq!(stage.next(&[10, 30], &[20]), [Some(20), Some(10)]);
         assert_eq!(stage.next(&[20, 10], &[]), [Some(20), Some(10)]);
         // and for good, until somebody else comes in.
         assert_eq!(stage.next(&[10], &[]), [Some(10), Some(10)]);
         assert_eq!(stage.next(&[10, 30], &[]), [Some(30), Some(10)]);
+    }
+
+    #[test]
+    fn avatars_that_share_somebody_go_on_together() {
+        let mut stage = Stage::of(&[None, None]);
+        stage.next(&[20], &[]);
+        assert_eq!(stage.next(&[], &[20]), [Some(20); 2]);
+        // They came back before they were given up.
+        let found = stage.next(&[30], &[20]);
+        assert_eq!(found[1], Some(30));
+        assert_eq!(stage.next(&[30], &[]), [Some(30); 2]);
     }
 
     #[test]

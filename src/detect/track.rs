@@ -39,8 +39,10 @@ pub(super) const CLEAR: f32 = 0.65;
 pub(super) const PROBATION: u32 = 3;
 /// Who was seen in fewer frames is a newcomer,
 const NEWCOMER: u32 = 10;
-/// who may have gone so far between two frames, in parts of the longer side of the box in which they are found.
+/// who may have gone so far while they were lost, in parts of the longer side of the box in which they are found,
 const LEAP: f32 = 0.6;
+/// which is so many times as long as that of their own at most, or the other way round.
+const GROWN: f32 = 3.0;
 /// So much of a clear box's longer side may limbs reach beyond it.
 const REACH: f32 = 0.2;
 /// Seconds after which somebody's looks are seen again.
@@ -49,8 +51,10 @@ const LOOKS_PERIOD: f64 = 0.5;
 const LOOKS_RATE: f32 = 0.25;
 /// Where limbs end, and the head.
 pub(super) const ENDS: [Joint; 3] = [Joint::LeftWrist, Joint::LeftAnkle, Joint::LeftEar];
-/// How often in a row the detector may not be clear about somebody whose joints are in doubt.
+/// How often in a row the detector may not be clear about somebody whose joints are in doubt,
 const MISSES: u32 = 3;
+/// and for so many seconds at least: a turn blurs somebody for a moment.
+const DOUBT: f64 = 0.3;
 
 /// One person, followed.
 #[derive(Clone, Debug)]
@@ -73,8 +77,10 @@ pub struct Track {
     /// Frames since they were last seen.
     lost: u32,
     seen: u32,
-    /// Runs of the detector since it was last clear about them.
+    /// Runs of the detector since it was last clear about them,
     unclear: u32,
+    /// and when that was.
+    clear_at: Option<f64>,
     swaps: SwapFilter,
     reach: Reach,
     /// What they look like, and when that was last asked.
@@ -104,6 +110,7 @@ impl Track {
             lost: 0,
             seen: 0,
             unclear: if found.score >= CLEAR { 0 } else { MISSES + 1 },
+            clear_at: None,
             swaps: SwapFilter::default(),
             reach: Reach::default(),
             looks: None,
@@ -179,6 +186,9 @@ impl Track {
         self.next = estimate.next_region;
         self.pose = Some(pose);
         self.time = time;
+        if self.unclear == 0 {
+            self.clear_at = Some(time);
+        }
         self.lost = 0;
         self.seen += 1;
     }
@@ -209,7 +219,9 @@ impl Track {
 
     /// Whether neither network is sure that somebody is there.
     fn is_doubtful(&self) -> bool {
-        self.unclear > MISSES && self.joints_are_in_doubt()
+        let was_clear = |at: f64| (0.0..DOUBT).contains(&(self.time - at));
+        let is_unclear = self.unclear > MISSES && !self.clear_at.is_some_and(was_clear);
+        is_unclear && self.joints_are_in_doubt()
     }
 
     /// Whether the detector should look before its turn: they were lost, or it was not clear about them last, and now their joints are in doubt
@@ -278,12 +290,18 @@ impl Track {
         }
     }
 
-    /// How far off a box is that may be of a newcomer who was lost, in parts of its longer side.
-    pub(super) fn leap_to(&self, found: &ScoredBox) -> Option<f32> {
-        let apart = self.bounds.center().distance(found.bounds.center());
-        let leap = apart / found.bounds.size().max_element();
+    /// How near a box is, 0 to 1, in which a newcomer may be who was lost; 0 of all others.
+    pub(super) fn nearness(&self, found: &ScoredBox) -> f32 {
+        let (own, there) = (self.bounds, found.bounds);
+        let [size, was] = [there, own].map(|bounds| bounds.size().max_element());
+        let leap = own.center().distance(there.center()) / size;
+        let is_as_large = (1.0 / GROWN..GROWN).contains(&(size / was));
         let may_have_leapt = self.lost > 0 && (1..NEWCOMER).contains(&self.seen);
-        (may_have_leapt && leap < LEAP).then_some(leap)
+        if may_have_leapt && is_as_large {
+            (1.0 - leap / LEAP).max(0.0)
+        } else {
+            0.0
+        }
     }
 
     /// Goes on there, where the detector found them, as if they had come in there.
@@ -291,8 +309,10 @@ impl Track {
         let there = Track::new(self.id, found);
         *self = Track {
             seen: self.seen,
+            lost: self.lost,
             time: self.time,
             unclear: self.unclear.min(there.unclear),
+            clear_at: self.clear_at,
             looks: self.looks.take(),
             looked_at: self.looked_at,
             ..there
@@ -330,7 +350,8 @@ impl Track {
     /// Whether another track sits on the same person: most joints of both lie on one another, or the whole trunk does, whatever is taken for
     /// limbs; and whichever side is taken for the left one.
     pub(super) fn is_of_one_with(&self, other: &Track) -> bool {
-        self.lies_on(other, |joint| joint) || self.lies_on(other, Joint::mirror)
+        let seen_now = self.is_seen() && other.is_seen();
+        self.lies_on(other, |joint| joint) || (seen_now && self.lies_on(other, Joint::mirror))
     }
 
     /// The same, with joints of the other that are called so.
