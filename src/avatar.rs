@@ -409,8 +409,7 @@ fn mirrored(pose: &Pose3d, across: Vec3) -> Pose3d {
 }
 
 fn retarget(
-    mut avatars: Query<(Entity, &Avatar, &mut AvatarRig)>,
-    coming: Query<(Entity, &Avatar), Without<AvatarRig>>,
+    mut avatars: Query<(Entity, &Avatar, Option<&mut AvatarRig>)>,
     performers: Query<(Entity, &Performer)>,
     mut bones: Query<&mut Transform, Without<Avatar>>,
     mut cameras: Query<(&mut CameraStatus, &GlobalTransform)>,
@@ -420,26 +419,23 @@ fn retarget(
         performers.iter().filter(|(_, one)| one.is_seen()).collect();
     seen.sort_by_key(|(_, performer)| (performer.entered(), performer.id));
     let seen: Vec<Entity> = seen.into_iter().map(|(entity, _)| entity).collect();
-    let roles = avatars.iter().map(|(entity, avatar, rigged)| Role {
+    // Whoever is named is kept for avatars that are still loading, too; they take nobody else.
+    let roles = avatars
+        .iter()
+        .filter(|(_, avatar, rigged)| rigged.is_some() || avatar.performer.is_some());
+    let roles = roles.map(|(entity, avatar, rigged)| Role {
         avatar: entity,
         named: avatar.performer,
-        before: (rigged.following)
-            .map(|following| following.part)
+        before: rigged
+            .and_then(|rigged| Some(rigged.following?.part))
             .filter(|part| performers.contains(part.performer)),
     });
-    // Whoever is named is kept for avatars that are still loading, too.
-    let coming = coming.iter().map(|(entity, avatar)| Role {
-        avatar: entity,
-        named: avatar.performer,
-        before: None,
-    });
-    let coming = coming.filter(|role| role.named.is_some());
-    let parts = cast(roles.chain(coming).collect(), &seen);
-    for (avatar, _, mut rigged) in &mut avatars {
-        let Some((part, (_, performer))) = parts
-            .get(&avatar)
-            .and_then(|part| Some((*part, performers.get(part.performer).ok()?)))
-        else {
+    let parts = cast(roles.collect(), &seen);
+    for (avatar, _, rigged) in &mut avatars {
+        let (Some(mut rigged), Some(&part)) = (rigged, parts.get(&avatar)) else {
+            continue;
+        };
+        let Ok((_, performer)) = performers.get(part.performer) else {
             continue;
         };
         let before = rigged

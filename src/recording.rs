@@ -578,11 +578,17 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
+    use tempfile::TempDir;
+
+    use crate::associate::tests::room;
     use crate::camera::{Intrinsics, LensSource};
+    use crate::capture::room::{CalibratedCamera, RoomPlugin};
     use crate::detect::Person2d;
     use crate::lift::lifter::Lifted;
+    use crate::multiview::RoomPerson;
     use crate::pipeline::{Capture, Person, StageTimes};
     use crate::retarget::solve::tests::waving;
+    use crate::room::RoomTimes;
     use crate::skeleton::Pose2d;
     use crate::source::Frame;
 
@@ -592,6 +598,39 @@ mod tests {
         app.world_mut().write_message(start);
         app.update();
         app
+    }
+
+    /// A folder, and an app that makes a take of this name in it.
+    fn recording_in_folder(name: &str) -> std::io::Result<(TempDir, App)> {
+        let folder = tempfile::tempdir()?;
+        let app = recording(StartRecording {
+            file: folder.path().join(name),
+            ..default()
+        });
+        Ok((folder, app))
+    }
+
+    /// Goes on until something is so; false where it never is.
+    fn until(app: &mut App, is_so: impl Fn(&Recording) -> bool) -> bool {
+        let began = Instant::now();
+        while !is_so(app.world().resource::<Recording>()) {
+            if began.elapsed() > Duration::from_secs(20) {
+                return false;
+            }
+            app.update();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+
+    /// These people in a room, at a time in seconds.
+    fn show_room(app: &mut App, time: f64, people: Vec<RoomPerson>) {
+        let capture = RoomCapture::new(time, Vec::new(), people, RoomTimes::default());
+        app.world_mut().write_message(RoomCaptured {
+            capture: Arc::new(capture),
+            captured_at: Instant::now(),
+            epoch: 1,
+        });
     }
 
     /// One person, the first of an epoch, in the frame `n` of it.
@@ -631,11 +670,7 @@ mod tests {
     #[test]
     fn an_app_that_closes_saves_its_take_and_clips_that_begin_anew_or_cameras_that_are_replaced_go_on_in_it()
     -> Result<(), Box<dyn std::error::Error>> {
-        let folder = tempfile::tempdir()?;
-        let mut app = recording(StartRecording {
-            file: folder.path().join("one"),
-            ..default()
-        });
+        let (folder, mut app) = recording_in_folder("one")?;
         let source = || CaptureCamera::video("a.mp4");
         let first = app.world_mut().spawn(source()).id();
         (0..10).for_each(|n| show(&mut app, first, 5, n));
@@ -666,14 +701,8 @@ mod tests {
     #[test]
     fn a_take_goes_on_when_a_room_takes_over_and_nobody_is_taken_for_another()
     -> Result<(), Box<dyn std::error::Error>> {
-        use crate::multiview::RoomPerson;
         use crate::reconstruct::figure::{FigureJoint, Joints};
-        use crate::room::RoomTimes;
-        let folder = tempfile::tempdir()?;
-        let mut app = recording(StartRecording {
-            file: folder.path().join("three"),
-            ..default()
-        });
+        let (folder, mut app) = recording_in_folder("three")?;
         let camera = app.world_mut().spawn(CaptureCamera::video("a.mp4")).id();
         // By the clock of a clip that is far on, then by that of a room that has just begun; each counts from 1.
         (900..905).for_each(|n| show(&mut app, camera, 1, n));
@@ -689,13 +718,7 @@ mod tests {
                 joints: joints.clone(),
                 seen: Vec::new(),
             };
-            let time = f64::from(n) / 30.0;
-            let capture = RoomCapture::new(time, Vec::new(), vec![person], RoomTimes::default());
-            app.world_mut().write_message(RoomCaptured {
-                capture: Arc::new(capture),
-                captured_at: Instant::now(),
-                epoch: 1,
-            });
+            show_room(&mut app, f64::from(n) / 30.0, vec![person]);
             app.update();
         }
         drop(app);
@@ -717,11 +740,7 @@ mod tests {
 
     #[test]
     fn where_a_camera_stays_away_the_next_goes_on() -> Result<(), Box<dyn std::error::Error>> {
-        let folder = tempfile::tempdir()?;
-        let mut app = recording(StartRecording {
-            file: folder.path().join("four"),
-            ..default()
-        });
+        let (folder, mut app) = recording_in_folder("four")?;
         let mut camera = || app.world_mut().spawn(CaptureCamera::video("a.mp4")).id();
         let [first, second] = [camera(), camera()];
         (0..4).for_each(|n| show(&mut app, first, 1, n));
@@ -744,14 +763,7 @@ mod tests {
     #[test]
     fn after_a_room_one_of_its_cameras_goes_on_and_no_other_is_ever_in_its_take()
     -> Result<(), Box<dyn std::error::Error>> {
-        use crate::associate::tests::room;
-        use crate::capture::room::{CalibratedCamera, RoomPlugin};
-        use crate::room::RoomTimes;
-        let folder = tempfile::tempdir()?;
-        let mut app = recording(StartRecording {
-            file: folder.path().join("seven"),
-            ..default()
-        });
+        let (folder, mut app) = recording_in_folder("seven")?;
         app.add_plugins(RoomPlugin);
         let camera = || CaptureCamera::video("a.mp4");
         let other = app.world_mut().spawn(camera()).id();
@@ -762,14 +774,7 @@ mod tests {
         app.update();
         show(&mut app, other, 1, 0);
         // A moment in which nobody is seen.
-        let moment = |app: &mut App| {
-            let capture = RoomCapture::new(0.1, Vec::new(), Vec::new(), RoomTimes::default());
-            app.world_mut().write_message(RoomCaptured {
-                capture: Arc::new(capture),
-                captured_at: Instant::now(),
-                epoch: 1,
-            });
-        };
+        let moment = |app: &mut App| show_room(app, 0.1, Vec::new());
         moment(&mut app);
         app.update();
         if let Some(mut status) = app.world_mut().get_mut::<CameraStatus>(members[0]) {
@@ -793,14 +798,8 @@ mod tests {
     #[test]
     fn a_take_of_a_calibrated_camera_is_told_where_rooms_are()
     -> Result<(), Box<dyn std::error::Error>> {
-        use crate::associate::tests::room;
-        use crate::capture::room::{CalibratedCamera, RoomPlugin};
         use crate::skeleton::Joint;
-        let folder = tempfile::tempdir()?;
-        let mut app = recording(StartRecording {
-            file: folder.path().join("five"),
-            ..default()
-        });
+        let (folder, mut app) = recording_in_folder("five")?;
         app.add_plugins(RoomPlugin);
         let view = room(1).remove(0);
         let camera = CaptureCamera::video("a.mp4");
@@ -840,21 +839,15 @@ mod tests {
             });
             let camera = app.world_mut().spawn(CaptureCamera::video("a.mp4")).id();
             (0..5).for_each(|n| show(&mut app, camera, 0, n));
-            let until = |app: &mut App, done: fn(&Recording) -> bool| {
-                let began = Instant::now();
-                while !done(app.world().resource::<Recording>()) {
-                    assert!(began.elapsed() < Duration::from_secs(20), "nothing is told");
-                    app.update();
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-            };
-            until(&mut app, |recording| recording.trouble.is_some());
+            let is_told = until(&mut app, |recording| recording.trouble.is_some());
+            assert!(is_told, "nothing is told");
             if comes_back {
                 std::fs::remove_file(&blocked)?;
             }
             app.world_mut().write_message(StopRecording);
             app.update();
-            until(&mut app, |recording| recording.finishing.is_empty());
+            let is_done = until(&mut app, |recording| recording.finishing.is_empty());
+            assert!(is_done, "it is not finished");
             let told = app.world().resource::<Recording>().trouble.clone();
             if comes_back {
                 assert_eq!(told, None);
@@ -881,16 +874,13 @@ mod tests {
         });
         let camera = app.world_mut().spawn(CaptureCamera::video("a.mp4")).id();
         (0..5).for_each(|n| show(&mut app, camera, 0, n));
-        let began = Instant::now();
-        let told = loop {
-            app.update();
-            let trouble = app.world().resource::<Recording>().trouble.clone();
-            if let Some(told) = trouble.filter(|told| told.contains("avatar.glb")) {
-                break told;
-            }
-            assert!(began.elapsed() < Duration::from_secs(20), "nothing is told");
-            std::thread::sleep(Duration::from_millis(5));
-        };
+        let is_told = until(&mut app, |recording| {
+            let told = recording.trouble.as_ref();
+            told.is_some_and(|told| told.contains("avatar.glb"))
+        });
+        assert!(is_told, "nothing is told");
+        let told = app.world().resource::<Recording>().trouble.clone();
+        let told = told.unwrap_or_default();
         assert!(told.contains("mannequin"), "{told}");
         drop(app);
         assert!(std::fs::metadata(folder.path().join("two.glb"))?.len() > 10_000);
