@@ -1,23 +1,24 @@
 //! Recording in the running game: start and stop by message; the take is on disk while it runs, the glTF file after it.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use bevy::ecs::system::SystemParam;
 use bevy::prelude::*;
 
-use crate::camera::View;
-
-use crate::capture::room::{Room, RoomCaptured};
-use crate::capture::{CameraState, CameraStatus, CaptureCamera, Captured, Presence};
+use crate::capture::Captured;
+use crate::capture::room::RoomCaptured;
 use crate::plugin::{PoseCaptureSystems, order_stages};
-use crate::record::bake::bake;
-use crate::record::gltf::{AvatarFile, GltfError};
-use crate::record::take::{Take, TakeError, TakeFrame, TakeHeader, TakeWriter};
-use crate::retarget::solve::Rig;
+use crate::record::take::{Take, TakeFrame};
 use crate::room::RoomCapture;
 use crate::worker::{Inbox, Outbox, Received, StopFlag, WhenFull, Worker, mailbox};
+
+mod cameras;
+mod writer;
+
+use cameras::Cameras;
+pub use writer::export;
+use writer::{Line, Outcome, free_name, with_added, write};
 
 /// Begins a take. A running one is stopped first.
 #[derive(Message, Clone, Debug, Default)]
@@ -173,19 +174,6 @@ enum Clock {
     Room(u64),
 }
 
-enum Line {
-    Header(TakeHeader),
-    Frame(TakeFrame),
-    Stop,
-}
-
-enum Outcome {
-    Trouble(String),
-    /// What was wrong with the disk is so no longer.
-    Mended,
-    Saved(TakeSaved),
-}
-
 /// Writes takes.
 pub struct RecordingPlugin;
 
@@ -201,88 +189,10 @@ impl Plugin for RecordingPlugin {
     }
 }
 
-/// Seconds between the last frame of a source and the first after it started anew.
-const SEAM: f64 = 1.0 / 30.0;
-/// A camera that is away for longer is taken to be gone for good.
-const GONE: Duration = Duration::from_secs(3);
 /// Lines, one for each person in each frame, that may wait for a slow disk: half a minute of eight people.
 const PATIENCE: usize = 8192;
-
-/// All cameras, as far as a take asks for them.
-#[derive(SystemParam)]
-struct Cameras<'w, 's> {
-    all: Query<
-        'w,
-        's,
-        (
-            Entity,
-            &'static CaptureCamera,
-            Option<&'static CameraStatus>,
-        ),
-    >,
-    room: Option<Res<'w, Room>>,
-}
-
-impl Cameras<'_, '_> {
-    /// Whether people are followed by several cameras together; `None` where there are no rooms at all.
-    fn room_is_in_charge(&self) -> Option<bool> {
-        self.room.as_ref().map(|room| room.is_in_charge())
-    }
-
-    /// Where a camera stands, if it is calibrated.
-    fn view_of(&self, camera: Entity) -> Option<&View> {
-        self.room.as_ref()?.view_of(camera)
-    }
-
-    fn name_of(&self, camera: Entity) -> String {
-        let known = self.all.get(camera);
-        known.map_or_else(|_| "gone".into(), |(_, camera, _)| camera.source.name())
-    }
-
-    /// Whether a camera is there and gives pictures, or will.
-    fn works(&self, camera: Entity) -> bool {
-        let known = self.all.get(camera);
-        known.is_ok_and(|(.., status)| Presence::of(status) != Presence::Gone)
-    }
-
-    /// Whether it is lost, or cannot be used.
-    fn is_away(&self, camera: Entity) -> bool {
-        let known = self.all.get(camera).ok();
-        let state = known.and_then(|(.., status)| Some(&status?.state));
-        matches!(state, Some(CameraState::Lost(_) | CameraState::Failed(_)))
-    }
-
-    /// Whether a take is of a camera from now on, one of whose frames came; of others, `just_seen` tells whether theirs did.
-    fn is_next(
-        &self,
-        camera: Entity,
-        running: &Running,
-        just_seen: impl Fn(Entity) -> bool,
-    ) -> bool {
-        let is_calibrated = |camera: Entity| self.view_of(camera).is_some();
-        match running.camera {
-            // After a room one goes on that is calibrated as well, if any is left.
-            None => {
-                let was_room = matches!(running.clock, Some(Clock::Room(_)));
-                let mut others = self.all.iter().map(|(other, ..)| other);
-                !was_room
-                    || is_calibrated(camera)
-                    || !others.any(|other| is_calibrated(other) && self.works(other))
-            }
-            Some(first) if first == camera => true,
-            // It is told in the same axes.
-            Some(first) if is_calibrated(first) && is_calibrated(camera) => {
-                !self.works(first) && !just_seen(first)
-            }
-            // Where another stands is not known: it is the next only when the first is gone for good.
-            Some(first) => {
-                let is_long = running.heard.elapsed() > GONE;
-                !self.all.contains(first) || is_long && self.is_away(first)
-            }
-        }
-    }
-}
-
+/// Seconds between the last frame of a source and the first after it started anew.
+const SEAM: f64 = 1.0 / 30.0;
 fn record(
     mut commands: Commands,
     mut recording: ResMut<Recording>,
@@ -410,27 +320,6 @@ fn stop(recording: &mut Recording) {
     }
 }
 
-/// A file name with an extension added; what looks like one already (`scene.1`) is part of the name.
-fn with_added(file: &Path, extension: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".");
-    name.push(extension);
-    name.into()
-}
-
-/// The name itself, or with a number where a take of that name is there, or about to be: no take is written over.
-fn free_name(file: PathBuf, in_use: &[PathBuf]) -> PathBuf {
-    let taken = |file: &Path| {
-        let there = |extension| with_added(file, extension).exists();
-        there("take") || there("glb") || in_use.iter().any(|used| used == file)
-    };
-    let numbered = (2..).map(|n| PathBuf::from(format!("{}_{n}", file.display())));
-    std::iter::once(file.clone())
-        .chain(numbered)
-        .find(|file| !taken(file))
-        .unwrap_or(file)
-}
-
 fn begin(start: StartRecording, in_use: &[PathBuf]) -> std::io::Result<Running> {
     let start = StartRecording {
         file: free_name(start.file, in_use),
@@ -459,134 +348,25 @@ fn begin(start: StartRecording, in_use: &[PathBuf]) -> std::io::Result<Running> 
     })
 }
 
-/// The recording thread. A disk that fails does not end the take: its frames stay in memory, for the `.glb`, and to be written once more.
-fn write(start: &StartRecording, lines: &Inbox<Line>, results: &Outbox<Outcome>, stop: &StopFlag) {
-    let path = with_added(&start.file, "take");
-    // What stays where no camera ran.
-    let mut take = Take::new("nothing", (0, 0));
-    let mut failed: Option<String> = None;
-    // A disk that fails says so with every line; the user is told once.
-    let mut tell = |written: Option<Result<(), TakeError>>| {
-        if let (Some(Err(error)), None) = (written, &failed) {
-            results.send(Outcome::Trouble(error.to_string()), stop);
-            failed = Some(error.to_string());
-        }
-    };
-    // Whatever the avatar is worth, a take becomes a `.glb`.
-    let mut skin = (start.avatar.as_deref(), &start.bone_table);
-    let no_table = HashMap::new();
-    if let Err(error) = rig_of(skin.0, skin.1) {
-        let text = format!("{error}; the take gets the mannequin's skin in its place");
-        results.send(Outcome::Trouble(text), stop);
-        skin = (None, &no_table);
-    }
-    // A disk that fails is worse, and told after it.
-    let mut writer = match TakeWriter::create(&path) {
-        Ok(writer) => Some(writer),
-        Err(error) => {
-            tell(Some(Err(error)));
-            None
-        }
-    };
-    let mut begun = false;
-    // A raised flag means that the app is ending: what was sent is still written.
-    loop {
-        match lines.receive(Duration::from_millis(200)) {
-            Received::Item(Line::Header(header)) => {
-                tell(writer.as_mut().map(|writer| writer.begin(&header)));
-                take.header = header;
-                begun = true;
-            }
-            Received::Item(Line::Frame(frame)) => {
-                tell(writer.as_mut().map(|writer| writer.push(&frame)));
-                take.frames.push(frame);
-            }
-            Received::Empty if !stop.raised() => tell(writer.as_mut().map(TakeWriter::flush)),
-            Received::Item(Line::Stop) | Received::Empty | Received::Closed => break,
-        }
-    }
-    if !begun {
-        tell(writer.as_mut().map(|writer| writer.begin(&take.header)));
-    }
-    tell(writer.as_mut().map(TakeWriter::flush));
-    if lines.dropped() > 0 {
-        let text = format!(
-            "{} frames came faster than the disk took them and are not in the take",
-            lines.dropped()
-        );
-        results.send(Outcome::Trouble(text), stop);
-    }
-    // A disk that was full for a while may have room now.
-    drop(writer);
-    if failed.is_some() && take.write(&path).is_ok() {
-        failed = None;
-        results.send(Outcome::Mended, stop);
-    }
-    let glb = export(&take, skin.0, skin.1, &with_added(&start.file, "glb")).map_err(|error| {
-        let kept = if failed.is_none() {
-            "; the take itself is kept"
-        } else {
-            ""
-        };
-        format!("{error}{kept}")
-    });
-    let take = failed.map_or(Ok(path), Err);
-    results.send(Outcome::Saved(TakeSaved { take, glb }), stop);
-}
-
-/// The avatar's file and its bones; our mannequin's where none is named.
-fn rig_of(
-    avatar: Option<&Path>,
-    bone_table: &HashMap<String, String>,
-) -> Result<(AvatarFile, Rig), GltfError> {
-    let file = avatar.map_or_else(AvatarFile::mannequin, AvatarFile::open)?;
-    let rig = file.rig(bone_table)?;
-    Ok((file, rig))
-}
-
-/// Puts the person whom a take is about on an avatar and writes the `.glb`. `bone_table` names the avatar's bones where
-/// guessing fails.
-///
-/// # Errors
-/// [`GltfError`] when the take has nobody in it, the avatar cannot be read or driven, or the file not written.
-pub fn export(
-    take: &Take,
-    avatar: Option<&Path>,
-    bone_table: &HashMap<String, String>,
-    out: &Path,
-) -> Result<PathBuf, GltfError> {
-    let (file, mut rig) = rig_of(avatar, bone_table)?;
-    let person = take.main_person();
-    if person.is_empty() {
-        return Err(GltfError::Nobody);
-    }
-    let animation = bake(take, &person, &mut rig);
-    let bytes = file.with_animation("take", &animation, &rig)?;
-    // Under another name until it is whole: whatever ends the program leaves no half of a file.
-    let unfinished = with_added(out, "unfinished");
-    std::fs::write(&unfinished, bytes)
-        .and_then(|()| std::fs::rename(&unfinished, out))
-        .map_err(|error| GltfError::Write {
-            path: out.into(),
-            error,
-        })?;
-    Ok(out.into())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
     use std::sync::Arc;
 
     use tempfile::TempDir;
 
+    use super::cameras::GONE;
+    use super::*;
+
     use crate::associate::tests::room;
     use crate::camera::{Intrinsics, LensSource};
     use crate::capture::room::{CalibratedCamera, RoomPlugin};
+    use crate::capture::{CameraState, CameraStatus, CaptureCamera};
     use crate::detect::Person2d;
     use crate::lift::lifter::Lifted;
     use crate::multiview::RoomPerson;
     use crate::pipeline::{Capture, Person, StageTimes};
+    use crate::record::take::TakeError;
     use crate::retarget::solve::tests::waving;
     use crate::room::RoomTimes;
     use crate::skeleton::Pose2d;
