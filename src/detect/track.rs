@@ -35,8 +35,13 @@ pub(super) const FORGOTTEN: f64 = 0.5;
 const SHRINK: f32 = 0.9;
 /// A box with this score is clearly somebody.
 pub(super) const CLEAR: f32 = 0.65;
-/// Newcomers whom the detector is unclear about are shown after so many frames: most of what is nobody is gone by then.
-pub(super) const PROBATION: u32 = 3;
+/// Newcomers whom the detector is unclear about are shown once they are believed in by more than this: after four frames in which joints are
+/// sure to 0.95, seven of 0.85, sixteen of 0.75. Most of what is nobody is in doubt by then.
+const PROBATION: f32 = 3.0;
+/// A frame in doubt takes so much of it: what hangs on a wall looks like somebody in every few frames, and people hardly ever do not.
+const DOUBT_COSTS: f32 = 3.0;
+/// Nobody is believed in by more, or by less than minus this.
+const MOST_BELIEVED: f32 = 9.0;
 /// Who was seen in fewer frames is a newcomer,
 const NEWCOMER: u32 = 10;
 /// who may have gone so far while they were lost, in parts of the longer side of the box in which they are found,
@@ -77,6 +82,10 @@ pub struct Track {
     /// Frames since they were last seen.
     lost: u32,
     seen: u32,
+    /// How much this is believed to be somebody: by the detector, and frame by frame by how sure their joints are.
+    pub(super) believed: f32,
+    /// Whether the detector found them when it last looked.
+    met: bool,
     /// Runs of the detector since it was last clear about them,
     unclear: u32,
     /// and when that was.
@@ -94,9 +103,19 @@ fn bounds_of(pose: &Pose2d) -> Option<Rect> {
     Some(tight.inflate(MARGIN * tight.size().max_element()))
 }
 
+/// How much somebody is believed in of whom nothing is known but what the detector says.
+fn belief_in(found: &ScoredBox) -> f32 {
+    if found.score >= CLEAR {
+        MOST_BELIEVED
+    } else {
+        0.0
+    }
+}
+
 impl Track {
     /// Of somebody whom the detector found.
     pub(super) fn new(id: u32, found: &ScoredBox) -> Track {
+        let is_clear = found.score >= CLEAR;
         Track {
             id,
             bounds: found.bounds,
@@ -109,7 +128,9 @@ impl Track {
             memory: Memory::default(),
             lost: 0,
             seen: 0,
-            unclear: if found.score >= CLEAR { 0 } else { MISSES + 1 },
+            believed: belief_in(found),
+            met: true,
+            unclear: if is_clear { 0 } else { MISSES + 1 },
             clear_at: None,
             swaps: SwapFilter::default(),
             reach: Reach::default(),
@@ -154,6 +175,9 @@ impl Track {
         let sure = sure_places(&pose).count();
         if !is_there || sure < LEAST_JOINTS {
             self.lost += 1;
+            if !self.is_somebody() {
+                self.doubt();
+            }
             // Of what is not they, nothing is to be remembered.
             (self.next, self.memory) = (None, Memory::default());
             return;
@@ -191,6 +215,19 @@ impl Track {
         }
         self.lost = 0;
         self.seen += 1;
+        if self.is_doubtful() {
+            self.doubt();
+        } else {
+            let sure = (self.surest() - DOUBTFUL).max(0.0) / (1.0 - DOUBTFUL);
+            self.believed = (self.believed + sure * sure).min(MOST_BELIEVED);
+        }
+    }
+
+    /// They are believed in less.
+    fn doubt(&mut self) {
+        self.believed = (self.believed - DOUBT_COSTS).max(-MOST_BELIEVED);
+        // A network that remembers is ever surer of what it took for somebody once.
+        (self.next, self.memory) = (None, Memory::default());
     }
 
     /// The last box, somewhat smaller, moved as the joints did.
@@ -227,35 +264,55 @@ impl Track {
     /// Whether the detector should look before its turn: they were lost, or it was not clear about them last, and now their joints are in doubt
     /// as well. Of whoever has left, a network finds joints on the wall behind them.
     pub(super) fn wants_detection(&self) -> bool {
-        self.lost > 0 || (self.unclear > 0 && self.joints_are_in_doubt())
+        let is_in_doubt = self.lost > 0 || (self.unclear > 0 && self.joints_are_in_doubt());
+        is_in_doubt && self.is_somebody()
     }
 
     /// Whether the keypoint network is not sure that somebody is there.
     fn joints_are_in_doubt(&self) -> bool {
+        self.pose.is_some() && self.surest() < DOUBTFUL
+    }
+
+    /// How sure the network is of the surest joints on average, or of the surer shoulder, if it is less sure of that: from the side one of
+    /// them is hidden.
+    fn surest(&self) -> f32 {
         let Some(pose) = &self.pose else {
-            return false;
+            return 0.0;
         };
         let told = |joint: Joint| pose[joint].map_or(0.0, |point| point.confidence.get());
-        // From the side one of them is hidden.
         let shoulder = told(Joint::LeftShoulder).max(told(Joint::RightShoulder));
         let mut sure: Vec<f32> = pose.present().map(|(joint, _)| told(joint)).collect();
         sure.sort_by(|a, b| b.total_cmp(a));
         sure.truncate(SUREST);
         let surest = sure.iter().sum::<f32>() / sure.len().max(1) as f32;
-        surest.min(shoulder) < DOUBTFUL
+        surest.min(shoulder)
     }
 
     /// The person, while they are seen and somebody.
     pub fn person(&self) -> Option<Person2d> {
-        let is_somebody = self.seen > PROBATION || self.unclear <= MISSES;
         let pose = self.pose.as_ref();
-        let pose = pose.filter(|_| self.lost == 0 && is_somebody)?;
+        let pose = pose.filter(|_| self.is_shown())?;
         Some(Person2d {
             id: self.id,
             bounds: self.bounds,
             pose: pose.clone(),
             looks: self.looks.clone(),
         })
+    }
+
+    /// Whether somebody is seen here.
+    pub(super) fn is_shown(&self) -> bool {
+        self.is_seen() && self.is_somebody()
+    }
+
+    /// Whether this is more than what looks like somebody.
+    pub(super) fn is_somebody(&self) -> bool {
+        self.believed > PROBATION
+    }
+
+    /// Whether it may be nobody, and is believed in less than who would be found there.
+    pub(super) fn gives_way_to(&self, found: &ScoredBox) -> bool {
+        !self.is_somebody() && self.believed < belief_in(found)
     }
 
     /// Whether they were seen in the last frame.
@@ -266,15 +323,17 @@ impl Track {
     /// The detector looked at the picture; where it found them, [`met`](Self::met) is told next.
     pub(super) fn detector_ran(&mut self) {
         self.unclear += 1;
+        self.met = false;
     }
 
     /// The detector found them here.
     pub(super) fn met(&mut self, found: &ScoredBox) {
-        let is_clear = found.score >= CLEAR;
+        let (is_clear, was_doubtful) = (found.score >= CLEAR, self.is_doubtful());
+        self.met = true;
         if is_clear {
-            self.unclear = 0;
+            (self.unclear, self.believed) = (0, belief_in(found));
         }
-        if self.lost > 0 {
+        if self.lost > 0 || was_doubtful {
             (self.bounds, self.next) = (found.bounds, None);
             return;
         }
@@ -290,13 +349,14 @@ impl Track {
         }
     }
 
-    /// How near a box is, 0 to 1, in which a newcomer may be who was lost; 0 of all others.
+    /// How near a box is, 0 to 1, in which a newcomer may be who was lost, or seen where they may not be; 0 of all others.
     pub(super) fn nearness(&self, found: &ScoredBox) -> f32 {
         let (own, there) = (self.bounds, found.bounds);
         let [size, was] = [there, own].map(|bounds| bounds.size().max_element());
         let leap = own.center().distance(there.center()) / size;
         let is_as_large = (1.0 / GROWN..GROWN).contains(&(size / was));
-        let may_have_leapt = self.lost > 0 && (1..NEWCOMER).contains(&self.seen);
+        let may_be_elsewhere = self.lost > 0 || !self.is_somebody();
+        let may_have_leapt = may_be_elsewhere && (1..NEWCOMER).contains(&self.seen);
         if may_have_leapt && is_as_large {
             (1.0 - leap / LEAP).max(0.0)
         } else {
@@ -309,6 +369,7 @@ impl Track {
         let there = Track::new(self.id, found);
         *self = Track {
             seen: self.seen,
+            believed: self.believed.max(there.believed),
             lost: self.lost,
             time: self.time,
             unclear: self.unclear.min(there.unclear),
@@ -322,13 +383,13 @@ impl Track {
     /// Whether it has lost its person by that time, in seconds, never had one, or left the picture.
     pub(super) fn is_over(&self, picture: Rect, time: f64) -> bool {
         // Of whoever comes in, there may be too little for a moment to find joints; what only looked like somebody is gone at once.
-        let is_doubted = self.seen < PROBATION && self.unclear > MISSES;
-        let is_lost = if self.seen == 0 || is_doubted {
-            self.lost > 0
-        } else {
-            self.lost > FEW_FRAMES && !(0.0..=PATIENCE).contains(&(time - self.time))
-        };
-        is_lost || self.is_doubtful() || self.bounds.intersect(picture).is_empty()
+        let is_waited_for = self.seen > 0 && (self.is_somebody() || self.met);
+        let is_late = self.lost > FEW_FRAMES && !(0.0..=PATIENCE).contains(&(time - self.time));
+        let is_lost = self.lost > 0 && (is_late || !is_waited_for);
+        // Were what is found again and again, and never clearly, to go each time, it would come back each time as somebody new. Where somebody
+        // was clearly, they have left.
+        let is_given_up = self.is_doubtful() && (self.clear_at.is_some() || !self.met);
+        is_lost || is_given_up || self.bounds.intersect(picture).is_empty()
     }
 
     /// Whether their looks were not seen for a while.

@@ -3,7 +3,7 @@
 use bevy::math::Rect;
 
 use super::decode::{ScoredBox, overlap};
-use super::track::Track;
+use super::track::{CLEAR, Track};
 use crate::assignment::assign;
 use crate::looks::Looks;
 
@@ -38,15 +38,17 @@ impl Tracker {
 
     /// Holds the detector's boxes against the tracks: known people go on, new ones begin.
     pub fn meet(&mut self, boxes: &[ScoredBox], most_people: usize) {
-        // The limit may have been lowered since: whoever came last goes.
+        // The limit may have been lowered since: what may be nobody goes, and then whoever came last.
+        self.somebody_first();
         self.tracks.truncate(most_people);
         let area = |bounds: Rect| bounds.size().element_product();
         self.tracks.iter_mut().for_each(Track::detector_ran);
         let mut taken = vec![false; boxes.len()];
-        // A box that mostly lies within somebody is a part of them.
+        // A box that mostly lies within somebody is a part of them, but who is clearly there is no part of what may be nobody.
         let is_within = |found: &ScoredBox, track: &Track| {
             let shared = track.bounds.intersect(found.bounds);
-            !shared.is_empty() && area(shared) > 0.7 * area(found.bounds)
+            let is_inside = !shared.is_empty() && area(shared) > 0.7 * area(found.bounds);
+            is_inside && (track.is_somebody() || found.score < CLEAR)
         };
         let seen = self.tracks.iter().filter(|track| track.is_seen());
         let is_part = |found| seen.clone().any(|track| is_within(found, track));
@@ -62,8 +64,14 @@ impl Tracker {
                 SAME * track.nearness(&boxes[found])
             }
         };
+        // Who is clearly there is rather somebody than what may be nobody.
+        let is_rather = |track: &Track, found: usize| {
+            let is_same = likeness(track, found) >= SAME;
+            is_same && track.is_somebody() && boxes[found].score >= CLEAR
+        };
         for (track, found) in assign(self.tracks.len(), boxes.len(), |t, b| {
-            1.0 - f64::from(likeness(&self.tracks[t], b))
+            let track = &self.tracks[t];
+            1.0 - f64::from(likeness(track, b)) - f64::from(u8::from(is_rather(track, b)))
         }) {
             let likeness = likeness(&self.tracks[track], found);
             taken[found] = likeness > 0.0;
@@ -81,15 +89,28 @@ impl Tracker {
             .collect();
         fresh.sort_by(|a, b| area(b.bounds).total_cmp(&area(a.bounds)));
         for found in fresh {
-            let is_part = self.tracks.iter().any(|track| is_within(found, track));
-            if self.tracks.len() < most_people && !is_part {
-                self.next_id += 1;
-                self.tracks.push(Track::new(self.next_id, found));
+            if self.tracks.iter().any(|track| is_within(found, track)) {
+                continue;
             }
+            if self.tracks.len() >= most_people {
+                let tracks = self.tracks.iter().enumerate();
+                let least = tracks.min_by(|(_, a), (_, b)| a.believed.total_cmp(&b.believed));
+                let Some((nobody, _)) = least.filter(|(_, track)| track.gives_way_to(found)) else {
+                    continue;
+                };
+                self.tracks.remove(nobody);
+            }
+            self.next_id += 1;
+            self.tracks.push(Track::new(self.next_id, found));
         }
     }
 
-    /// Everybody.
+    /// Puts who is somebody before what may be nobody.
+    fn somebody_first(&mut self) {
+        self.tracks.sort_by_key(|track| !track.is_somebody());
+    }
+
+    /// Everybody, and what may be nobody: whoever is shown has a [`Track::person`].
     pub fn tracks(&self) -> impl Iterator<Item = &Track> {
         self.tracks.iter()
     }
@@ -105,7 +126,7 @@ impl Tracker {
         let is_alone = |n: usize| {
             let others = self.tracks.iter().enumerate().filter(move |(m, _)| *m != n);
             others
-                .filter(|(_, other)| other.is_seen())
+                .filter(|(_, other)| other.is_shown())
                 .all(|(_, other)| {
                     let own = self.tracks[n].bounds;
                     let shared = own.intersect(other.bounds).size().element_product();
@@ -113,7 +134,7 @@ impl Tracker {
                 })
         };
         let is_due = move |(n, track): &(usize, &Track)| {
-            track.is_seen() && track.wants_looks(time) && is_alone(*n)
+            track.is_shown() && track.wants_looks(time) && is_alone(*n)
         };
         let tracks = self.tracks.iter().enumerate();
         tracks.filter(is_due).map(|(n, track)| (n, track.bounds))
@@ -125,10 +146,11 @@ impl Tracker {
     }
 
     /// Ends tracks that have lost their person by that time, in seconds, that never had one, that left the picture, or that follow the same
-    /// person as an older one.
+    /// person as an older one, or as one that is more than what looks like somebody.
     pub fn tidy(&mut self, width: u32, height: u32, time: f64) {
         let picture = Rect::new(0.0, 0.0, width as f32, height as f32);
         self.tracks.retain(|track| !track.is_over(picture, time));
+        self.somebody_first();
         let mut kept: Vec<Track> = Vec::new();
         for track in self.tracks.drain(..) {
             if kept.iter().all(|older| !older.is_of_one_with(&track)) {
@@ -144,8 +166,8 @@ mod tests {
     use bevy::math::Vec2;
 
     use super::super::keypoints::{Estimate, Look};
+    use super::super::track::ENDS;
     use super::super::track::tests::{box_at, person_at, sure_person_at};
-    use super::super::track::{CLEAR, ENDS, PROBATION};
     use super::*;
     use crate::looks::Likeness;
     use crate::skeleton::{Confidence, Joint, Pose2d};
@@ -170,6 +192,15 @@ mod tests {
             track.observe(estimate, time, true);
         }
         tracker.tidy(640, 480, time);
+        shown(tracker)
+    }
+
+    fn box_at_score(x: f32, score: f32) -> ScoredBox {
+        ScoredBox { score, ..box_at(x) }
+    }
+
+    /// Numbers and places of those who are shown.
+    fn shown(tracker: &Tracker) -> Vec<(u32, f32)> {
         tracker
             .tracks()
             .filter_map(Track::person)
@@ -201,39 +232,34 @@ mod tests {
 
     #[test]
     fn a_newcomer_whom_the_detector_is_unclear_about_is_shown_after_some_frames() {
-        for (score, first) in [(0.4, PROBATION), (0.9, 0)] {
+        for (score, sure, first) in [(0.4, 0.99, 3), (0.4, 0.8, 9), (0.9, 0.7, 0)] {
             let mut tracker = Tracker::default();
-            let found = ScoredBox {
-                score,
-                ..box_at(100.0)
-            };
-            let shown: Vec<bool> = (0..6)
+            let found = box_at_score(100.0, score);
+            let seen: Vec<bool> = (0..12)
                 .map(|n| {
-                    frame(&mut tracker, &[found], &[100.0], 0.1 * f64::from(n));
-                    tracker.tracks().any(|track| track.person().is_some())
+                    tracker.meet(&[found], 8);
+                    for track in tracker.tracks_mut() {
+                        track.observe(sure_person_at(100.0, sure), 0.1 * f64::from(n), true);
+                    }
+                    !shown(&tracker).is_empty()
                 })
                 .collect();
-            let wanted: Vec<bool> = (0..6).map(|n| n >= first).collect();
-            assert_eq!(shown, wanted, "{score}");
+            let wanted: Vec<bool> = (0..12).map(|n| n >= first).collect();
+            assert_eq!(seen, wanted, "{score}, {sure}");
         }
     }
 
     #[test]
     fn whoever_comes_in_clearly_keeps_their_number_though_joints_are_lost_for_a_moment() {
-        for (score, same) in [(0.9, true), (0.4, false)] {
+        for (score, shown_in) in [(0.9, 2), (0.4, 0)] {
             let mut tracker = Tracker::default();
-            let found = ScoredBox {
-                score,
-                ..box_at(100.0)
-            };
+            let found = box_at_score(100.0, score);
             let mut numbers = Vec::new();
             for (n, seen) in [true, false, true].into_iter().enumerate() {
                 let places = if seen { &[100.0][..] } else { &[] };
-                frame(&mut tracker, &[found], places, 0.1 * n as f64);
-                numbers.extend(tracker.tracks().map(|track| track.id));
+                numbers.extend(frame(&mut tracker, &[found], places, 0.1 * n as f64));
             }
-            numbers.dedup();
-            assert_eq!(numbers.len() == 1, same, "{score}: {numbers:?}");
+            assert_eq!(numbers, vec![(1, 105.0); shown_in], "{score}");
         }
         // A box in which joints were never found is nobody.
         let mut tracker = Tracker::default();
@@ -437,10 +463,7 @@ mod tests {
 
     #[test]
     fn a_body_that_both_networks_only_half_believe_in_is_nobody() {
-        let unclear = |x| ScoredBox {
-            score: 0.5,
-            ..box_at(x)
-        };
+        let unclear = |x| box_at_score(x, 0.5);
         for (confidence, found, stays) in [
             (0.35, unclear(100.0), false),
             (0.8, unclear(100.0), true),
@@ -455,16 +478,149 @@ mod tests {
                 }
                 tracker.tidy(640, 480, f64::from(n) / 6.0);
             }
-            assert_eq!(tracker.tracks().count(), usize::from(stays), "{confidence}");
+            assert_eq!(shown(&tracker).len(), usize::from(stays), "{confidence}");
+        }
+    }
+
+    /// Who is shown in each frame where the detector is always unclear about somebody, of whose joints the network is so sure.
+    fn shown_while_unclear(confidences: impl Iterator<Item = f32>) -> Vec<Option<u32>> {
+        let mut tracker = Tracker::default();
+        let found = box_at_score(100.0, 0.5);
+        let mut shown_in = |n: usize, confidence: f32| {
+            if tracker.wants_detection(5) {
+                tracker.meet(&[found], 8);
+            }
+            let time = n as f64 / 30.0;
+            for track in tracker.tracks_mut() {
+                track.observe(sure_person_at(100.0, confidence), time, true);
+            }
+            tracker.tidy(640, 480, time);
+            shown(&tracker).first().map(|person| person.0)
+        };
+        confidences
+            .enumerate()
+            .map(|(n, sure)| shown_in(n, sure))
+            .collect()
+    }
+
+    #[test]
+    fn what_looks_like_somebody_now_and_then_is_soon_shown_no_more() {
+        let now_and_then = (0..300).map(|n| if n % 18 < 14 { 0.8 } else { 0.4 });
+        let shown = shown_while_unclear(now_and_then);
+        let count = shown.iter().flatten().count();
+        assert!((1..10).contains(&count), "{count}");
+        assert!(shown[20..].iter().all(Option::is_none), "{shown:?}");
+    }
+
+    #[test]
+    fn whoever_is_in_doubt_for_a_moment_where_it_is_dark_keeps_their_number() {
+        let mostly = (0..300).map(|n| if n % 60 == 59 { 0.4 } else { 0.8 });
+        let shown = shown_while_unclear(mostly);
+        assert!(shown.iter().flatten().all(|id| *id == 1), "{shown:?}");
+        let count = shown.iter().flatten().count();
+        assert!(count > 280, "{count}");
+    }
+
+    #[test]
+    fn whoever_is_clearly_there_has_the_place_of_what_may_be_nobody() {
+        let unclear = box_at_score(100.0, 0.5);
+        for (frames, then) in [(5, 405.0), (20, 105.0)] {
+            let mut tracker = Tracker::default();
+            for n in 0..frames {
+                tracker.meet(
+                    &[unclear, box_at(400.0)][..1 + usize::from(n + 1 == frames)],
+                    1,
+                );
+                for track in tracker.tracks_mut() {
+                    let x = track.bounds.center().x - 5.0;
+                    track.observe(person_at(x), f64::from(n) / 30.0, true);
+                }
+            }
+            let places: Vec<f32> = shown(&tracker).iter().map(|person| person.1).collect();
+            assert_eq!(places, [then], "{frames}");
+        }
+        // Who is unclear has it of what was in doubt.
+        let mut tracker = Tracker::default();
+        for n in 0..3 {
+            tracker.meet(&[unclear, box_at_score(400.0, 0.5)][..1 + n / 2], 1);
+            for track in tracker.tracks_mut() {
+                track.observe(sure_person_at(100.0, 0.4), n as f64 / 30.0, true);
+            }
+        }
+        assert_eq!(
+            tracker.tracks().map(|track| track.id).collect::<Vec<_>>(),
+            [2]
+        );
+        // Nor is she a part of what is larger than she.
+        let mut tracker = Tracker::default();
+        let poster = ScoredBox {
+            bounds: Rect::new(0.0, 0.0, 300.0, 300.0),
+            ..unclear
+        };
+        tracker.meet(&[poster], 8);
+        tracker.meet(&[poster, box_at(100.0)], 8);
+        assert_eq!(tracker.tracks().count(), 2);
+        // And where both are found to be one, or fewer are followed, it is she who stays.
+        for track in tracker.tracks_mut() {
+            track.observe(person_at(100.0), 0.0, true);
+        }
+        let mut fewer = tracker.clone();
+        fewer.meet(&[], 1);
+        tracker.tidy(640, 480, 0.0);
+        for tracker in [tracker, fewer] {
+            assert_eq!(
+                tracker.tracks().map(|track| track.id).collect::<Vec<_>>(),
+                [2]
+            );
         }
     }
 
     #[test]
-    fn limbs_without_shoulders_that_the_detector_is_unclear_about_are_nobody() {
-        let unclear = ScoredBox {
-            score: 0.5,
-            ..box_at(100.0)
+    fn who_is_clearly_there_is_rather_somebody_than_what_may_be_nobody() {
+        for (score, met) in [(0.9, 2), (0.5, 1)] {
+            let mut tracker = Tracker::default();
+            tracker.meet(&[box_at_score(80.0, 0.5), box_at(100.0)], 8);
+            assert_eq!(tracker.tracks().count(), 2);
+            for track in tracker.tracks_mut() {
+                let x = track.bounds.center().x - 5.0;
+                track.observe(person_at(x), 0.0, true);
+            }
+            // Between both, and nearer to the first.
+            let between = ScoredBox {
+                bounds: Rect::new(72.0, 15.0, 105.0, 145.0),
+                score,
+            };
+            tracker.meet(&[between], 8);
+            let widened: Vec<u32> = tracker
+                .tracks()
+                .filter(|track| track.bounds.intersect(between.bounds).width() > 32.0)
+                .map(|track| track.id)
+                .collect();
+            assert_eq!(widened, [met], "{score}");
+        }
+    }
+
+    #[test]
+    fn what_was_in_doubt_is_gone_once_the_detector_finds_it_no_more() {
+        let mut tracker = Tracker::default();
+        let unclear = box_at_score(100.0, 0.5);
+        let mut then = |boxes: &[ScoredBox], time: f64| {
+            tracker.meet(boxes, 8);
+            for track in tracker.tracks_mut() {
+                track.observe(sure_person_at(100.0, 0.4), time, true);
+            }
+            tracker.tidy(640, 480, time);
+            tracker.tracks().count()
         };
+        assert_eq!(
+            [then(&[unclear], 0.0), then(&[unclear], 0.1), then(&[], 0.2)],
+            [1, 1, 0]
+        );
+    }
+
+    #[test]
+    fn limbs_without_shoulders_that_the_detector_is_unclear_about_are_nobody() {
+        let unclear = box_at_score(100.0, 0.5);
         let mut tracker = Tracker::default();
         tracker.meet(&[unclear], 8);
         for track in tracker.tracks_mut() {
@@ -477,7 +633,7 @@ mod tests {
             track.observe(estimate, 0.0, true);
         }
         tracker.tidy(640, 480, 0.0);
-        assert_eq!(tracker.tracks().count(), 0);
+        assert_eq!(shown(&tracker), []);
     }
 
     #[test]
