@@ -36,11 +36,12 @@ const SHRINK: f32 = 0.9;
 /// A box with this score is clearly somebody.
 pub(super) const CLEAR: f32 = 0.65;
 /// Newcomers whom the detector is unclear about are shown once they are believed in by more than this: after four frames in which joints are
-/// sure to 0.95, seven of 0.85, sixteen of 0.75. Most of what is nobody is in doubt by then.
+/// sure to 0.95, seven of 0.85, sixteen of 0.75, sixty of 0.65. Most of what is nobody is in doubt by then.
 const PROBATION: f32 = 3.0;
-/// A frame in doubt takes so much of it: what hangs on a wall looks like somebody in every few frames, and people hardly ever do not.
+/// A frame in doubt takes so much of it, and no more is owed: what hangs on a wall looks like somebody in every few frames, and people hardly
+/// ever do not.
 const DOUBT_COSTS: f32 = 3.0;
-/// Nobody is believed in by more, or by less than minus this.
+/// Nobody is believed in by more.
 const MOST_BELIEVED: f32 = 9.0;
 /// Who was seen in fewer frames is a newcomer,
 const NEWCOMER: u32 = 10;
@@ -225,9 +226,11 @@ impl Track {
 
     /// They are believed in less.
     fn doubt(&mut self) {
-        self.believed = (self.believed - DOUBT_COSTS).max(-MOST_BELIEVED);
-        // A network that remembers is ever surer of what it took for somebody once.
-        (self.next, self.memory) = (None, Memory::default());
+        self.believed = (self.believed - DOUBT_COSTS).max(-DOUBT_COSTS);
+        if !self.is_somebody() {
+            // A network that remembers is ever surer of what it took for somebody once.
+            (self.next, self.memory) = (None, Memory::default());
+        }
     }
 
     /// The last box, somewhat smaller, moved as the joints did.
@@ -369,7 +372,11 @@ impl Track {
         let there = Track::new(self.id, found);
         *self = Track {
             seen: self.seen,
-            believed: self.believed.max(there.believed),
+            believed: if found.score >= CLEAR {
+                there.believed
+            } else {
+                self.believed
+            },
             lost: self.lost,
             time: self.time,
             unclear: self.unclear.min(there.unclear),

@@ -29,7 +29,7 @@ impl Tracker {
         };
     }
 
-    /// Whether the detector should look at this frame: every n-th, and whenever somebody was lost or is in doubt, or nobody is there.
+    /// Whether the detector should look at this frame: every n-th, and whenever somebody was lost or is in doubt, or nothing is followed.
     pub fn wants_detection(&mut self, every: u32) -> bool {
         let due = self.frame.is_multiple_of(every.max(1));
         self.frame += 1;
@@ -64,14 +64,16 @@ impl Tracker {
                 SAME * track.nearness(&boxes[found])
             }
         };
-        // Who is clearly there is rather somebody than what may be nobody.
-        let is_rather = |track: &Track, found: usize| {
-            let is_same = likeness(track, found) >= SAME;
-            is_same && track.is_somebody() && boxes[found].score >= CLEAR
+        // Who is clearly there is rather somebody whom it may be than what may be nobody.
+        let is_somebodys = |found: usize| {
+            let may_be = |track: &Track| overlap(track.bounds, boxes[found].bounds) >= SAME;
+            let mut somebody = seen.clone().filter(|track| track.is_somebody());
+            boxes[found].score >= CLEAR && somebody.any(may_be)
         };
         for (track, found) in assign(self.tracks.len(), boxes.len(), |t, b| {
             let track = &self.tracks[t];
-            1.0 - f64::from(likeness(track, b)) - f64::from(u8::from(is_rather(track, b)))
+            let is_anothers = !track.is_somebody() && is_somebodys(b);
+            1.0 - f64::from(likeness(track, b)) + f64::from(u8::from(is_anothers))
         }) {
             let likeness = likeness(&self.tracks[track], found);
             taken[found] = likeness > 0.0;
@@ -598,6 +600,30 @@ mod tests {
                 .collect();
             assert_eq!(widened, [met], "{score}");
         }
+    }
+
+    #[test]
+    fn two_people_who_cross_keep_their_numbers_though_one_was_lost() {
+        let mut tracker = Tracker::default();
+        tracker.meet(&[box_at(100.0), box_at(200.0)], 8);
+        for (track, x) in tracker.tracks_mut().zip([100.0, 200.0]) {
+            track.observe(person_at(x), 0.0, true);
+        }
+        let bounds = |low: f32| Rect::new(low, 0.0, low + 150.0, 150.0);
+        (tracker.tracks[0].bounds, tracker.tracks[1].bounds) = (bounds(100.0), bounds(15.0));
+        let nobody = Estimate {
+            presence: 0.0,
+            ..person_at(15.0)
+        };
+        tracker.tracks[1].observe(nobody, 0.03, true);
+        let found = [104.0, 185.0].map(|low| ScoredBox {
+            bounds: bounds(low),
+            score: 0.9,
+        });
+        tracker.meet(&found, 8);
+        let first = tracker.tracks[0].bounds;
+        assert!(first.contains(Vec2::new(104.0, 75.0)), "{first:?}");
+        assert_ne!(tracker.tracks[1].bounds, found[0].bounds);
     }
 
     #[test]
