@@ -1,6 +1,7 @@
 //! People in one picture: found by a detector every few frames, followed by their own keypoints in between.
 
 pub mod appearance;
+mod belief;
 pub mod crop;
 pub mod decode;
 pub mod hindsight;

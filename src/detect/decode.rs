@@ -6,6 +6,9 @@ use bevy::math::{Rect, Vec2};
 use crate::inference::Tensor;
 use crate::skeleton::{Confidence, Keypoint};
 
+/// A box with this score is clearly somebody.
+pub(super) const CLEAR: f32 = 0.65;
+
 /// A box and its score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScoredBox {
@@ -13,6 +16,13 @@ pub struct ScoredBox {
     pub bounds: Rect,
     /// 0–1.
     pub score: f32,
+}
+
+impl ScoredBox {
+    /// Whether this is somebody, and nothing that looks like it.
+    pub fn is_clear(&self) -> bool {
+        self.score >= CLEAR
+    }
 }
 
 /// Reads YOLOX's grids (Ge et al. 2021): `rows` of dx, dy, log w, log h, objectness and class scores, cell after cell.

@@ -2,6 +2,7 @@
 
 use bevy::math::{Rect, Vec2};
 
+use super::belief::Belief;
 use super::crop::Region;
 use super::decode::ScoredBox;
 use super::keypoints::{Estimate, Look, Memory, Sought};
@@ -21,11 +22,6 @@ const PATIENCE: f64 = 0.4;
 /// and frames, where there are few a second.
 const FEW_FRAMES: u32 = 3;
 
-/// Keypoint networks find a body in any crop: where the surest joints on average, or the surer shoulder, are less sure than this, the
-/// detector is asked too. In the feet of tables they are sure of legs, hardly of shoulders.
-const DOUBTFUL: f32 = 0.55;
-/// How many joints those are: of somebody at a desk, no more may be in view.
-const SUREST: usize = 8;
 /// A crop stays where it is while no edge of the box is off by more than so much of its longer side: what stands still is then seen in the
 /// same pixels, and told at the same place. Cards leave more than that around a box (`growth`).
 const STEADY: f32 = 0.05;
@@ -33,16 +29,6 @@ const STEADY: f32 = 0.05;
 pub(super) const FORGOTTEN: f64 = 0.5;
 /// What is left of a box from one frame to the next where no sure joint holds it open.
 const SHRINK: f32 = 0.9;
-/// A box with this score is clearly somebody.
-pub(super) const CLEAR: f32 = 0.65;
-/// Newcomers whom the detector is unclear about are shown once they are believed in by more than this: after four frames in which joints are
-/// sure to 0.95, seven of 0.85, sixteen of 0.75, sixty of 0.65. Most of what is nobody is in doubt by then.
-const PROBATION: f32 = 3.0;
-/// A frame in doubt takes so much of it, and no more is owed: what hangs on a wall looks like somebody in every few frames, and people hardly
-/// ever do not.
-const DOUBT_COSTS: f32 = 3.0;
-/// Nobody is believed in by more.
-const MOST_BELIEVED: f32 = 9.0;
 /// Who was seen in fewer frames is a newcomer,
 const NEWCOMER: u32 = 10;
 /// who may have gone so far while they were lost, in parts of the longer side of the box in which they are found,
@@ -57,11 +43,6 @@ const LOOKS_PERIOD: f64 = 0.5;
 const LOOKS_RATE: f32 = 0.25;
 /// Where limbs end, and the head.
 pub(super) const ENDS: [Joint; 3] = [Joint::LeftWrist, Joint::LeftAnkle, Joint::LeftEar];
-/// How often in a row the detector may not be clear about somebody whose joints are in doubt,
-const MISSES: u32 = 3;
-/// and for so many seconds at least: a turn blurs somebody for a moment.
-const DOUBT: f64 = 0.3;
-
 /// One person, followed.
 #[derive(Clone, Debug)]
 pub struct Track {
@@ -83,14 +64,7 @@ pub struct Track {
     /// Frames since they were last seen.
     lost: u32,
     seen: u32,
-    /// How much this is believed to be somebody: by the detector, and frame by frame by how sure their joints are.
-    pub(super) believed: f32,
-    /// Whether the detector found them when it last looked.
-    met: bool,
-    /// Runs of the detector since it was last clear about them,
-    unclear: u32,
-    /// and when that was.
-    clear_at: Option<f64>,
+    belief: Belief,
     swaps: SwapFilter,
     reach: Reach,
     /// What they look like, and when that was last asked.
@@ -104,19 +78,9 @@ fn bounds_of(pose: &Pose2d) -> Option<Rect> {
     Some(tight.inflate(MARGIN * tight.size().max_element()))
 }
 
-/// How much somebody is believed in of whom nothing is known but what the detector says.
-fn belief_in(found: &ScoredBox) -> f32 {
-    if found.score >= CLEAR {
-        MOST_BELIEVED
-    } else {
-        0.0
-    }
-}
-
 impl Track {
     /// Of somebody whom the detector found.
     pub(super) fn new(id: u32, found: &ScoredBox) -> Track {
-        let is_clear = found.score >= CLEAR;
         Track {
             id,
             bounds: found.bounds,
@@ -129,10 +93,7 @@ impl Track {
             memory: Memory::default(),
             lost: 0,
             seen: 0,
-            believed: belief_in(found),
-            met: true,
-            unclear: if is_clear { 0 } else { MISSES + 1 },
-            clear_at: None,
+            belief: Belief::begun(found),
             swaps: SwapFilter::default(),
             reach: Reach::default(),
             looks: None,
@@ -176,11 +137,9 @@ impl Track {
         let sure = sure_places(&pose).count();
         if !is_there || sure < LEAST_JOINTS {
             self.lost += 1;
-            if !self.is_somebody() {
-                self.doubt();
-            }
+            self.belief.not_seen();
             // Of what is not they, nothing is to be remembered.
-            (self.next, self.memory) = (None, Memory::default());
+            self.forget();
             return;
         }
         let elapsed = (time - self.time) as f32;
@@ -209,28 +168,20 @@ impl Track {
             self.bounds = tight.union(held);
         }
         self.next = estimate.next_region;
+        self.belief.seen(&pose, time);
         self.pose = Some(pose);
         self.time = time;
-        if self.unclear == 0 {
-            self.clear_at = Some(time);
-        }
         self.lost = 0;
         self.seen += 1;
-        if self.is_doubtful() {
-            self.doubt();
-        } else {
-            let sure = (self.surest() - DOUBTFUL).max(0.0) / (1.0 - DOUBTFUL);
-            self.believed = (self.believed + sure * sure).min(MOST_BELIEVED);
+        if self.belief.is_in_doubt() && !self.is_somebody() {
+            // A network that remembers is ever surer of what it took for somebody once.
+            self.forget();
         }
     }
 
-    /// They are believed in less.
-    fn doubt(&mut self) {
-        self.believed = (self.believed - DOUBT_COSTS).max(-DOUBT_COSTS);
-        if !self.is_somebody() {
-            // A network that remembers is ever surer of what it took for somebody once.
-            (self.next, self.memory) = (None, Memory::default());
-        }
+    /// The network looks at them as if it had not seen them before.
+    fn forget(&mut self) {
+        (self.next, self.memory) = (None, Memory::default());
     }
 
     /// The last box, somewhat smaller, moved as the joints did.
@@ -257,38 +208,10 @@ impl Track {
             .is_some_and(|pose| ENDS.iter().all(|&end| seen(pose, end)))
     }
 
-    /// Whether neither network is sure that somebody is there.
-    fn is_doubtful(&self) -> bool {
-        let was_clear = |at: f64| (0.0..DOUBT).contains(&(self.time - at));
-        let is_unclear = self.unclear > MISSES && !self.clear_at.is_some_and(was_clear);
-        is_unclear && self.joints_are_in_doubt()
-    }
-
     /// Whether the detector should look before its turn: they were lost, or it was not clear about them last, and now their joints are in doubt
     /// as well. Of whoever has left, a network finds joints on the wall behind them.
     pub(super) fn wants_detection(&self) -> bool {
-        let is_in_doubt = self.lost > 0 || (self.unclear > 0 && self.joints_are_in_doubt());
-        is_in_doubt && self.is_somebody()
-    }
-
-    /// Whether the keypoint network is not sure that somebody is there.
-    fn joints_are_in_doubt(&self) -> bool {
-        self.pose.is_some() && self.surest() < DOUBTFUL
-    }
-
-    /// How sure the network is of the surest joints on average, or of the surer shoulder, if it is less sure of that: from the side one of
-    /// them is hidden.
-    fn surest(&self) -> f32 {
-        let Some(pose) = &self.pose else {
-            return 0.0;
-        };
-        let told = |joint: Joint| pose[joint].map_or(0.0, |point| point.confidence.get());
-        let shoulder = told(Joint::LeftShoulder).max(told(Joint::RightShoulder));
-        let mut sure: Vec<f32> = pose.present().map(|(joint, _)| told(joint)).collect();
-        sure.sort_by(|a, b| b.total_cmp(a));
-        sure.truncate(SUREST);
-        let surest = sure.iter().sum::<f32>() / sure.len().max(1) as f32;
-        surest.min(shoulder)
+        self.is_somebody() && (self.lost > 0 || self.belief.is_shaken())
     }
 
     /// The person, while they are seen and somebody.
@@ -310,12 +233,12 @@ impl Track {
 
     /// Whether this is more than what looks like somebody.
     pub(super) fn is_somebody(&self) -> bool {
-        self.believed > PROBATION
+        self.belief.is_somebody()
     }
 
-    /// Whether it may be nobody, and is believed in less than who would be found there.
-    pub(super) fn gives_way_to(&self, found: &ScoredBox) -> bool {
-        !self.is_somebody() && self.believed < belief_in(found)
+    /// Whether this is less likely to be somebody than the other.
+    pub(super) fn is_less_believed_than(&self, other: &Track) -> bool {
+        self.belief.is_less_than(&other.belief)
     }
 
     /// Whether they were seen in the last frame.
@@ -325,18 +248,14 @@ impl Track {
 
     /// The detector looked at the picture; where it found them, [`met`](Self::met) is told next.
     pub(super) fn detector_ran(&mut self) {
-        self.unclear += 1;
-        self.met = false;
+        self.belief.detector_ran();
     }
 
     /// The detector found them here.
     pub(super) fn met(&mut self, found: &ScoredBox) {
-        let (is_clear, was_doubtful) = (found.score >= CLEAR, self.is_doubtful());
-        self.met = true;
-        if is_clear {
-            (self.unclear, self.believed) = (0, belief_in(found));
-        }
-        if self.lost > 0 || was_doubtful {
+        let was_in_doubt = self.belief.is_in_doubt();
+        self.belief.found(found);
+        if self.lost > 0 || was_in_doubt {
             (self.bounds, self.next) = (found.bounds, None);
             return;
         }
@@ -346,7 +265,7 @@ impl Track {
         if !self.is_whole() {
             self.bounds = self.bounds.union(found.bounds);
         }
-        if is_clear {
+        if found.is_clear() {
             let reach = REACH * found.bounds.size().max_element();
             self.bounds = self.bounds.intersect(found.bounds.inflate(reach));
         }
@@ -369,34 +288,24 @@ impl Track {
 
     /// Goes on there, where the detector found them, as if they had come in there.
     pub(super) fn leap(&mut self, found: &ScoredBox) {
-        let there = Track::new(self.id, found);
         *self = Track {
             seen: self.seen,
-            believed: if found.score >= CLEAR {
-                there.believed
-            } else {
-                self.believed
-            },
+            belief: self.belief.begun_anew(found),
             lost: self.lost,
             time: self.time,
-            unclear: self.unclear.min(there.unclear),
-            clear_at: self.clear_at,
             looks: self.looks.take(),
             looked_at: self.looked_at,
-            ..there
+            ..Track::new(self.id, found)
         };
     }
 
     /// Whether it has lost its person by that time, in seconds, never had one, or left the picture.
     pub(super) fn is_over(&self, picture: Rect, time: f64) -> bool {
-        // Of whoever comes in, there may be too little for a moment to find joints; what only looked like somebody is gone at once.
-        let is_waited_for = self.seen > 0 && (self.is_somebody() || self.met);
+        // What only looked like somebody is gone at once.
         let is_late = self.lost > FEW_FRAMES && !(0.0..=PATIENCE).contains(&(time - self.time));
+        let is_waited_for = self.seen > 0 && self.belief.is_waited_for();
         let is_lost = self.lost > 0 && (is_late || !is_waited_for);
-        // Were what is found again and again, and never clearly, to go each time, it would come back each time as somebody new. Where somebody
-        // was clearly, they have left.
-        let is_given_up = self.is_doubtful() && (self.clear_at.is_some() || !self.met);
-        is_lost || is_given_up || self.bounds.intersect(picture).is_empty()
+        is_lost || self.belief.is_given_up() || self.bounds.intersect(picture).is_empty()
     }
 
     /// Whether their looks were not seen for a while.
@@ -451,7 +360,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::camera::Intrinsics;
-    use crate::skeleton::{Confidence, JointSet, Keypoint};
+    use crate::skeleton::{Confidence, Keypoint};
 
     /// What a network would tell of somebody there.
     pub fn person_at(x: f32) -> Estimate {
@@ -620,26 +529,5 @@ pub(super) mod tests {
             track.bounds.height() < 0.85 * before.height(),
             "but not for ever"
         );
-    }
-
-    #[test]
-    fn somebody_at_a_desk_is_believed_by_the_joints_in_view() {
-        let mut track = Track::new(
-            1,
-            &ScoredBox {
-                score: 0.5,
-                ..box_at(100.0)
-            },
-        );
-        let mut seated = person_at(100.0);
-        for &joint in JointSet::Body25.joints() {
-            let hidden = Keypoint {
-                position: Vec2::new(110.0, 150.0),
-                confidence: Confidence::new(0.05),
-            };
-            seated.pose[joint].get_or_insert(hidden);
-        }
-        track.observe(seated, 0.0, true);
-        assert!(!track.is_doubtful());
     }
 }
