@@ -102,7 +102,8 @@ impl Running {
     fn take_in_room(&mut self, capture: &RoomCapture, epoch: u64) {
         self.head("room", (0, 0));
         self.camera = None;
-        let time = self.time(Clock::Room(epoch), capture.time);
+        let time = self.time(Clock::Room(epoch), capture.time, SEAM);
+        self.heard = Instant::now();
         self.push(TakeFrame::of_room(capture, time));
     }
 
@@ -114,14 +115,14 @@ impl Running {
         }
     }
 
-    /// Seconds of the take, at a time of one of the clocks that it goes by. Where another one goes on, it does so where the last
-    /// was; a room's own clock goes on whatever its clips do.
-    fn time(&mut self, clock: Clock, time: f64) -> f64 {
+    /// Seconds of the take, at a time of one of the clocks that it goes by. Where another one goes on, it does so `later` than the last;
+    /// a room's own clock goes on whatever its clips do.
+    fn time(&mut self, clock: Clock, time: f64, later: f64) -> f64 {
         let is_same = |before: Clock| {
             before == clock || matches!((before, clock), (Clock::Room(_), Clock::Room(_)))
         };
         if self.clock.is_some_and(|before| !is_same(before)) {
-            self.shift = self.last + SEAM - time;
+            self.shift = self.last + later - time;
         }
         self.clock = Some(clock);
         self.last = time + self.shift;
@@ -191,8 +192,9 @@ impl Plugin for RecordingPlugin {
 
 /// Lines, one for each person in each frame, that may wait for a slow disk: half a minute of eight people.
 const PATIENCE: usize = 8192;
-/// Seconds between the last frame of a source and the first after it started anew.
+/// Seconds between the last frame of a clip and the first after it started anew.
 const SEAM: f64 = 1.0 / 30.0;
+
 fn record(
     mut commands: Commands,
     mut recording: ResMut<Recording>,
@@ -221,11 +223,14 @@ fn record(
         if in_charge == Some(true) || !cameras.is_next(*camera, running, just_seen) {
             continue;
         }
+        // What happens while a webcam is away takes its time; of clips nothing is missed.
+        let away = cameras.is_live(*camera).then(|| running.heard.elapsed());
+        let later = away.map_or(SEAM, |away| away.as_secs_f64().max(SEAM));
         (running.camera, running.heard) = (Some(*camera), Instant::now());
         let size = (capture.camera.width, capture.camera.height);
         running.head(&cameras.name_of(*camera), size);
         let frame = &capture.frame;
-        let time = running.time(Clock::Source(frame.epoch), frame.time);
+        let time = running.time(Clock::Source(frame.epoch), frame.time, later);
         running.push(match cameras.view_of(*camera) {
             Some(view) => TakeFrame::of_view(capture, &view.extrinsics, time),
             None => TakeFrame::of(capture, time),
@@ -475,6 +480,29 @@ mod tests {
         );
         assert_eq!(take.main_person(), [1, 2, 3]);
         assert!(std::fs::metadata(folder.path().join("one.glb"))?.len() > 10_000);
+        Ok(())
+    }
+
+    #[test]
+    fn a_webcam_that_was_away_goes_on_as_much_later_and_a_clip_that_begins_anew_at_once()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let away = Duration::from_millis(200);
+        let gap = |camera: CaptureCamera| -> Result<f64, Box<dyn std::error::Error>> {
+            let (folder, mut app) = recording_in_folder("eight")?;
+            let camera = app.world_mut().spawn(camera).id();
+            show(&mut app, camera, 1, 0);
+            std::thread::sleep(away);
+            show(&mut app, camera, 2, 0);
+            drop(app);
+            let take = Take::read(&folder.path().join("eight.take"))?;
+            Ok(take.frames[1].time - take.frames[0].time)
+        };
+        let began = Instant::now();
+        let live = gap(CaptureCamera::webcam(0))?;
+        let most = began.elapsed().as_secs_f64();
+        assert!((away.as_secs_f64()..most).contains(&live), "{live}");
+        let clip = gap(CaptureCamera::video("a.mp4"))?;
+        assert!((clip - SEAM).abs() < 1e-6, "{clip}");
         Ok(())
     }
 

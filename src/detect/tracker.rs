@@ -57,9 +57,8 @@ impl Tracker {
         let may_be = |found: &ScoredBox, track: &Track| {
             track.is_somebody() && overlap(track.bounds, found.bounds) >= SAME
         };
-        let is_somebodys = |found: &ScoredBox| {
-            found.is_clear() && seen.clone().any(|track| may_be(found, track))
-        };
+        let is_somebodys =
+            |found: &ScoredBox| found.is_clear() && seen.clone().any(|track| may_be(found, track));
         let somebodys: Vec<bool> = boxes.iter().map(is_somebodys).collect();
         let likeness = |track: &Track, found: usize| {
             let shared = overlap(track.bounds, boxes[found].bounds);

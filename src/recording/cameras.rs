@@ -44,6 +44,12 @@ impl Cameras<'_, '_> {
         known.map_or_else(|_| "gone".into(), |(_, camera, _)| camera.source.name())
     }
 
+    /// Whether what a camera does not see is missed.
+    pub(super) fn is_live(&self, camera: Entity) -> bool {
+        let known = self.all.get(camera);
+        known.is_ok_and(|(_, camera, _)| camera.source.is_live())
+    }
+
     /// Whether a camera is there and gives pictures, or will.
     fn works(&self, camera: Entity) -> bool {
         let known = self.all.get(camera);
