@@ -6,10 +6,11 @@ mod views;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use bevy::math::{DVec2, Vec2, Vec3};
 use bevy_pose_capture::camera::Intrinsics;
-use bevy_pose_capture::inference::Task;
+use bevy_pose_capture::inference::{ModelError, Task};
 use bevy_pose_capture::lift::lifter::{Lifted, Lifter, Window};
 use bevy_pose_capture::record::exchange::{JointsFile, keypoint_named};
 use bevy_pose_capture::refine::limbs::Limbs;
@@ -64,10 +65,50 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
     match (&arguments.motions, &arguments.keypoints, &arguments.out) {
         (Some(motions), _, out) => {
             let out = out.clone().unwrap_or_else(|| "target/lift".into());
-            score(&mut lifter, motions, arguments.errors.as_deref(), &out)
+            let mut lifter = Clocked::new(lifter);
+            score(&mut lifter, motions, arguments.errors.as_deref(), &out)?;
+            lifter.report();
+            Ok(())
         }
         (None, Some(keypoints), Some(out)) => lift_file(&mut lifter, keypoints, out),
         _ => Err("say --motions FILE, or --keypoints FILE and --out FILE".into()),
+    }
+}
+
+/// A lifter, and how long it took.
+struct Clocked {
+    lifter: Lifter,
+    frames: u32,
+    spent: Duration,
+}
+
+impl Clocked {
+    fn new(lifter: Lifter) -> Clocked {
+        Clocked {
+            lifter,
+            frames: 0,
+            spent: Duration::ZERO,
+        }
+    }
+
+    fn lift(
+        &mut self,
+        window: &mut Window,
+        pose: &Pose2d,
+        camera: &Intrinsics,
+        up: Option<Vec3>,
+        time: f64,
+    ) -> Result<Option<Lifted>, ModelError> {
+        let began = Instant::now();
+        let lifted = self.lifter.lift(window, pose, camera, up, time);
+        self.spent += began.elapsed();
+        self.frames += 1;
+        lifted
+    }
+
+    fn report(&self) {
+        let each = self.spent / self.frames.max(1);
+        println!("{:.2} ms a frame of one person", each.as_secs_f64() * 1e3);
     }
 }
 
@@ -105,7 +146,7 @@ struct Row {
 }
 
 fn score(
-    lifter: &mut Lifter,
+    lifter: &mut Clocked,
     file: &Path,
     errors: Option<&Path>,
     out: &Path,
@@ -206,7 +247,7 @@ struct Pair {
 
 /// Lifts one clip, frame by frame; `None` where too little was seen.
 fn lift_shot(
-    lifter: &mut Lifter,
+    lifter: &mut Clocked,
     shot: &Shot,
     rate: f64,
     condition: &Condition,

@@ -220,13 +220,13 @@ impl KeypointEstimator {
         let outputs = self.decoder.outputs();
         let found = self.batch.run(self.session.as_mut(), &outputs)?;
         let mut estimates = Vec::new();
-        for ((region, tensors), sought) in regions.iter().zip(&found).zip(people) {
-            let (tensors, told) = tensors.split_at(outputs.len() - states.len());
+        for ((region, mut tensors), sought) in regions.iter().zip(found).zip(people) {
+            let told = tensors.split_off(outputs.len() - states.len());
             if let Some((kept, before)) = &mut sought.memory.0 {
                 kept.take(states, told, &self.name)?;
                 *before = *region;
             }
-            estimates.push(self.interpret(region, tensors)?);
+            estimates.push(self.interpret(region, &tensors)?);
         }
         Ok(estimates)
     }

@@ -29,7 +29,7 @@ impl Kept {
     pub fn take(
         &mut self,
         states: &[StateCard],
-        told: &[Tensor],
+        told: Vec<Tensor>,
         name: &str,
     ) -> Result<(), ModelError> {
         let sizes = states.iter().map(StateCard::size);
@@ -39,10 +39,7 @@ impl Kept {
                 error: "it keeps states of other sizes than its card says".into(),
             });
         }
-        self.0.resize_with(told.len(), Vec::new);
-        for (own, tensor) in self.0.iter_mut().zip(told) {
-            tensor.data.clone_into(own);
-        }
+        self.0 = told.into_iter().map(|tensor| tensor.data).collect();
         Ok(())
     }
 }
@@ -70,11 +67,11 @@ mod tests {
         };
         let mut kept = Kept::nothing(&states);
         for wrong in [&[2, 2][..], &[2], &[2, 3, 1], &[3, 2]] {
-            let error = kept.take(&states, &told(wrong), "elephant");
+            let error = kept.take(&states, told(wrong), "elephant");
             assert!(error.is_err_and(|error| error.to_string().contains("elephant")));
             assert_eq!(kept.0, [vec![0.0; 2], vec![0.0; 3]]);
         }
-        kept.take(&states, &told(&[2, 3]), "elephant")?;
+        kept.take(&states, told(&[2, 3]), "elephant")?;
         assert_eq!(kept.0, [vec![7.0; 2], vec![7.0; 3]]);
         Ok(())
     }

@@ -77,8 +77,8 @@ impl StreamNetwork {
         let outputs: Vec<&str> = self.outputs.iter().map(String::as_str).collect();
         let found = self.batch.run(self.session.as_mut(), &outputs)?;
         let mut told = Vec::new();
-        for (tensors, kept) in found.iter().zip(kept) {
-            kept.take(&self.states, &tensors[1..], &self.name)?;
+        for (mut tensors, kept) in found.into_iter().zip(kept) {
+            kept.take(&self.states, tensors.split_off(1), &self.name)?;
             told.extend(&tensors[0].data);
         }
         Ok(told)

@@ -16,9 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from .consistency import VideoNet, on_the_way_back
-from .lifting import Streaming, from_both_sides
+from .lifting import from_both_sides
 from .plausible import Energy
 from .refining import COLUMNS, JOINTS
+from .streaming import Streaming
 from .train_appearance import HIGH, WIDE
 from .views import FEATURES
 from .vision import AppearanceNet, KeypointNet, PersonNet, near
@@ -108,7 +109,7 @@ def streamed_apart(session, net, states, frames=60):
     """How far what a streaming lifter says of two people differs, at most, from what its windows say of both sides; the first frames
     repeated."""
     frames += max(net.means, default=0)
-    people = torch.randn(2, frames, FEATURES)
+    people = 2 * torch.rand(2, frames, FEATURES) - 1
     before = torch.cat([people[:, :1].expand(-1, net.frames - 1, -1), people], 1)
     with torch.no_grad():
         windows = from_both_sides(net.every, before).numpy()

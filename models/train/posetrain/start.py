@@ -9,7 +9,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from .lifting import Streaming
+from .streaming import Streaming, unfold
 
 REMEMBERS = "/consistency/"  # part of the names of those nodes of a file by which it remembers frames
 
@@ -99,19 +99,14 @@ def take_up_lifter(net, start, sequences):
     has_means = bool(net.means) and len(told) == len(streaming.states)
     if told != (streaming.states if has_means or not net.means else streaming.states[:-1]):
         raise another(start, f"it keeps {told} of the frames before, not {streaming.states}")
+    if not torch.equal(read("known"), streaming.known):
+        raise another(start, f"its layers do not look at frames that are {', '.join(map(str, net.apart))} apart")
     if has_means and not torch.allclose(read("fewest"), streaming.fewest, rtol=1e-3):
         raise another(start, f"its means are not of {', '.join(map(str, net.means))} frames")
-    pairs = {"expand": net.expand} | {f"along.{n}": pair for n, pair in enumerate(zip(net.along, net.norms))}
-    pairs |= {f"{name}.{n}": pair for name in ("wide", "narrow") for n, pair in enumerate(getattr(net, name))}
-    last = next(node.input[1] for node in graph.node if node.op_type == "Gemm" and node.input[2] == "shrink.bias")
     with torch.no_grad():
-        for name, (conv, norm) in pairs.items():
-            weight = read(f"{name}.weight")
-            conv.weight.copy_(weight.permute(2, 1, 0) if name.startswith("along") else weight[..., None])
-            norm.bias.copy_(read(f"{name}.bias"))
+        unfold(net, read)
         if has_means:
-            net.long.copy_(read(f"along.{len(net.along) - 1}.long"))
-        net.shrink.weight.copy_(read(last).view_as(net.shrink.weight)), net.shrink.bias.copy_(read("shrink.bias"))
+            net.long.copy_(read("long"))
     renormalise(net, lambda: net.every(sequences))
     return net.train()
 
