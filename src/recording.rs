@@ -85,8 +85,12 @@ struct Running {
     shift: f64,
     /// Whose frames it is of, while it is not of a room's.
     camera: Option<Entity>,
-    /// When its last frame came.
+    /// When its last frame came,
     heard: Instant,
+    /// and when that was taken, by a webcam.
+    taken: Option<Instant>,
+    /// Seconds in which no webcam saw anything, since the last frame in which somebody was.
+    unseen: f64,
     /// Numbers in the take of those seen, by clock and number in the view: views count anew when they start anew.
     people: Vec<(Clock, u32)>,
     /// Whether the take is told what it is of.
@@ -98,12 +102,11 @@ struct Running {
 }
 
 impl Running {
-    /// A moment of a room.
-    fn take_in_room(&mut self, capture: &RoomCapture, epoch: u64) {
+    /// A moment of a room; of webcams, when it was `taken`.
+    fn take_in_room(&mut self, capture: &RoomCapture, epoch: u64, taken: Option<Instant>) {
         self.head("room", (0, 0));
         self.camera = None;
-        let time = self.time(Clock::Room(epoch), capture.time, SEAM);
-        self.heard = Instant::now();
+        let time = self.time(Clock::Room(epoch), capture.time, taken);
         self.push(TakeFrame::of_room(capture, time));
     }
 
@@ -115,15 +118,21 @@ impl Running {
         }
     }
 
-    /// Seconds of the take, at a time of one of the clocks that it goes by. Where another one goes on, it does so `later` than the last;
-    /// a room's own clock goes on whatever its clips do.
-    fn time(&mut self, clock: Clock, time: f64, later: f64) -> f64 {
+    /// Seconds of the take, at a time of one of the clocks that it goes by; of webcams, when it was `taken`. Where another one goes on,
+    /// it does so where the last was, and what happened while there was no webcam takes its time. A room's own clock goes on
+    /// whatever its clips do.
+    fn time(&mut self, clock: Clock, time: f64, taken: Option<Instant>) -> f64 {
         let is_same = |before: Clock| {
             before == clock || matches!((before, clock), (Clock::Room(_), Clock::Room(_)))
         };
         if self.clock.is_some_and(|before| !is_same(before)) {
+            let away = taken.zip(self.taken);
+            let away = away.map(|(now, before)| now.saturating_duration_since(before));
+            let later = away.map_or(SEAM, |away| away.as_secs_f64().max(SEAM));
             self.shift = self.last + later - time;
+            self.unseen += later - SEAM;
         }
+        self.taken = taken;
         self.clock = Some(clock);
         self.last = time + self.shift;
         self.last - *self.first.get_or_insert(self.last)
@@ -133,6 +142,9 @@ impl Running {
     fn push(&mut self, found: Vec<TakeFrame>) {
         let Some(clock) = self.clock else { return };
         for mut frame in found {
+            if self.unseen > 0.0 {
+                frame.unseen = Some((std::mem::take(&mut self.unseen) * 1e6).round() / 1e6);
+            }
             let known = self.people.iter();
             let known = known.clone().position(|known| *known == (clock, frame.id));
             let index = known.unwrap_or_else(|| {
@@ -192,7 +204,7 @@ impl Plugin for RecordingPlugin {
 
 /// Lines, one for each person in each frame, that may wait for a slow disk: half a minute of eight people.
 const PATIENCE: usize = 8192;
-/// Seconds between the last frame of a clip and the first after it started anew.
+/// Seconds from the last frame by one clock to the first by the next, where no webcam tells more.
 const SEAM: f64 = 1.0 / 30.0;
 
 fn record(
@@ -205,11 +217,12 @@ fn record(
     cameras: Cameras,
 ) {
     let in_charge = cameras.room_is_in_charge();
-    for RoomCaptured { capture, epoch, .. } in in_room.read() {
+    for moment in in_room.read() {
         if let Some(running) = recording.running.as_mut() {
             // Moments that were on their way when one camera went on by itself are of before.
             if running.camera.is_none() || in_charge != Some(false) {
-                running.take_in_room(capture, *epoch);
+                let taken = cameras.room_is_live().then_some(moment.captured_at);
+                running.take_in_room(&moment.capture, moment.epoch, taken);
             }
         }
     }
@@ -223,14 +236,12 @@ fn record(
         if in_charge == Some(true) || !cameras.is_next(*camera, running, just_seen) {
             continue;
         }
-        // What happens while a webcam is away takes its time; of clips nothing is missed.
-        let away = cameras.is_live(*camera).then(|| running.heard.elapsed());
-        let later = away.map_or(SEAM, |away| away.as_secs_f64().max(SEAM));
         (running.camera, running.heard) = (Some(*camera), Instant::now());
         let size = (capture.camera.width, capture.camera.height);
         running.head(&cameras.name_of(*camera), size);
         let frame = &capture.frame;
-        let time = running.time(Clock::Source(frame.epoch), frame.time, later);
+        let taken = cameras.is_live(*camera).then_some(frame.captured_at);
+        let time = running.time(Clock::Source(frame.epoch), frame.time, taken);
         running.push(match cameras.view_of(*camera) {
             Some(view) => TakeFrame::of_view(capture, &view.extrinsics, time),
             None => TakeFrame::of(capture, time),
@@ -346,6 +357,8 @@ fn begin(start: StartRecording, in_use: &[PathBuf]) -> std::io::Result<Running> 
         shift: 0.0,
         camera: None,
         heard: Instant::now(),
+        taken: None,
+        unseen: 0.0,
         people: Vec::new(),
         headed: false,
         saved: false,
@@ -371,10 +384,11 @@ mod tests {
     use crate::lift::lifter::Lifted;
     use crate::multiview::RoomPerson;
     use crate::pipeline::{Capture, Person, StageTimes};
+    use crate::reconstruct::figure::{FigureJoint, Joints};
     use crate::record::take::TakeError;
     use crate::retarget::solve::tests::waving;
     use crate::room::RoomTimes;
-    use crate::skeleton::Pose2d;
+    use crate::skeleton::{Joint, Pose2d};
     use crate::source::Frame;
 
     fn recording(start: StartRecording) -> App {
@@ -408,18 +422,44 @@ mod tests {
         true
     }
 
-    /// These people in a room, at a time in seconds.
+    /// Somebody in a room of whom the nose is known.
+    fn somebody() -> RoomPerson {
+        let mut joints = Joints::default();
+        joints[Joint::Nose] = Some(FigureJoint {
+            position: bevy::math::DVec3::Y,
+            sigma: 0.01,
+            views: 2,
+        });
+        RoomPerson {
+            id: 1,
+            joints,
+            seen: Vec::new(),
+        }
+    }
+
+    /// These people in a room, at a time in seconds, of pictures that were just taken.
     fn show_room(app: &mut App, time: f64, people: Vec<RoomPerson>) {
+        tell_room(app, time, people, Instant::now());
+    }
+
+    /// The same of pictures that were taken then.
+    fn tell_room(app: &mut App, time: f64, people: Vec<RoomPerson>, captured_at: Instant) {
         let capture = RoomCapture::new(time, Vec::new(), people, RoomTimes::default());
         app.world_mut().write_message(RoomCaptured {
             capture: Arc::new(capture),
-            captured_at: Instant::now(),
+            captured_at,
             epoch: 1,
         });
     }
 
     /// One person, the first of an epoch, in the frame `n` of it.
     fn show(app: &mut App, camera: Entity, epoch: u64, n: u32) {
+        tell(app, camera, epoch, n, Instant::now());
+        app.update();
+    }
+
+    /// The same of a picture that was taken then, before the app looks.
+    fn tell(app: &mut App, camera: Entity, epoch: u64, n: u32, captured_at: Instant) {
         let lifted = Lifted {
             pose: waving(),
             root: Vec3::new(0.0, 0.0, 3.0),
@@ -435,7 +475,7 @@ mod tests {
                 epoch,
                 number: u64::from(n),
                 time: f64::from(n) / 30.0,
-                captured_at: Instant::now(),
+                captured_at,
                 decoding: Duration::ZERO,
                 image: Arc::default(),
             },
@@ -449,7 +489,6 @@ mod tests {
             times: StageTimes::default(),
         });
         app.world_mut().write_message(Captured { camera, capture });
-        app.update();
     }
 
     #[test]
@@ -484,49 +523,65 @@ mod tests {
     }
 
     #[test]
-    fn a_webcam_that_was_away_goes_on_as_much_later_and_a_clip_that_begins_anew_at_once()
+    fn what_happens_while_no_webcam_sees_it_takes_its_time()
     -> Result<(), Box<dyn std::error::Error>> {
-        let away = Duration::from_millis(200);
-        let gap = |camera: CaptureCamera| -> Result<f64, Box<dyn std::error::Error>> {
+        let began = Instant::now();
+        let then = |seconds| began + Duration::from_secs(seconds);
+        let milliseconds = |take: &Take| -> Vec<f64> {
+            let frames = take.frames.iter();
+            frames.map(|frame| (1e3 * frame.time).round()).collect()
+        };
+        let webcam = || CaptureCamera::webcam(0);
+        for (source, later) in [(webcam(), 10_000.0), (CaptureCamera::video("a.mp4"), 33.0)] {
             let (folder, mut app) = recording_in_folder("eight")?;
-            let camera = app.world_mut().spawn(camera).id();
-            show(&mut app, camera, 1, 0);
-            std::thread::sleep(away);
-            show(&mut app, camera, 2, 0);
+            let camera = app.world_mut().spawn(source).id();
+            // The game stood still meanwhile, and has both at once.
+            tell(&mut app, camera, 1, 0, began);
+            tell(&mut app, camera, 2, 0, then(10));
+            app.update();
             drop(app);
             let take = Take::read(&folder.path().join("eight.take"))?;
-            Ok(take.frames[1].time - take.frames[0].time)
-        };
-        let began = Instant::now();
-        let live = gap(CaptureCamera::webcam(0))?;
-        let most = began.elapsed().as_secs_f64();
-        assert!((away.as_secs_f64()..most).contains(&live), "{live}");
-        let clip = gap(CaptureCamera::video("a.mp4"))?;
-        assert!((clip - SEAM).abs() < 1e-6, "{clip}");
+            assert_eq!(milliseconds(&take), [0.0, later]);
+            assert_eq!(take.main_person(), [1, 2], "nobody is lost by that");
+        }
+        let (folder, mut app) = recording_in_folder("nine")?;
+        app.add_plugins(RoomPlugin);
+        let members = room(2).into_iter().map(CalibratedCamera);
+        let members: Vec<Entity> = members
+            .map(|member| app.world_mut().spawn((webcam(), member)).id())
+            .collect();
+        app.update();
+        tell_room(&mut app, 5.0, vec![somebody()], began);
+        app.update();
+        for (state, seconds) in [
+            (CameraState::Lost("unplugged".into()), 10),
+            (CameraState::Running, 30),
+        ] {
+            if let Some(mut status) = app.world_mut().get_mut::<CameraStatus>(members[0]) {
+                status.state = state;
+            }
+            app.update();
+            match seconds {
+                10 => tell(&mut app, members[1], 2, 0, then(seconds)),
+                _ => tell_room(&mut app, 6.0, vec![somebody()], then(seconds)),
+            }
+            app.update();
+        }
+        drop(app);
+        let take = Take::read(&folder.path().join("nine.take"))?;
+        assert_eq!(milliseconds(&take), [0.0, 10_000.0, 30_000.0]);
         Ok(())
     }
 
     #[test]
     fn a_take_goes_on_when_a_room_takes_over_and_nobody_is_taken_for_another()
     -> Result<(), Box<dyn std::error::Error>> {
-        use crate::reconstruct::figure::{FigureJoint, Joints};
         let (folder, mut app) = recording_in_folder("three")?;
         let camera = app.world_mut().spawn(CaptureCamera::video("a.mp4")).id();
         // By the clock of a clip that is far on, then by that of a room that has just begun; each counts from 1.
         (900..905).for_each(|n| show(&mut app, camera, 1, n));
-        let mut joints = Joints::default();
-        joints[crate::skeleton::Joint::Nose] = Some(FigureJoint {
-            position: bevy::math::DVec3::Y,
-            sigma: 0.01,
-            views: 2,
-        });
         for n in 0..5 {
-            let person = RoomPerson {
-                id: 1,
-                joints: joints.clone(),
-                seen: Vec::new(),
-            };
-            show_room(&mut app, f64::from(n) / 30.0, vec![person]);
+            show_room(&mut app, f64::from(n) / 30.0, vec![somebody()]);
             app.update();
         }
         drop(app);
@@ -606,7 +661,6 @@ mod tests {
     #[test]
     fn a_take_of_a_calibrated_camera_is_told_where_rooms_are()
     -> Result<(), Box<dyn std::error::Error>> {
-        use crate::skeleton::Joint;
         let (folder, mut app) = recording_in_folder("five")?;
         app.add_plugins(RoomPlugin);
         let view = room(1).remove(0);

@@ -193,6 +193,7 @@ fn lead(seen: &[(f64, Vec<Vec<Person2d>>)], view: usize) -> Vec<u32> {
                     .collect(),
                 lifted: Vec::new(),
                 up: None,
+                unseen: None,
             }
         }));
     }

@@ -1,6 +1,8 @@
 //! Whether what is followed is somebody: by the detector's boxes, and frame by frame by how sure the joints are. Keypoint networks find a body
 //! in any crop, and detectors take coats for people, unclearly.
 
+use std::cmp::Ordering;
+
 use super::decode::ScoredBox;
 use crate::skeleton::{Joint, Pose2d};
 
@@ -14,7 +16,7 @@ const MISSES: u32 = 3;
 /// and for so many seconds at least: a turn blurs somebody for a moment.
 const DOUBT: f64 = 0.25;
 /// Newcomers whom the detector is unclear about are shown once they are believed in by more than this: after four frames in which joints are
-/// sure to 0.95, seven of 0.85, sixteen of 0.75, sixty of 0.65. Most of what is nobody is in doubt by then.
+/// sure to 0.95, seven of 0.85, sixteen of 0.75, sixty-one of 0.65. Most of what is nobody is in doubt by then.
 const PROBATION: f32 = 3.0;
 /// A frame in doubt takes so much of it, and no more is owed: what hangs on a wall looks like somebody in every few frames, and people hardly
 /// ever do not.
@@ -30,8 +32,8 @@ pub(super) struct Belief {
     is_met: bool,
     /// Runs of the detector since it was last clear about them,
     unclear: u32,
-    /// and when they were last seen before the next, in seconds.
-    clear_at: Option<f64>,
+    /// and the time of the last frame in which it was, in seconds.
+    last_clear: Option<f64>,
     /// How sure their joints were when they were last seen, and when that was.
     joints: Option<(f32, f64)>,
 }
@@ -43,7 +45,7 @@ impl Belief {
             amount: 0.0,
             is_met: false,
             unclear: MISSES + 1,
-            clear_at: None,
+            last_clear: None,
             joints: None,
         };
         begun.found(found);
@@ -79,10 +81,10 @@ impl Belief {
         let sure = surest(pose);
         self.joints = Some((sure, time));
         if self.unclear == 0 {
-            self.clear_at = Some(time);
+            self.last_clear = Some(time);
         }
         if self.is_in_doubt() {
-            self.take();
+            self.doubt();
         } else {
             let more = (sure - DOUBTFUL).max(0.0) / (1.0 - DOUBTFUL);
             self.amount = (self.amount + more * more).min(MOST);
@@ -92,11 +94,11 @@ impl Belief {
     /// They were not: who is somebody may be hidden for a moment.
     pub fn not_seen(&mut self) {
         if !self.is_somebody() {
-            self.take();
+            self.doubt();
         }
     }
 
-    fn take(&mut self) {
+    fn doubt(&mut self) {
         self.amount = (self.amount - DOUBT_COSTS).max(-DOUBT_COSTS);
     }
 
@@ -105,25 +107,23 @@ impl Belief {
         self.amount > PROBATION
     }
 
-    /// Whether this is less than is believed in another.
-    pub fn is_less_than(&self, other: &Belief) -> bool {
-        self.amount < other.amount
+    /// In whom is believed more.
+    pub fn compare(&self, other: &Belief) -> Ordering {
+        self.amount.total_cmp(&other.amount)
     }
 
     /// Whether neither network is sure that somebody is there.
     pub fn is_in_doubt(&self) -> bool {
-        let was_clear_at = |time: f64| {
-            let since = self.clear_at.map(|at| time - at);
-            since.is_some_and(|since| (0.0..DOUBT).contains(&since))
-        };
-        let is_blurred = self.joints.is_some_and(|(_, time)| was_clear_at(time));
-        self.unclear > MISSES && self.joints_are_in_doubt() && !is_blurred
+        let was_clear = self.joints.zip(self.last_clear);
+        let was_just_clear =
+            was_clear.is_some_and(|((_, now), at)| (0.0..DOUBT).contains(&(now - at)));
+        self.unclear > MISSES && self.joints_are_in_doubt() && !was_just_clear
     }
 
     /// Whether they are to be followed no further, seen or not: the detector finds them no more, or, where it was clear about somebody, only what
     /// they left behind. What is found again and again, and never clearly, would come back each time as somebody new.
     pub fn is_given_up(&self) -> bool {
-        self.is_in_doubt() && (self.clear_at.is_some() || !self.is_met)
+        self.is_in_doubt() && (self.last_clear.is_some() || !self.is_met)
     }
 
     /// Whether they are waited for while they are not seen: of whoever comes in, there may be too little for a moment to find joints.
@@ -187,8 +187,18 @@ mod tests {
     #[test]
     fn no_more_is_owed_than_one_doubt() {
         let [once, often] = [1, 9].map(|times| after(0.5, &vec![0.4; times]));
-        assert!(!once.is_less_than(&often) && !often.is_less_than(&once));
-        assert!(once.is_less_than(&after(0.5, &[])));
+        assert!(once.compare(&often).is_eq());
+        assert!(once.compare(&after(0.5, &[])).is_lt());
+    }
+
+    #[test]
+    fn whoever_was_clear_is_in_doubt_no_sooner_than_a_blur_passes() {
+        for (time, is_in_doubt) in [(DOUBT - 0.01, false), (DOUBT + 0.01, true)] {
+            let mut belief = after(0.9, &[0.8]);
+            (0..=MISSES).for_each(|_| belief.detector_ran());
+            belief.seen(&sure_person_at(100.0, 0.4).pose, time);
+            assert_eq!(belief.is_in_doubt(), is_in_doubt, "{time}");
+        }
     }
 
     #[test]

@@ -43,6 +43,7 @@ const LOOKS_PERIOD: f64 = 0.5;
 const LOOKS_RATE: f32 = 0.25;
 /// Where limbs end, and the head.
 pub(super) const ENDS: [Joint; 3] = [Joint::LeftWrist, Joint::LeftAnkle, Joint::LeftEar];
+
 /// One person, followed.
 #[derive(Clone, Debug)]
 pub struct Track {
@@ -64,7 +65,7 @@ pub struct Track {
     /// Frames since they were last seen.
     lost: u32,
     seen: u32,
-    belief: Belief,
+    pub(super) belief: Belief,
     swaps: SwapFilter,
     reach: Reach,
     /// What they look like, and when that was last asked.
@@ -234,11 +235,6 @@ impl Track {
     /// Whether this is more than what looks like somebody.
     pub(super) fn is_somebody(&self) -> bool {
         self.belief.is_somebody()
-    }
-
-    /// Whether this is less likely to be somebody than the other.
-    pub(super) fn is_less_believed_than(&self, other: &Track) -> bool {
-        self.belief.is_less_than(&other.belief)
     }
 
     /// Whether they were seen in the last frame.

@@ -104,13 +104,12 @@ impl Tracker {
     fn begin(&mut self, found: &ScoredBox, most_people: usize) {
         let newcomer = Track::new(self.next_id + 1, found);
         if self.tracks.len() >= most_people {
-            let least = (0..self.tracks.len()).reduce(|a, b| {
-                let is_less = self.tracks[b].is_less_believed_than(&self.tracks[a]);
-                if is_less { b } else { a }
-            });
+            let believed = |a: &Track, b: &Track| a.belief.compare(&b.belief);
             let gives_way =
-                |track: &Track| !track.is_somebody() && track.is_less_believed_than(&newcomer);
-            let Some(nobody) = least.filter(|least| gives_way(&self.tracks[*least])) else {
+                |track: &Track| !track.is_somebody() && believed(track, &newcomer).is_lt();
+            let tracks = self.tracks.iter().enumerate();
+            let least = tracks.min_by(|(_, a), (_, b)| believed(a, b));
+            let Some((nobody, _)) = least.filter(|(_, least)| gives_way(least)) else {
                 return;
             };
             self.tracks.remove(nobody);

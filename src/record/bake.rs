@@ -141,6 +141,7 @@ mod tests {
                 seen: Vec::new(),
                 lifted,
                 up: None,
+                unseen: None,
             });
         }
         take

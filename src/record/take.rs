@@ -70,6 +70,9 @@ pub struct TakeFrame {
     /// The direction opposite to gravity there, of length 1, where it was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub up: Option<[f32; 3]>,
+    /// Seconds before it in which there was no camera to see anybody, where there were any: told with the first person of a frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<f64>,
 }
 
 impl TakeFrame {
@@ -105,6 +108,7 @@ impl TakeFrame {
                         })
                         .collect(),
                     up: capture.up.map(|up| up.to_array()),
+                    unseen: None,
                 })
             })
             .collect()
@@ -149,6 +153,7 @@ impl TakeFrame {
                     .collect(),
                 lifted: lifted.collect(),
                 up: Some(UP),
+                unseen: None,
             }
         };
         capture.people.iter().map(frame).collect()
@@ -287,15 +292,19 @@ impl Take {
     /// [seconds](LOST_FOR) later, is somebody else. Empty where nobody was seen.
     pub fn main_person(&self) -> Vec<u32> {
         let mut shown = BTreeMap::<u32, Shown>::new();
+        // While no camera was there, nobody was lost.
+        let mut unseen = 0.0;
         for frame in &self.frames {
+            unseen += frame.unseen.unwrap_or(0.0);
+            let time = frame.time - unseen;
             let (middle, size) = frame.apparent_place();
             let person = shown.entry(frame.id).or_insert(Shown {
-                first: (frame.time, middle),
-                last: (frame.time, middle),
+                first: (time, middle),
+                last: (time, middle),
                 total: 0.0,
                 frames: 0,
             });
-            person.last = (frame.time, middle);
+            person.last = (time, middle);
             person.total += size;
             person.frames += 1;
         }
@@ -342,7 +351,7 @@ const SEAM: f64 = 0.1;
 /// When and how large somebody was seen.
 #[derive(Clone, Copy, Debug)]
 struct Shown {
-    /// Seconds, and the middle of them in the picture.
+    /// Seconds in which there was a camera, and the middle of them in the picture.
     first: (f64, Vec2),
     last: (f64, Vec2),
     total: f32,
@@ -458,6 +467,7 @@ pub(crate) mod tests {
                 Origin::Lifted,
             )],
             up: (n > 2).then_some([0.0, -0.96, -0.28]),
+            unseen: None,
         }
     }
 

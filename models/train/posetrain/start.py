@@ -91,15 +91,15 @@ def take_up(net, start, *shown, remembering=False):
 
 
 def take_up_lifter(net, start, sequences):
-    """Gives a lifting network the weights of a file, as `take_up` does an image network; it is shown `sequences` `(n, t, FEATURES)`. A file without
-    means over longer may become one with them, which say nothing yet."""
+    """Gives a lifting network the weights of a file, as `take_up` does an image network, but as `unfold` says; it is shown `sequences` `(n, t,
+    FEATURES)`. A file without means over longer may become one with them, which say nothing yet."""
     graph, read = opened(start)
     told = [tuple(axis.dim_value for axis in given.type.tensor_type.shape.dim[1:]) for given in graph.input if given.name.startswith("state_")]
     streaming = Streaming(net)
     has_means = bool(net.means) and len(told) == len(streaming.states)
     if told != (streaming.states if has_means or not net.means else streaming.states[:-1]):
         raise another(start, f"it keeps {told} of the frames before, not {streaming.states}")
-    if not torch.equal(read("known"), streaming.known):
+    if not torch.equal(read("needed"), streaming.needed):
         raise another(start, f"its layers do not look at frames that are {', '.join(map(str, net.apart))} apart")
     if has_means and not torch.allclose(read("fewest"), streaming.fewest, rtol=1e-3):
         raise another(start, f"its means are not of {', '.join(map(str, net.means))} frames")
