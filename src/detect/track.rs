@@ -324,11 +324,12 @@ impl Track {
     /// limbs; and whichever side is taken for the left one.
     pub(super) fn is_of_one_with(&self, other: &Track) -> bool {
         let seen_now = self.is_seen() && other.is_seen();
-        self.lies_on(other, |joint| joint) || (seen_now && self.lies_on(other, Joint::mirror))
+        let lies = |called| self.lies_on(other, seen_now, called);
+        lies(|joint| joint) || (seen_now && lies(Joint::mirror))
     }
 
-    /// The same, with joints of the other that are called so.
-    fn lies_on(&self, other: &Track, called: fn(Joint) -> Joint) -> bool {
+    /// The same, with joints of the other that are called so; whether both are seen now.
+    fn lies_on(&self, other: &Track, seen_now: bool, called: fn(Joint) -> Joint) -> bool {
         let (Some(one), Some(two)) = (&self.pose, &other.pose) else {
             return false;
         };
@@ -343,7 +344,6 @@ impl Track {
             .filter_map(|&joint| Some(is_near(joint)?.0))
             .collect();
         let count = near.iter().filter(|near| **near).count();
-        let seen_now = self.is_seen() && other.is_seen();
         // No two people who are seen have theirs in one place.
         let of_trunk = |joint: &Joint| is_near(*joint) == Some((true, true));
         (seen_now && TORSO.iter().all(of_trunk)) || (near.len() >= 5 && count * 10 > near.len() * 7)
