@@ -70,7 +70,7 @@ pub struct TakeFrame {
     /// The direction opposite to gravity there, of length 1, where it was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub up: Option<[f32; 3]>,
-    /// Seconds before it in which there was no camera to see anybody, where there were any: told with the first person of a frame.
+    /// Seconds of the take until then, in all, in which no camera of it saw anything, where there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen: Option<f64>,
 }
@@ -289,14 +289,12 @@ impl Take {
     ///
     /// Somebody who was lost for a moment, or whose clip began anew, has another number after that; so these are the numbers
     /// of one person after the other, in the order of time, no two of them at the same time. Whoever turns up elsewhere, or
-    /// [seconds](LOST_FOR) later, is somebody else. Empty where nobody was seen.
+    /// [seconds](LOST_FOR) later, is somebody else; seconds in which no camera saw anything do not count. Empty where nobody was seen.
     pub fn main_person(&self) -> Vec<u32> {
         let mut shown = BTreeMap::<u32, Shown>::new();
         // While no camera was there, nobody was lost.
-        let mut unseen = 0.0;
         for frame in &self.frames {
-            unseen += frame.unseen.unwrap_or(0.0);
-            let time = frame.time - unseen;
+            let time = frame.time - frame.unseen.unwrap_or(0.0);
             let (middle, size) = frame.apparent_place();
             let person = shown.entry(frame.id).or_insert(Shown {
                 first: (time, middle),
@@ -582,6 +580,30 @@ pub(crate) mod tests {
             }
         }
         assert_eq!(take.main_person(), [4, 9]);
+    }
+
+    #[test]
+    fn nobody_is_lost_while_there_is_no_camera() {
+        for (away, back, expected) in [
+            (true, 400, &[1, 2][..]),
+            (false, 400, &[1]),
+            (true, 490, &[1]),
+        ] {
+            let mut take = Take::new("test", (640, 480));
+            for n in (0..100).chain(back..back + 50) {
+                let is_back = n >= 400;
+                take.frames.push(TakeFrame {
+                    id: if is_back { 2 } else { 1 },
+                    seen: vec![
+                        (Joint::Nose, 0.0, 0.0, 0.9),
+                        (Joint::LeftAnkle, 5.0, 200.0, 0.9),
+                    ],
+                    unseen: (is_back && away).then_some(9.5),
+                    ..frame(n)
+                });
+            }
+            assert_eq!(take.main_person(), expected, "{away}, {back}");
+        }
     }
 
     #[test]

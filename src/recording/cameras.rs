@@ -44,18 +44,6 @@ impl Cameras<'_, '_> {
         known.map_or_else(|_| "gone".into(), |(_, camera, _)| camera.source.name())
     }
 
-    /// Whether what its cameras do not see is missed.
-    pub(super) fn room_is_live(&self) -> bool {
-        let mut all = self.all.iter().map(|(camera, ..)| camera);
-        all.any(|camera| self.view_of(camera).is_some() && self.is_live(camera))
-    }
-
-    /// The same of one camera.
-    pub(super) fn is_live(&self, camera: Entity) -> bool {
-        let known = self.all.get(camera);
-        known.is_ok_and(|(_, camera, _)| camera.source.is_live())
-    }
-
     /// Whether a camera is there and gives pictures, or will.
     fn works(&self, camera: Entity) -> bool {
         let known = self.all.get(camera);

@@ -95,6 +95,8 @@ def take_up_lifter(net, start, sequences):
     FEATURES)`. A file without means over longer may become one with them, which say nothing yet."""
     graph, read = opened(start)
     told = [tuple(axis.dim_value for axis in given.type.tensor_type.shape.dim[1:]) for given in graph.input if given.name.startswith("state_")]
+    if not any(tensor.name == "needed" for tensor in graph.initializer):
+        raise ValueError(f"{start['file']} is a lifter of an earlier form: export the checkpoint that it was made from anew.")
     streaming = Streaming(net)
     has_means = bool(net.means) and len(told) == len(streaming.states)
     if told != (streaming.states if has_means or not net.means else streaming.states[:-1]):

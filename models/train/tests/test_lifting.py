@@ -34,6 +34,8 @@ class Frames(unittest.TestCase):
         session = mock.Mock()
         session.run = lambda _, given: [part.numpy() for part in streaming(*map(torch.as_tensor, given.values()))]
         self.assertLess(streamed_apart(session, self.net, states), 1e-5)
+        streaming.long[0] += 1
+        self.assertGreater(streamed_apart(session, self.net, states), 1e-3)
 
     def test_means_are_of_all_frames_and_later_of_the_last(self):
         x = torch.randn(2, 9, 4)
