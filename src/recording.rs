@@ -9,7 +9,7 @@ use bevy::prelude::*;
 use crate::capture::Captured;
 use crate::capture::room::RoomCaptured;
 use crate::plugin::{PoseCaptureSystems, order_stages};
-use crate::record::take::{Take, TakeFrame};
+use crate::record::take::{Take, TakeFrame, to_microsecond};
 use crate::worker::{Inbox, Outbox, Received, StopFlag, WhenFull, Worker, mailbox};
 
 mod cameras;
@@ -134,8 +134,8 @@ impl Running {
     /// Writes what was found at one moment.
     fn push(&mut self, found: Vec<TakeFrame>) {
         let Some(clock) = self.clock else { return };
+        let unseen = to_microsecond(self.unseen);
         for mut frame in found {
-            let unseen = (self.unseen * 1e6).round() / 1e6;
             frame.unseen = (unseen > 0.0).then_some(unseen);
             let known = self.people.iter();
             let known = known.clone().position(|known| *known == (clock, frame.id));

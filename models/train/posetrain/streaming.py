@@ -110,7 +110,8 @@ class Streaming(nn.Module):
         self.register_buffer("now", taps[:, 2].flatten())
         self.register_buffer("at_first", taps.sum(1).flatten())
         self.register_buffer("bias", torch.cat(biases))
-        self.shrink = Product(*self.last_of_both(net.shrink.weight[..., 0], net.shrink.bias + net.shrink.weight[..., 0] @ added))
+        self.register_buffer("added", added)
+        self.shrink = Product(*self.last_of_both(net.shrink.weight[..., 0], net.shrink.bias))
 
     @staticmethod
     def last_of_both(weight, bias):
@@ -167,7 +168,7 @@ class Streaming(nn.Module):
                 y = y + so_far * self.long
                 mean = [so_far]
             x = x + functional.relu(wide(y)) @ narrow
-        told = self.shrink(x.reshape(-1, 2 * channels))
+        told = self.shrink((x + self.added).reshape(-1, 2 * channels))
         inputs = torch.cat(inputs, 1).reshape(-1, layers, channels)
         left = [shown + 1, torch.cat([kept, inputs], 1)[:, self.following], torch.where(is_first[:, :, None], inputs, first), *mean]
         return self.poses(told, frame), *(state.reshape(-1, *shape) for state, shape in zip(left, self.states))
@@ -182,8 +183,8 @@ class Streaming(nn.Module):
 
 
 def unfold(net, read):
-    """Gives a network the weights of its streaming form, which `read` reads by their names, its normalisations being none. Of people as they are
-    and mirrored it says the same on average; where mid hips are (`placed`) the streaming form does not know, nor does this network."""
+    """Gives a network the weights of its streaming form, which `read` reads by their names, its normalisations being none. What its last layer
+    adds is the mean of both sides', and where mid hips are (`placed`) it does not know: the streaming form tells neither."""
     channels, layers = net.shrink.in_channels, len(net.apart)
     net.expand[0].weight[:, OF_A_KIND, 0] = read("expand.weight").T[:channels]
     net.expand[1].bias.copy_(read("expand.bias")[:channels])
@@ -193,6 +194,7 @@ def unfold(net, read):
         norm.bias.copy_(bias)
         wide[0].weight[..., 0], narrow[0].weight[..., 0] = read(f"wide.{layer}.weight").T, read(f"narrow.{layer}").T
         wide[1].bias.copy_(read(f"wide.{layer}.bias")), narrow[1].bias.zero_()
+    net.narrow[-1][1].bias.copy_(read("added"))
 
     def last(joints, size):
         right, down, behind, log_scale = joints.unflatten(0, (4, JOINTS))
